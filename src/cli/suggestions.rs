@@ -56,13 +56,13 @@ fn tip(word: &str, words: &[String], similar: bool) -> Option<String> {
     if takes_files && is_file(word) {
         if words.iter().any(|word| word.starts_with("--images")) && flag_for(word) == "--images" {
             return Some(format!(
-                "each file follows a flag of its own: write --images {} as well",
+                "each file needs a flag of its own: write --images {} as well",
                 quoted(word)
             ));
         }
         let behind = command.map_or(String::new(), |name| format!("{name} "));
         return Some(format!(
-            "a file goes behind the flag that says what it is: write image-syncer {behind}{} {}",
+            "a file needs the flag of its kind: write image-syncer {behind}{} {}",
             flag_for(word),
             quoted(word)
         ));

@@ -57,11 +57,11 @@ fn rule(arguments: &CopyArgs) -> anyhow::Result<Rule> {
     let source = RuleSource::parse(written)?;
     match (&source.select, arguments.all_tags) {
         (Selection::All, false) => bail!(
-            "{written} names neither tag nor digest: write {written}:TAG, or add --all-tags to copy every tag"
+            "{written} has neither tag nor digest. Write {written}:TAG, or add --all-tags to copy every tag."
         ),
         (Selection::All, true) | (_, false) => {}
         (_, true) => bail!(
-            "--all-tags copies every tag, and {written} already says which: leave one of the two out"
+            "--all-tags cannot be used with {written}, which has a tag or digest. Leave one of them out."
         ),
     }
     let destinations: Vec<&str> = arguments.destinations.iter().map(String::as_str).collect();
@@ -73,7 +73,7 @@ fn rule(arguments: &CopyArgs) -> anyhow::Result<Rule> {
     for destination in &rule.destinations {
         if let Some(conflict) = tags.insert(&rule.source, destination, &()) {
             bail!(
-                "{} gets two images, {} and {}: give one of them another tag or repository",
+                "{} gets two images, {} and {}. Give one of them another tag or repository.",
                 conflict.destination,
                 conflict.first,
                 conflict.second

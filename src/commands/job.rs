@@ -180,14 +180,12 @@ impl RunJob {
             return;
         }
         if settings.records.is_none() && !settings.immutable.is_empty() {
-            let text = "--immutable: nothing is remembered between runs, so the registries are asked about these tags, \
-                        too";
+            let text = "--immutable has no effect: this run has no records, so the registries are asked for these tags";
             lines.print(LineLabel::Warning, text);
         }
         let waits = |referrers: &Arc<Referrers>| !referrers.interval.is_zero();
         if settings.records.is_none() && settings.referrers.as_ref().is_some_and(waits) {
-            let text = "--referrers-interval: nothing is remembered between runs, so it is asked what refers to every \
-                        unchanged image";
+            let text = "--referrers-interval has no effect: this run has no records, so the referrers of every unchanged image are looked up";
             lines.print(LineLabel::Warning, text);
         }
     }

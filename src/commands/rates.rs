@@ -18,7 +18,7 @@ pub(super) fn requests(values: &[String]) -> anyhow::Result<PerRegistry<f64>> {
     read("--max-requests", values, |text| {
         let number = f64::from_str(text).ok();
         number.filter(|number| REQUESTS.contains(number)).ok_or(
-            "write requests a second, from 0.01 to 1000000, such as 10 or registry.example.com=0.5",
+            "not a number of requests per second. Write a number from 0.01 to 1000000, such as 10 or registry.example.com=0.5.",
         )
     })
 }
@@ -30,7 +30,7 @@ pub(super) fn bytes(values: &[String]) -> anyhow::Result<PerRegistry<u64>> {
         size.ok()
             .map(|ByteSize(bytes)| bytes)
             .filter(|bytes| *bytes >= LEAST_RATE)
-            .ok_or("write bytes a second, 64KiB or more, such as 50MiB, 10MB or registry.example.com=1GiB")
+            .ok_or("not a rate. Write bytes per second, 64KiB or more, such as 50MiB, 10MB or registry.example.com=1GiB.")
     })
 }
 
@@ -111,13 +111,13 @@ mod tests {
         for value in ["0", "-1", "NaN", "inf", "ten", "", "a.example=0", "2000000"] {
             let error = requests(&given(&[value])).unwrap_err().to_string();
             let number = value.rsplit('=').next().unwrap();
-            let advice = "write requests a second, from 0.01 to 1000000, such as 10 or registry.example.com=0.5";
+            let advice = "not a number of requests per second. Write a number from 0.01 to 1000000, such as 10 or registry.example.com=0.5.";
             let flag = format!("--max-requests {number}");
             assert_eq!(error, format!("{}: {advice}", flag.trim_end()));
         }
         for value in ["0", "1KiB", "50 parsecs", "-5MB", "MiB", ""] {
             let error = bytes(&given(&[value])).unwrap_err().to_string();
-            let advice = "write bytes a second, 64KiB or more, such as 50MiB, 10MB or registry.example.com=1GiB";
+            let advice = "not a rate. Write bytes per second, 64KiB or more, such as 50MiB, 10MB or registry.example.com=1GiB.";
             let flag = format!("--max-rate {value}");
             assert_eq!(error, format!("{}: {advice}", flag.trim_end()));
         }

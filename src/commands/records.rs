@@ -29,7 +29,7 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
     let path = match &action.file().records {
         Some(path) => path.clone(),
         None => default_path(|name| std::env::var_os(name)).context(
-            "neither HOME nor XDG_STATE_HOME says where the records file is: name it with --records FILE",
+            "the path of the records file is unknown: neither HOME nor XDG_STATE_HOME is set. Write --records FILE.",
         )?,
     };
     let text = match action {
@@ -90,7 +90,7 @@ pub(super) fn open(
     match opened {
         Ok(records) => records.map(Arc::new),
         Err(error) => {
-            let text = format!("{error}; this run remembers nothing");
+            let text = format!("{error}; this run uses no records");
             lines.print(LineLabel::Warning, &text);
             None
         }
@@ -128,8 +128,7 @@ fn make_directory_of(path: &Path) -> anyhow::Result<()> {
     let made = builder.recursive(true).mode(0o700).create(directory);
     made.map_err(|error| {
         anyhow!(
-            "records file {}: its directory cannot be made ({}): name a file elsewhere with --records FILE, or give \
-             --no-records",
+            "records file {}: cannot create its directory: {}. Name another file with --records FILE, or use --no-records.",
             path.display(),
             image_syncer_registry::io_clause(&error)
         )

@@ -34,17 +34,13 @@ fn read(files: cli::Files, defaults: &cli::Defaults) -> anyhow::Result<Config> {
     match (&*files.config, &*files.images, &*files.auth) {
         ([_, ..], [], []) | ([], [_, ..], _) => {}
         ([_, ..], _, _) => bail!(
-            "--config holds both halves, so it excludes --auth and --images: write either --config FILE, or --images \
-             FILE with --auth FILE"
+            "--config cannot be used with --auth or --images. Use either --config FILE, or --images FILE with --auth FILE."
         ),
         ([], [], [_, ..]) => bail!(
-            "--auth alone names nothing to copy: add --images FILE, or name one image: image-syncer copy SOURCE \
-             DESTINATION --auth FILE"
+            "--auth alone names no image. Add --images FILE, or use image-syncer copy SOURCE DESTINATION --auth FILE."
         ),
         ([], [], []) => bail!(
-            "nothing to copy is named: write --images FILE (with --auth FILE for registries that want a login), or \
-             --config FILE, or name one image: image-syncer copy SOURCE DESTINATION (image-syncer --help shows \
-             examples)"
+            "no image is named. Use --images FILE (with --auth FILE for registries that need a login), --config FILE, or image-syncer copy SOURCE DESTINATION. Examples: image-syncer --help"
         ),
     }
     let files = ClassicFiles {
@@ -90,10 +86,7 @@ pub(super) fn parts(
         foreign_layers: copying.foreign_layers,
     };
     if parts.sparse && !parts.strip_attestations && self::platforms(platforms)?.is_empty() {
-        bail!(
-            "--sparse leaves children of indexes out: say which are wanted with --os or --arch, or add \
-             --strip-attestations"
-        );
+        bail!("--sparse has no effect without a filter. Add --os, --arch or --strip-attestations.");
     }
     Ok(parts)
 }
@@ -102,8 +95,8 @@ pub(super) fn parts(
 pub(super) fn referrers(flags: &cli::Referrers) -> anyhow::Result<Option<Referrers>> {
     if flags.referrers_type.iter().any(String::is_empty) {
         bail!(
-            "--referrers-type: an empty artifact type fits nothing: write one, such as \
-             application/vnd.dev.sigstore.bundle.v0.3+json, or `{}` for the tags that cosign makes",
+            "--referrers-type: an empty artifact type matches nothing. Write one, such as \
+             application/vnd.dev.sigstore.bundle.v0.3+json, or `{}` for the tags of cosign.",
             Referrers::COSIGN
         );
     }

@@ -50,7 +50,7 @@ fn half_a_credential_causes_a_warning_and_is_not_sent() {
     let warnings = outcome.lines("warning");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let expected =
-        format!("auth.yaml:2:1: the entry `{to}` has a password, but its username is missing");
+        format!("auth.yaml:2:1: the entry `{to}` has a password, and its username is missing");
     assert!(warnings[0].contains(&expected), "{warnings:?}");
     for registry in [&source, &destination] {
         for request in registry.requests() {

@@ -95,7 +95,7 @@ fn an_empty_value_means_that_the_flag_is_not_given() {
     place
         .run(&FILES)
         .exits(2)
-        .says("whose registry and namespace are not given");
+        .says("needs a default registry and namespace");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn several_files_are_merged_and_one_of_them_may_be_standard_input() {
     place
         .run(&["--images", "-", "--auth", "-"])
         .exits(2)
-        .says("--auth - and --images -: standard input can be read once");
+        .says("--auth - and --images -: standard input can be read only once");
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn without_records_a_warning_says_that_all_tags_are_compared() {
     run(&two, &["--no-records"]).exits(0);
     run(&two, &["--no-records", "--immutable", "*"])
         .exits(0)
-        .says("--immutable: nothing is remembered between runs")
+        .says("--immutable has no effect: this run has no records")
         .says("3 unchanged");
     assert_requests(&two, 1, 3);
 }
@@ -97,9 +97,9 @@ fn signatures_of_skipped_immutable_tags_are_no_images() {
 #[test]
 fn an_invalid_pattern_is_a_mistake_of_the_command_line() {
     let two = two();
-    run(&two, &["--immutable", "v["])
-        .exits(2)
-        .says("--immutable v[: it is no glob: unclosed character class; missing ']'; write one such as v*");
+    run(&two, &["--immutable", "v["]).exits(2).says(
+        "--immutable v[: not a glob: unclosed character class; missing ']'. Write one such as v*",
+    );
     assert_eq!(
         two.source.requests().len() + two.destination.requests().len(),
         0

@@ -47,19 +47,19 @@ fn usage(arguments: &[&str], sentence: &str) {
 
 #[test]
 fn nothing_to_copy() {
-    usage(&[], "nothing to copy is named: write --images FILE");
-    usage(&["--auth", "a.yaml"], "--auth alone names nothing to copy");
+    usage(&[], "no image is named. Use --images FILE");
+    usage(&["--auth", "a.yaml"], "--auth alone names no image");
 }
 
 #[test]
 fn both_forms_of_files() {
     usage(
         &["--config", "c.yaml", "--auth", "a.yaml"],
-        "excludes --auth and --images",
+        "--config cannot be used with --auth or --images",
     );
     usage(
         &["--config", "c.yaml", "--images", "i.yaml"],
-        "excludes --auth and --images",
+        "--config cannot be used with --auth or --images",
     );
 }
 
@@ -226,7 +226,7 @@ fn a_duplicate_source() {
         &[],
         &[
             "images.yaml:2",
-            "duplicate source, first in line 1 with another destination",
+            "duplicate source with another destination than in line 1",
         ],
     );
 }
@@ -341,7 +341,7 @@ fn an_invalid_platform() {
         "HOST/a: HOST/b\n",
         "",
         &["--arch", "x86_64"],
-        &["no image has the architecture x86_64: images call it amd64: write --arch amd64"],
+        &["no image has the architecture x86_64. Images call it amd64: write --arch amd64."],
     );
 }
 
@@ -415,7 +415,7 @@ fn a_source_of_copy_needs_a_tag_or_all_tags() {
     usage(&["copy", "r.example/a", "s.example/a"], "add --all-tags");
     usage(
         &["copy", "--all-tags", "r.example/a:v1", "s.example/a"],
-        "already says which",
+        "which has a tag or digest",
     );
 }
 
@@ -428,10 +428,8 @@ fn a_destination_is_missing() {
 fn sparse_without_a_filter() {
     let place = Place::new().file("images.yaml", "a.example/a:v1: b.example/a\n");
     let outcome = place.run(&["--images", "images.yaml", "--sparse"]).exits(2);
-    outcome.says(
-        "--sparse leaves children of indexes out: say which are wanted with --os or --arch, or add \
-         --strip-attestations",
-    );
+    outcome
+        .says("--sparse has no effect without a filter. Add --os, --arch or --strip-attestations.");
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn an_interval_without_records_is_reported_as_ineffective() {
     let command = command.args(["--no-records", "--referrers-interval=15m"]);
     Outcome::of(command.output().unwrap())
         .exits(0)
-        .says("--referrers-interval: nothing is remembered between runs");
+        .says("--referrers-interval has no effect: this run has no records");
 }
 
 #[test]

@@ -290,7 +290,7 @@ impl std::fmt::Display for Loss {
         match self {
             Self::Manifest(digest) => write!(f, "manifest {digest} was missing"),
             Self::WrongManifest(digest) => {
-                write!(f, "something else stood under manifest {digest}")
+                write!(f, "manifest {digest} had other content")
             }
             Self::Blob(digest) => write!(f, "blob {digest} was missing"),
             Self::WrongBlob {

@@ -145,7 +145,7 @@ fn an_unwritable_directory_is_ignored() {
     let world = world_without_state();
     let warning = warning(&world, &[]);
     assert!(
-        warning.contains("its directory cannot be made (a part of its path is no directory)"),
+        warning.contains("cannot create its directory: a part of its path is no directory"),
         "{warning}"
     );
 }

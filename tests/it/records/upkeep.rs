@@ -98,5 +98,5 @@ fn mistakes_are_reported() {
         .env_remove("HOME")
         .output();
     let outcome = crate::support::Outcome::of(nobody.unwrap()).exits(2);
-    outcome.says("name it with --records FILE");
+    outcome.says("Write --records FILE");
 }

@@ -100,7 +100,7 @@ fn without_failures_the_list_is_empty() {
     place
         .run(&AGAIN)
         .exits(0)
-        .says("no image is named, so there is nothing to do")
+        .says("no image is named. There is nothing to do.")
         .says("0 images");
     assert_eq!(source.requests().len(), before);
     assert_eq!(report(&place, "report.json")["rules"], json!([]));

@@ -113,22 +113,22 @@ fn explain(error: &Error) -> String {
         Error::ExternalMessage { msg, .. }
             if msg.starts_with("mapping values") || msg.starts_with("unexpected character") =>
         {
-            format!("it cannot be read: {msg}; put a value that holds special characters in quotes")
+            format!("syntax error: {msg}. Put values with special characters in quotes.")
         }
-        Error::ExternalMessage { msg, .. } => format!("it cannot be read: {msg}"),
-        Error::UnknownAnchor { .. } => "`*` begins the name of an anchor: put a value that begins with it in quotes".into(),
-        Error::UnsupportedTag { .. } => "`!` begins a tag: put a value that begins with it in quotes".into(),
-        Error::MultipleDocuments { .. } => "a second document begins: one file holds one".into(),
-        Error::Eof { .. } => "the file ends in the middle of something".into(),
+        Error::ExternalMessage { msg, .. } => format!("syntax error: {msg}"),
+        Error::UnknownAnchor { .. } => "`*` begins the name of an anchor. Put a value that begins with it in quotes.".into(),
+        Error::UnsupportedTag { .. } => "`!` begins a tag. Put a value that begins with it in quotes.".into(),
+        Error::MultipleDocuments { .. } => "a second document begins here. A file can have only one.".into(),
+        Error::Eof { .. } => "the file is incomplete".into(),
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. } => {
-            "it is nested too deeply, or holds too much: the limits are 32 levels and 2,000,000 values".into()
+            "the file is nested too deeply or too large: the limits are 32 levels and 2,000,000 values".into()
         }
-        Error::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` takes the alias of a map".into(),
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` needs the alias of a map".into(),
         Error::AliasError { error, .. } => explain(error),
-        _ => "it is neither YAML nor JSON".into(),
+        _ => "the file is neither YAML nor JSON".into(),
     }
 }
 
@@ -415,36 +415,36 @@ mod tests {
         for (text, why) in [
             (
                 "p: *S3cret",
-                "1:4 `*` begins the name of an anchor: put a value that begins with it in quotes",
+                "1:4 `*` begins the name of an anchor. Put a value that begins with it in quotes.",
             ),
             (
                 "p: !S3cret",
-                "1:11 `!` begins a tag: put a value that begins with it in quotes",
+                "1:11 `!` begins a tag. Put a value that begins with it in quotes.",
             ),
             (
                 "p: !S3cret x",
-                "1:12 `!` begins a tag: put a value that begins with it in quotes",
+                "1:12 `!` begins a tag. Put a value that begins with it in quotes.",
             ),
             (
                 "p: @S3cret",
-                "1:4 it cannot be read: unexpected character: `@'; put a value that holds special characters in quotes",
+                "1:4 syntax error: unexpected character: `@'. Put values with special characters in quotes.",
             ),
             (
                 "p: S3c: ret",
-                "1:7 it cannot be read: mapping values are not allowed in this context; put a value that holds special characters in quotes",
+                "1:7 syntax error: mapping values are not allowed in this context. Put values with special characters in quotes.",
             ),
-            ("p: 'S3cret", "1:4 it cannot be read: unclosed quote"),
+            ("p: 'S3cret", "1:4 syntax error: unclosed quote"),
             (
                 "p: \"S3c\\ret\\q\"",
-                "1:4 it cannot be read: while parsing a quoted scalar, found unknown escape character",
+                "1:4 syntax error: while parsing a quoted scalar, found unknown escape character",
             ),
             (
                 "a: b\n---\nc: d\n",
-                "3:1 a second document begins: one file holds one",
+                "3:1 a second document begins here. A file can have only one.",
             ),
             (
                 "{\"a\": \"S3cret\"",
-                "1:1 it cannot be read: unclosed bracket '{'",
+                "1:1 syntax error: unclosed bracket '{'",
             ),
         ] {
             assert_eq!(refusal(text), why, "{text}");
@@ -453,7 +453,7 @@ mod tests {
 
     #[test]
     fn bounds_hold() {
-        let limits = "it is nested too deeply, or holds too much: the limits are 32 levels and 2,000,000 values";
+        let limits = "the file is nested too deeply or too large: the limits are 32 levels and 2,000,000 values";
         let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
         assert!(refusal(&deep).ends_with(limits), "{}", refusal(&deep));
         let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned();

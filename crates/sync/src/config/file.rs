@@ -38,9 +38,7 @@ impl Input {
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let suffix = path.extension().and_then(|suffix| suffix.to_str());
     if !suffix.is_some_and(|suffix| SUFFIXES.iter().any(|s| s.eq_ignore_ascii_case(suffix))) {
-        return Err(
-            "the name does not tell whether the file is YAML or JSON: let it end in .yaml, .yml or .json".to_owned(),
-        );
+        return Err("the suffix of the file is unknown. Use .yaml, .yml or .json.".to_owned());
     }
     let file = fs::File::open(path);
     file.map_err(|error| unreadable(&error))
@@ -96,14 +94,14 @@ impl ConfigFile {
     /// Reads the text as YAML or JSON.
     pub(super) fn parse(&self) -> Result<Node, Problem> {
         if let Some(at) = syntax::json_comment(&self.text) {
-            let message = "JSON takes no comments: remove this one, or write the file as YAML, whose comments begin with `#`";
+            let message = "JSON has no comments. Remove this one, or write the file as YAML, in which comments begin with `#`.";
             return Err(self.hidden(at, message));
         }
         document::parse(&self.text)
             .map_err(|mut error| {
                 if let Some(at) = syntax::colon_without_blank(&self.text) {
                     error.at = Some(at);
-                    "a blank is missing behind the colon: write `\"source\": \"destination\"`"
+                    "a blank after the colon is missing. Write `\"source\": \"destination\"`."
                         .clone_into(&mut error.message);
                 }
                 error

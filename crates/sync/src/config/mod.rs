@@ -114,18 +114,17 @@ impl Defaults {
             (Some(registry), Some(namespace)) => (registry, namespace),
             (None, Some(_)) => {
                 return Err(no_default(
-                    "registry is not given: write --registry HOST, or set DEFAULT_REGISTRY",
+                    "registry. Write --registry HOST, or set DEFAULT_REGISTRY.",
                 ));
             }
             (Some(_), None) => {
                 return Err(no_default(
-                    "namespace is not given: write --namespace NAME, or set DEFAULT_NAMESPACE",
+                    "namespace. Write --namespace NAME, or set DEFAULT_NAMESPACE.",
                 ));
             }
             (None, None) => {
                 return Err(no_default(
-                    "registry and namespace are not given: write --registry HOST and --namespace NAME, or set \
-                     DEFAULT_REGISTRY and DEFAULT_NAMESPACE",
+                    "registry and namespace. Write --registry HOST and --namespace NAME, or set DEFAULT_REGISTRY and DEFAULT_NAMESPACE.",
                 ));
             }
         };
@@ -140,7 +139,5 @@ impl Defaults {
 }
 
 fn no_default(what: &str) -> RuleError {
-    RuleError(format!(
-        "an empty destination stands for the default one, whose {what}"
-    ))
+    RuleError(format!("an empty destination needs a default {what}"))
 }

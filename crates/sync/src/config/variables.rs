@@ -47,7 +47,7 @@ pub(super) fn credential(
             Ok(environment(&name).unwrap_or_else(|| OAUTH_TOKEN.to_owned()))
         }
         (Some(name), _) => environment(&name).ok_or_else(|| {
-            format!("the environment variable {name} is not set: set it, or write one more `$` in front if this is the value itself")
+            format!("the environment variable {name} is not set. Set it, or write one more `$` in front for a literal value.")
         }),
         (None, Some(rest)) => Ok(rest.to_owned()),
         (None, None) => Ok(text.to_owned()),
@@ -69,7 +69,7 @@ pub(super) fn destination(text: &str, environment: Environment<'_>) -> Result<St
         };
         if !is_name(name) {
             return Err(format!(
-                "the `$` in `{text}` names no environment variable: write `$NAME` or `${{NAME}}`"
+                "the `$` in `{text}` names no environment variable. Write `$NAME` or `${{NAME}}`."
             ));
         }
         let value = environment(name)
@@ -148,8 +148,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_not_set_is_named() {
-        let why = "the environment variable NOPE is not set: set it, or write one more `$` in front if this is the \
-                   value itself";
+        let why = "the environment variable NOPE is not set. Set it, or write one more `$` in front for a literal value.";
         assert_eq!(
             credential("$NOPE", VariableSyntax::Auth, &environment).unwrap_err(),
             why
@@ -197,7 +196,7 @@ mod tests {
             assert_eq!(
                 destination(text, &environment).unwrap_err(),
                 format!(
-                    "the `$` in `{text}` names no environment variable: write `$NAME` or `${{NAME}}`"
+                    "the `$` in `{text}` names no environment variable. Write `$NAME` or `${{NAME}}`."
                 )
             );
         }

@@ -34,7 +34,7 @@ impl RuleDestination {
             ParsedSelection::Nothing => Naming::Keep,
             ParsedSelection::Expression(_) => {
                 return Err(RuleError(format!(
-                    "{text}: a destination takes no expression: write {repository}"
+                    "{text}: a destination cannot have an expression. Write {repository}."
                 )));
             }
             ParsedSelection::Tags(tags) => {
@@ -74,8 +74,7 @@ fn no_port(text: &str, tags: &[Tag]) -> Result<(), RuleError> {
         return Ok(());
     }
     Err(RuleError(format!(
-        "{text}: a registry without a repository: write {text}/REPOSITORY, or docker.io/library/{text} for an image of \
-         Docker Hub"
+        "{text}: a registry without a repository. Write {text}/REPOSITORY, or docker.io/library/{text} for an image of Docker Hub."
     )))
 }
 
@@ -88,8 +87,7 @@ fn renamed(
     let count = match &source.select {
         Selection::All | Selection::Matching(_) => {
             return Err(RuleError(format!(
-                "{text}: many tags cannot get the one name: write {repository} to keep their names, or name the \
-                 tags at the source"
+                "{text}: several tags cannot get one name. Write {repository} to keep their names, or name the tags at the source."
             )));
         }
         Selection::Tags(tags) => tags.len(),
@@ -97,7 +95,7 @@ fn renamed(
     };
     if tags.len() != count {
         return Err(RuleError(format!(
-            "{text}: {} at the destination for {} at the source: write one for each, in the same order",
+            "{text}: {} at the destination for {} at the source. Write one for each, in the same order.",
             counted(tags.len()),
             counted(count)
         )));
@@ -131,11 +129,10 @@ fn same_digest(
     match &source.select {
         Selection::Digest { digest: wanted, .. } if wanted == digest => Ok(()),
         Selection::Digest { digest: wanted, .. } => Err(RuleError(format!(
-            "{text}: a copy keeps its digest: write {repository}@{wanted}, or {repository}"
+            "{text}: a copy keeps its digest. Write {repository}@{wanted}, or {repository}."
         ))),
         _ => Err(RuleError(format!(
-            "{text}: a digest at the destination needs the same digest at the source: write {repository}, or pin the \
-             source"
+            "{text}: a digest at the destination needs the same digest at the source. Write {repository}, or name the digest at the source."
         ))),
     }
 }

@@ -42,29 +42,30 @@ impl Immutable {
 impl TagPattern {
     fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("the pattern is empty: write a glob such as v*, or * for every tag".into());
+            return Err(
+                "the pattern is empty. Write a glob such as v*, or * for every tag.".into(),
+            );
         }
         if let Some(rest) = text.strip_prefix('/') {
             let Some(expression) = rest.strip_suffix('/') else {
                 return Err(format!(
-                    "the expression has no closing slash: write {text}/"
+                    "the expression has no closing slash. Write {text}/."
                 ));
             };
             let pattern = Pattern::new(expression);
             return pattern
                 .map(Self::Expression)
-                .map_err(|why| format!("{why}; write one in RE2 syntax, such as /^v[0-9]/"));
+                .map_err(|why| format!("{why}. Write one in RE2 syntax, such as /^v[0-9]/."));
         }
         if let Some(stranger) = impossible_char(text) {
             return Err(format!(
-                "no tag has {stranger:?} in it: write a pattern for the tag alone, such as v*, and the flag once for \
-                 each pattern"
+                "no tag has {stranger:?} in it. Write a pattern for the tag alone, such as v*, and the flag once for each pattern."
             ));
         }
         let glob = GlobBuilder::new(text).backslash_escape(true).build();
         let glob = glob.map_err(|why| {
             format!(
-                "it is no glob: {}; write one such as v* or v[0-9]*, or an expression such as /^v[0-9]/",
+                "not a glob: {}. Write one such as v* or v[0-9]*, or an expression such as /^v[0-9]/.",
                 why.kind()
             )
         })?;
@@ -127,23 +128,22 @@ mod tests {
             error.unwrap_err().to_string()
         };
         let alone =
-            "write a pattern for the tag alone, such as v*, and the flag once for each pattern";
+            "Write a pattern for the tag alone, such as v*, and the flag once for each pattern.";
         let expected = [
-            ("", "the pattern is empty: write a glob such as v*, or * for every tag".to_owned()),
-            ("/v", "the expression has no closing slash: write /v/".to_owned()),
+            ("", "the pattern is empty. Write a glob such as v*, or * for every tag.".to_owned()),
+            ("/v", "the expression has no closing slash. Write /v/.".to_owned()),
             (
                 "/(/",
-                "the expression /(/ cannot be used: unclosed group; write one in RE2 syntax, such as /^v[0-9]/".to_owned(),
+                "the expression /(/ cannot be used: unclosed group. Write one in RE2 syntax, such as /^v[0-9]/.".to_owned(),
             ),
             (
                 "v[",
-                "it is no glob: unclosed character class; missing ']'; write one such as v* or v[0-9]*, or an \
-                 expression such as /^v[0-9]/"
+                "not a glob: unclosed character class; missing ']'. Write one such as v* or v[0-9]*, or an expression such as /^v[0-9]/."
                     .to_owned(),
             ),
-            ("v1,v2", format!("no tag has ',' in it: {alone}")),
-            ("app:v*", format!("no tag has ':' in it: {alone}")),
-            ("v 1", format!("no tag has ' ' in it: {alone}")),
+            ("v1,v2", format!("no tag has ',' in it. {alone}")),
+            ("app:v*", format!("no tag has ':' in it. {alone}")),
+            ("v 1", format!("no tag has ' ' in it. {alone}")),
         ];
         for (pattern, why) in expected {
             assert_eq!(refused(pattern), format!("--immutable {pattern}: {why}"));

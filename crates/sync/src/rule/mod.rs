@@ -74,7 +74,7 @@ impl Rule {
         }
         if parsed.is_empty() {
             return Err(RuleError(format!(
-                "{name} has no destination: write at least one, or \"\" for the default"
+                "{name} has no destination. Write at least one, or \"\" for the default."
             )));
         }
         let mut rule = Self {

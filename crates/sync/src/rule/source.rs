@@ -83,8 +83,7 @@ impl RuleSource {
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         if text.is_empty() {
             return Err(RuleError(
-                "the source is empty: write registry/repository, with :tag or @digest behind it"
-                    .into(),
+                "the source is empty. Write registry/repository, with :tag or @digest.".into(),
             ));
         }
         let ParsedReference { repository, chosen } = ParsedReference::parse(text)?;
@@ -130,7 +129,7 @@ impl<'a> ParsedReference<'a> {
         if let Some((name, expression)) = text.split_once(":/") {
             let Some(expression) = expression.strip_suffix('/') else {
                 return Err(RuleError(format!(
-                    "{text}: the expression has no closing slash: write {name}:/{expression}/"
+                    "{text}: the expression has no closing slash. Write {name}:/{expression}/."
                 )));
             };
             return Ok(Self {
@@ -159,7 +158,7 @@ impl<'a> ParsedReference<'a> {
     fn by_digest(text: &str, name: &str, digest: &str) -> Result<Self, RuleError> {
         if digest.contains(',') {
             return Err(RuleError(format!(
-                "{text}: behind a digest stands nothing else: write one rule for the digest and one for the tags"
+                "{text}: nothing can follow a digest. Write one rule for the digest and one for the tags."
             )));
         }
         if digest.contains('/') {
@@ -176,7 +175,7 @@ impl<'a> ParsedReference<'a> {
                 Ok([tag]) => Some(tag),
                 Err(_) => {
                     return Err(RuleError(format!(
-                        "{text}: a digest names one image, so one tag at most may stand before the @"
+                        "{text}: a digest names one image, so only one tag can precede the @"
                     )));
                 }
             },
@@ -192,14 +191,14 @@ impl<'a> ParsedReference<'a> {
 fn credentials_error(text: &str) -> RuleError {
     match Repository::parse(text) {
         Err(error) => RuleError(error.to_string()),
-        Ok(_) => RuleError("a scheme or a user stands in front: drop it".to_owned()),
+        Ok(_) => RuleError("a scheme or a user precedes the name. Remove it.".to_owned()),
     }
 }
 
 fn repository(name: &str) -> Result<Repository, RuleError> {
     if let Some((first, _)) = name.split_once(',') {
         return Err(RuleError(format!(
-            "{name}: tags stand behind a colon: write {first}:TAG,TAG"
+            "{name}: tags follow a colon. Write {first}:TAG,TAG."
         )));
     }
     Repository::parse(name).map_err(|error| RuleError(error.to_string()))
@@ -225,7 +224,7 @@ fn split_tags(text: &str) -> (&str, Option<&str>) {
 fn parse_tags(text: &str, name: &str, tags: &str) -> Result<Vec<Tag>, RuleError> {
     if tags.is_empty() {
         return Err(RuleError(format!(
-            "{text}: no tag behind the colon: write {name}:TAG, or {name} for every tag"
+            "{text}: the tag after the colon is missing. Write {name}:TAG, or {name} for every tag."
         )));
     }
     let last = tags.matches(',').count();
@@ -234,17 +233,21 @@ fn parse_tags(text: &str, name: &str, tags: &str) -> Result<Vec<Tag>, RuleError>
         .map(|(position, tag)| {
             // Blanks are ignored around a comma, but not at the ends of the list.
             let tag = if position == 0 { tag } else { tag.trim_start() };
-            let tag = if position == last { tag } else { tag.trim_end() };
+            let tag = if position == last {
+                tag
+            } else {
+                tag.trim_end()
+            };
             if tag.is_empty() {
                 return Err(RuleError(format!(
-                    "{text}: the tag at place {} of the list is empty: drop the comma, or write the tag",
+                    "{text}: tag {} of the list is empty. Remove the comma, or write the tag.",
                     position + 1
                 )));
             }
             Tag::parse(tag).map_err(|error| {
                 if tag.contains(['*', '?', '^', '$', '(', '[']) {
                     RuleError(format!(
-                        "{text}: {tag} is not a tag: for an expression write {name}:/{}/",
+                        "{text}: {tag} is not a tag. For an expression write {name}:/{}/.",
                         if tag == "*" { "" } else { tag }
                     ))
                 } else {

@@ -58,7 +58,7 @@ impl AuthMap {
         for (key, value) in entries(file, node, wanted, told) {
             if dialect == VariableSyntax::Auth && matches!(key.text.as_str(), "auth" | "images") {
                 let message = format!(
-                    "`{}` belongs into a combined file: give this file with --config",
+                    "`{}` is a key of a combined file. Use this file with --config.",
                     key.text
                 );
                 told.problems.push(file.shown(key.at, message));
@@ -123,7 +123,7 @@ impl AuthMap {
                 one.origin.clone()
             };
             let message = format!(
-                "this means the same as the key in {place}, and says something else: keep one of the two"
+                "this is the same registry as the key in {place}, with another value. Keep one of the two."
             );
             told.problems.push(login.file.shown(login.at, message));
         }
@@ -156,8 +156,7 @@ impl AuthMap {
             let prefix = login.entry.prefix.as_str();
             if let Some(near) = usage.resembles(prefix) {
                 let message = format!(
-                    "no rule uses the login for `{prefix}`: the nearest registry of the rules is `{near}`. Write that if \
-                     it is meant"
+                    "no rule uses the login for `{prefix}`: the nearest registry of the rules is `{near}`. Write that if you mean it."
                 );
                 warnings.push(plain(login.file.shown(login.at, message)));
             } else if login.unset.is_empty() && all {
@@ -171,7 +170,7 @@ impl AuthMap {
             }
             for unset in &login.unset {
                 let message = format!(
-                    "{}; no rule uses this entry, so it is ignored",
+                    "{} No rule uses this entry, so it is ignored.",
                     unset.message
                 );
                 warnings.push(plain(Problem {
@@ -221,13 +220,12 @@ fn prefix(text: &str) -> Result<(Registry, String), String> {
     };
     if text.starts_with('$') {
         return Err(format!(
-            "`{text}` is not a registry, and keys are not read from the environment: write the name of the registry"
+            "`{text}` is not a registry, and a key cannot be a variable. Write the name of the registry."
         ));
     }
     if is_plain && !host.is_empty() && !host.contains(['.', ':']) && host != "localhost" {
         return Err(format!(
-            "`{host}` is not a registry, which has a dot or a port in its name: for Docker Hub write \
-             `docker.io/{trimmed}`"
+            "`{host}` is not a registry: its name has neither a dot nor a port. For Docker Hub write `docker.io/{trimmed}`."
         ));
     }
     let registry = Registry::parse(host).map_err(|error| error.to_string())?;
@@ -287,8 +285,7 @@ impl AuthReader<'_> {
     /// Warns about a half credential. It counts as none, as in the Go tool.
     fn incomplete_login(&mut self, key: &Key, given: &str, missing: &str) -> Credential {
         let message = format!(
-            "the entry `{}` has a {given}, but its {missing} is missing or empty, so it is taken for one without a \
-             login: write both, or none; a {missing} that begins with `#` or `&` must stand in quotes",
+            "the entry `{}` has a {given}, and its {missing} is missing or empty, so it counts as one without a login. Write both or none. A {missing} that begins with `#` or `&` needs quotes.",
             key.text
         );
         self.told.warn(self.file.shown(key.at, message));
@@ -301,7 +298,7 @@ impl AuthReader<'_> {
             NodeValue::Text(text) => text,
             NodeValue::Null => return None,
             NodeValue::List(_) | NodeValue::Map(_) => {
-                let message = format!("`{}` is a text: put it in quotes", field.text);
+                let message = format!("`{}` must be a text. Put it in quotes.", field.text);
                 self.told.problems.push(self.file.shown(field.at, message));
                 return None;
             }
@@ -327,7 +324,7 @@ impl AuthReader<'_> {
             NodeValue::List(_) | NodeValue::Map(_) => None,
         };
         read.unwrap_or_else(|| {
-            let message = format!("`{}` is either true or false", field.text);
+            let message = format!("`{}` must be true or false.", field.text);
             self.told.problems.push(self.file.shown(field.at, message));
             false
         })

@@ -44,10 +44,10 @@ impl ImagesMap {
         let before = told.problems.len();
         let entries = entries(file, node, WANTED, told);
         if is_meant {
-            let text = "no image is named, so there is nothing to do";
+            let text = "no image is named. There is nothing to do.";
             told.warn(file.hidden(at, text));
         } else if entries.is_empty() && told.problems.len() == before {
-            let text = "no image is named: write `source: destination`";
+            let text = "no image is named. Write `source: destination`.";
             self.empty.push(file.hidden(at, text));
         }
         for (key, value) in entries {
@@ -105,7 +105,7 @@ impl ImagesMap {
         for destination in &rule.destinations {
             if let Some(conflict) = self.tags.insert(&rule.source, destination, &place) {
                 let message = format!(
-                    "{} gets two images, {} here and {} {}: give one of them another tag or repository",
+                    "{} gets two images, {} here and {} {}. Give one of them another tag or repository.",
                     conflict.destination,
                     conflict.second,
                     conflict.first,
@@ -131,8 +131,7 @@ impl ImagesMap {
         let is_open = is_listed(first) || is_listed(&rule.source);
         if is_open && first.repository != rule.source.repository {
             let message = format!(
-                "the empty destination is {} here, as for {} {}: of two images with one tag the second fails. Write a \
-                 destination for one of them",
+                "the empty destination means {} here, as for {} {}. Of two images with one tag, the second fails. Write a destination for one of them.",
                 destination.repository,
                 first.repository,
                 describe_location(place, file)
@@ -215,7 +214,7 @@ impl ImagesReader<'_> {
     fn destinations(&mut self, key: &Key, value: Node) -> Vec<(String, Position)> {
         let nodes = match value.value {
             NodeValue::List(nodes) if nodes.is_empty() => {
-                let message = "the list of destinations is empty: write at least one, or \"\" for the default";
+                let message = "the list of destinations is empty. Write at least one, or \"\" for the default.";
                 self.problems.push(self.file.shown(key.at, message));
                 return Vec::new();
             }
@@ -245,8 +244,8 @@ impl ImagesReader<'_> {
 
 fn not_a_destination(source: &str) -> String {
     let hint = match source {
-        "images" | "auth" => ": a combined file is given with --config",
+        "images" | "auth" => " Use a combined file with --config.",
         _ => "",
     };
-    format!("a destination is a text, or a list of texts{hint}")
+    format!("a destination must be a text or a list of texts.{hint}")
 }

@@ -30,13 +30,13 @@ pub(super) fn read(
     match (&*files.config, &*files.auth, &*files.images) {
         ([_, ..], [], []) | ([], _, [_, ..]) => {}
         ([_, ..], _, _) => reading.told.mistake(
-            "--config holds both halves, so it excludes --auth and --images: give either one file or the two",
+            "--config cannot be used with --auth or --images. Use either --config FILE, or --images FILE with --auth FILE.",
         ),
         ([], [_, ..], []) => reading
             .told
-            .mistake("--auth alone names nothing to copy: add --images FILE"),
+            .mistake("--auth alone names no image. Add --images FILE."),
         ([], [], []) => reading.told.mistake(
-            "no file names anything to copy: give --images FILE, and --auth FILE for registries that want a login",
+            "no image is named. Use --images FILE, with --auth FILE for registries that need a login.",
         ),
     }
     reading.check_stdin(files);
@@ -164,7 +164,7 @@ impl<'a> Reading<'a> {
             .collect();
         if uses.len() > 1 {
             self.told.mistake(format!(
-                "{}: standard input can be read once: write a file for all but one of them",
+                "{}: standard input can be read only once. Use files for the others.",
                 uses.join(" and ")
             ));
         }
@@ -294,7 +294,7 @@ fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<
         NodeValue::Map(pairs) => pairs,
         NodeValue::Null => return Vec::new(),
         NodeValue::Text(_) | NodeValue::List(_) => {
-            let message = format!("here {wanted} is expected");
+            let message = format!("this must be {wanted}");
             told.problems.push(file.hidden(node.at, message));
             return Vec::new();
         }
@@ -306,7 +306,7 @@ fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<
             NodeValue::Text(text) => text,
             NodeValue::Null => String::new(),
             NodeValue::List(_) | NodeValue::Map(_) => {
-                let message = "a key is a text: put it in quotes";
+                let message = "a key must be a text. Put it in quotes.";
                 told.problems.push(file.hidden(key.at, message));
                 continue;
             }
@@ -316,7 +316,7 @@ fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<
             let line = first.at.line;
             if first_value.value.is_same(&value.value) {
                 let message =
-                    format!("duplicate key with the same value as in line {line}: it is read once");
+                    format!("duplicate key with the same value as in line {line}. It counts once.");
                 told.warn(file.hidden(key.at, message));
                 continue;
             }
@@ -324,18 +324,17 @@ fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<
             told.problems.push(match value.value {
                 NodeValue::Map(_) => file.shown(
                     key.at,
-                    format!("duplicate key, first in line {line} with another value: keep one of the two"),
+                    format!("duplicate key with another value than in line {line}. Keep one of the two."),
                 ),
                 _ if wanted == images::WANTED => file.shown(
                     key.at,
                     format!(
-                        "duplicate source, first in line {line} with another destination: write it once, with a list \
-                         of its destinations"
+                        "duplicate source with another destination than in line {line}. Write it once, with a list of its destinations."
                     ),
                 ),
                 _ => file.hidden(
                     key.at,
-                    format!("duplicate key, first in line {line} with another value: keep one of the two"),
+                    format!("duplicate key with another value than in line {line}. Keep one of the two."),
                 ),
             });
             continue;
@@ -361,16 +360,16 @@ fn unknown_key(
         .chars()
         .all(|c| c.is_ascii_alphabetic() || c == '-' || c == '_');
     if !is_word || key.text.is_empty() || matches!(value.value, NodeValue::Null) {
-        let message = format!("this is no key here: {known}");
+        let message = format!("unknown key: {known}");
         told.problems.push(file.hidden(key.at, message));
         return;
     }
-    let message = format!("`{}` is no key here: {known}", key.text);
+    let message = format!("unknown key `{}`: {known}", key.text);
     match hint {
         Some(hint) => {
-            let message = format!("{message}; write `{hint}`");
+            let message = format!("{message}. Write `{hint}`.");
             told.problems.push(file.shown(key.at, message));
         }
-        None => told.warn(file.shown(key.at, format!("{message}, so it has no effect"))),
+        None => told.warn(file.shown(key.at, format!("{message}. It has no effect."))),
     }
 }

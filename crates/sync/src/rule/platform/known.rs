@@ -142,13 +142,13 @@ impl Names {
         let lower = name.to_lowercase();
         let alias = self.aliases.iter().find(|(alias, _)| *alias == lower);
         let advice = match alias.map(|(_, name)| *name) {
-            Some(right) => format!("images call it {right}: write {} {right}", self.flag),
+            Some(right) => format!("Images call it {right}: write {} {right}.", self.flag),
             None => match nearest(&lower, self.known) {
-                Some(right) => format!("write {} {right} if that is meant", self.flag),
-                None => format!("the common ones are {}", self.common),
+                Some(right) => format!("Write {} {right} if you mean that.", self.flag),
+                None => format!("The common names are {}", self.common),
             },
         };
-        Err(format!("no image has the {} {name}: {advice}", self.noun))
+        Err(format!("no image has the {} {name}. {advice}", self.noun))
     }
 }
 
@@ -169,11 +169,11 @@ pub(super) fn check_variant(arch: &str, variant: &str) -> Result<(), String> {
     }
     let with_letter = format!("v{}", variant.trim_start_matches(['v', 'V']));
     let advice = if known.contains(&with_letter.as_str()) {
-        format!("write --arch {arch}:{with_letter}")
+        format!("Write --arch {arch}:{with_letter}.")
     } else {
-        format!("its variants are {}", known.join(", "))
+        format!("Its variants are {}.", known.join(", "))
     };
     Err(format!(
-        "no image has the variant {variant} of {arch}: {advice}"
+        "no image has the variant {variant} of {arch}. {advice}"
     ))
 }

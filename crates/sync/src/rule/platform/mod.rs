@@ -101,7 +101,7 @@ fn item(names: Names, text: &str) -> Result<PlatformItem, PlatformError> {
             "amd64 or arm:v7"
         };
         return Err(refuse(format!(
-            "one side of the colon is empty: write {example}"
+            "one side of the colon is empty. Write {example}."
         )));
     }
     names.check(name).map_err(refuse)?;
@@ -117,13 +117,13 @@ fn item(names: Names, text: &str) -> Result<PlatformItem, PlatformError> {
 /// Returns the advice for `name/rest`: a whole platform, or a variant after the wrong character.
 fn slash(names: Names, name: &str, rest: &str) -> String {
     if names.flag == ARCH.flag && ARCH.check(name).is_ok() {
-        return format!("a variant follows a colon: write --arch {name}:{rest}");
+        return format!("a variant follows a colon. Write --arch {name}:{rest}.");
     }
     let arch = rest.replace('/', ":");
     if OS.check(name).is_ok() && !arch.is_empty() {
-        return format!("this is a whole platform: write --os {name} --arch {arch}");
+        return format!("this is a whole platform. Write --os {name} --arch {arch}.");
     }
-    "a name has no slash: write --os linux --arch amd64 for linux/amd64".to_owned()
+    "a name has no slash. For linux/amd64 write --os linux --arch amd64.".to_owned()
 }
 
 fn is_selected(items: &[PlatformItem], name: &str, detail: Option<&str>) -> bool {
@@ -258,7 +258,7 @@ mod tests {
         };
         let no_arch = |name: &str, right: &str| {
             format!(
-                "no image has the architecture {name}: images call it {right}: write --arch {right}"
+                "no image has the architecture {name}. Images call it {right}: write --arch {right}."
             )
         };
         for (flag, text, why) in [
@@ -269,40 +269,40 @@ mod tests {
             (
                 "--arch",
                 "AMD64",
-                "no image has the architecture AMD64: write --arch amd64 if that is meant".to_owned(),
+                "no image has the architecture AMD64. Write --arch amd64 if you mean that.".to_owned(),
             ),
             (
                 "--arch",
                 "toaster",
-                "no image has the architecture toaster: the common ones are amd64, arm64, arm, 386, ppc64le, riscv64 \
+                "no image has the architecture toaster. The common names are amd64, arm64, arm, 386, ppc64le, riscv64 \
                  and s390x"
                     .to_owned(),
             ),
             (
                 "--os",
                 "macOS",
-                "no image has the operating system macOS: images call it darwin: write --os darwin".to_owned(),
+                "no image has the operating system macOS. Images call it darwin: write --os darwin.".to_owned(),
             ),
             (
                 "--os",
                 "linus",
-                "no image has the operating system linus: write --os linux if that is meant".to_owned(),
+                "no image has the operating system linus. Write --os linux if you mean that.".to_owned(),
             ),
-            ("--arch", "arm64/v8", "a variant follows a colon: write --arch arm64:v8".to_owned()),
+            ("--arch", "arm64/v8", "a variant follows a colon. Write --arch arm64:v8.".to_owned()),
             (
                 "--arch",
                 "linux/arm/v7",
-                "this is a whole platform: write --os linux --arch arm:v7".to_owned(),
+                "this is a whole platform. Write --os linux --arch arm:v7.".to_owned(),
             ),
-            ("--os", "linux/amd64", "this is a whole platform: write --os linux --arch amd64".to_owned()),
-            ("--arch", "arm:7", "no image has the variant 7 of arm: write --arch arm:v7".to_owned()),
+            ("--os", "linux/amd64", "this is a whole platform. Write --os linux --arch amd64.".to_owned()),
+            ("--arch", "arm:7", "no image has the variant 7 of arm. Write --arch arm:v7.".to_owned()),
             (
                 "--arch",
                 "arm64:v7",
-                "no image has the variant v7 of arm64: its variants are v8, v9".to_owned(),
+                "no image has the variant v7 of arm64. Its variants are v8, v9.".to_owned(),
             ),
-            ("--arch", "arm:", "one side of the colon is empty: write amd64 or arm:v7".to_owned()),
-            ("--os", ":1", "one side of the colon is empty: write linux or windows:10.0.20348.1".to_owned()),
+            ("--arch", "arm:", "one side of the colon is empty. Write amd64 or arm:v7.".to_owned()),
+            ("--os", ":1", "one side of the colon is empty. Write linux or windows:10.0.20348.1.".to_owned()),
         ] {
             assert_eq!(told(flag, text), format!("{flag} {text}: {why}"));
         }

@@ -85,7 +85,7 @@ fn booleans_are_those_of_the_go_tool_s_parser() {
         );
     }
     assert_snapshot!(auth_problems("q.io:\n  insecure: maybe\n"), @r#"
-    auth.yaml:2:3: `insecure` is either true or false
+    auth.yaml:2:3: `insecure` must be true or false.
       |
     2 |   insecure: …
       |   ^^^^^^^^
@@ -110,7 +110,7 @@ fn the_four_names_of_docker_hub_are_one_registry() {
     let all = names.map(|name| format!("{name}: {{username: u, password: p}}\n"));
     assert_eq!(entries(&all.concat()), ["docker.io u:p"]);
     assert_snapshot!(auth_problems("docker.io: {}\nregistry.hub.docker.com/: {insecure: true}\n"), @r#"
-    auth.yaml:2:1: this means the same as the key in line 1, and says something else: keep one of the two
+    auth.yaml:2:1: this is the same registry as the key in line 1, with another value. Keep one of the two.
       |
     2 | registry.hub.docker.com/…
       | ^^^^^^^^^^^^^^^^^^^^^^^^
@@ -120,7 +120,7 @@ fn the_four_names_of_docker_hub_are_one_registry() {
 #[test]
 fn a_key_that_stands_twice_is_a_mistake() {
     assert_snapshot!(auth_problems("q.io: {}\nq.io: {}\nd.io:\n  username: u\n  username: v\n"), @r#"
-    auth.yaml:5:3: duplicate key, first in line 4 with another value: keep one of the two
+    auth.yaml:5:3: duplicate key with another value than in line 4. Keep one of the two.
       |
     5 |   username: …
       |   ^^^^^^^^
@@ -132,32 +132,32 @@ fn keys_that_are_no_registry_are_ignored_with_a_warning() {
     let text = "$HOST: {}\nmyuser/x: {}\nhttps://q.io: {}\nq.io/A: {}\n'': {}\nme:S3cret@q.io: {}\nd.io:5000:5000: {}\nq.io: {}\n";
     let files = [("auth.yaml", text), ("images.yaml", "q.io/x: d.io/y")];
     assert_snapshot!(warnings(&files).join("\n"), @r#"
-    auth.yaml:1:1: this key is ignored: `$HOST` is not a registry, and keys are not read from the environment: write the name of the registry
-    auth.yaml:2:1: this key is ignored: `myuser` is not a registry, which has a dot or a port in its name: for Docker Hub write `docker.io/myuser/x`
+    auth.yaml:1:1: this key is ignored: `$HOST` is not a registry, and a key cannot be a variable. Write the name of the registry.
+    auth.yaml:2:1: this key is ignored: `myuser` is not a registry: its name has neither a dot nor a port. For Docker Hub write `docker.io/myuser/x`.
     auth.yaml:3:1: this key is ignored: `https://q.io` is not a registry: drop the scheme `https://`, write `q.io`
     auth.yaml:4:1: this key is ignored: `A` is not a repository: a repository is lower case, write `a` for `A`; the nearest registry of the rules is `q.io/x`
     auth.yaml:5:1: this key is ignored: `` is not a registry: it is empty
     auth.yaml:6:1: this key is ignored: `…@q.io` is not a registry: a user name does not belong here, credentials stand in the auth file, write `q.io`
     auth.yaml:7:1: this key is ignored: `d.io:5000:5000` is not a registry: it has two ports, write `d.io:5000`
     "#);
-    assert_snapshot!(auth_problems("[a]: {}\n"), @"auth.yaml:1:1: a key is a text: put it in quotes");
+    assert_snapshot!(auth_problems("[a]: {}\n"), @"auth.yaml:1:1: a key must be a text. Put it in quotes.");
 }
 
 #[test]
 fn a_combined_file_in_its_place_is_told() {
     assert_snapshot!(auth_problems("auth:\n  q.io: {}\nimages: {}\n"), @r#"
-    auth.yaml:1:1: `auth` belongs into a combined file: give this file with --config
+    auth.yaml:1:1: `auth` is a key of a combined file. Use this file with --config.
       |
     1 | auth:
       | ^^^^
 
-    auth.yaml:3:1: `images` belongs into a combined file: give this file with --config
+    auth.yaml:3:1: `images` is a key of a combined file. Use this file with --config.
       |
     3 | images: …
       | ^^^^^^
     "#);
     assert_snapshot!(image_problems("images:\n  q.io/x: d.io/y\n"), @r#"
-    images.yaml:1:1: a destination is a text, or a list of texts: a combined file is given with --config
+    images.yaml:1:1: a destination must be a text or a list of texts. Use a combined file with --config.
       |
     1 | images:
       | ^^^^^^
@@ -187,12 +187,12 @@ fn anything_else_with_a_dollar_is_literal() {
 #[test]
 fn an_unset_variable_is_named() {
     assert_snapshot!(auth_problems("q.io:\n  username: $NO_USER\n  password: ${NO_PASSWORD}\n"), @r#"
-    auth.yaml:2:13: the environment variable NO_USER is not set: set it, or write one more `$` in front if this is the value itself
+    auth.yaml:2:13: the environment variable NO_USER is not set. Set it, or write one more `$` in front for a literal value.
       |
     2 |   username: …
       |             ^
 
-    auth.yaml:3:13: the environment variable NO_PASSWORD is not set: set it, or write one more `$` in front if this is the value itself
+    auth.yaml:3:13: the environment variable NO_PASSWORD is not set. Set it, or write one more `$` in front for a literal value.
       |
     3 |   password: …
       |             ^
@@ -204,7 +204,7 @@ fn in_a_combined_file_only_braces_name_a_variable() {
     let text = "auth:\n  q.io: {username: '${USER_NAME}', password: $Passw0rd}\nimages:\n  q.io/x: d.io/y\n";
     let config = read(&[("config.yaml", text)]).unwrap();
     assert_eq!(outline(&config.credentials[0]), "q.io me:$Passw0rd");
-    assert_snapshot!(problems(&[("config.yaml", "auth:\n  q.io: {username: '${NOPE}', password: x}\nimages: {q.io/x: d.io/y}\n")]), @"config.yaml:2:20: the environment variable NOPE is not set: set it, or write one more `$` in front if this is the value itself");
+    assert_snapshot!(problems(&[("config.yaml", "auth:\n  q.io: {username: '${NOPE}', password: x}\nimages: {q.io/x: d.io/y}\n")]), @"config.yaml:2:20: the environment variable NOPE is not set. Set it, or write one more `$` in front for a literal value.");
 }
 
 #[test]
@@ -248,9 +248,7 @@ fn half_a_credential_is_none_and_is_warned_of() {
     let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
     let expected = [(1, "q.io", "username", "password"), (5, "d.io", "password", "username"), (6, "e.io", "username", "password")]
         .map(|(line, key, given, missing)| format!(
-            "auth.yaml:{line}:1: the entry `{key}` has a {given}, but its {missing} is missing or empty, so it is \
-             taken for one without a login: write both, or none; a {missing} that begins with `#` or `&` must stand in \
-             quotes"
+            "auth.yaml:{line}:1: the entry `{key}` has a {given}, and its {missing} is missing or empty, so it counts as one without a login. Write both or none. A {missing} that begins with `#` or `&` needs quotes."
         ));
     assert_eq!(warnings.len(), expected.len());
     for (warning, expected) in warnings.iter().zip(expected) {
@@ -267,19 +265,19 @@ fn unknown_keys_are_mistakes() {
     assert_snapshot!(
         auth_problems("q.io:\n  Username: u\n  pasword: S3cret\n  token: S3cret\n  S3cret:\n  S3cret: x\n"),
         @r#"
-    auth.yaml:2:3: `Username` is no key here: an entry has the keys `username`, `password` and `insecure`; write `username`
+    auth.yaml:2:3: unknown key `Username`: an entry has the keys `username`, `password` and `insecure`. Write `username`.
       |
     2 |   Username…
       |   ^^^^^^^^
 
-    auth.yaml:3:3: `pasword` is no key here: an entry has the keys `username`, `password` and `insecure`; write `password`
+    auth.yaml:3:3: unknown key `pasword`: an entry has the keys `username`, `password` and `insecure`. Write `password`.
       |
     3 |   pasword…
       |   ^^^^^^^
 
-    auth.yaml:5:3: this is no key here: an entry has the keys `username`, `password` and `insecure`
+    auth.yaml:5:3: unknown key: an entry has the keys `username`, `password` and `insecure`
 
-    auth.yaml:6:3: duplicate key, first in line 5 with another value: keep one of the two
+    auth.yaml:6:3: duplicate key with another value than in line 5. Keep one of the two.
     "#
     );
 }
@@ -287,22 +285,22 @@ fn unknown_keys_are_mistakes() {
 #[test]
 fn values_of_the_wrong_kind_are_mistakes() {
     assert_snapshot!(auth_problems("q.io: S3cret\nd.io: [S3cret]\ne.io:\n  username: [S3cret]\n  password: {S3cret: S3cret}\n"), @r#"
-    auth.yaml:1:7: here a map with username, password and insecure is expected
+    auth.yaml:1:7: this must be a map with username, password and insecure
 
-    auth.yaml:2:7: here a map with username, password and insecure is expected
+    auth.yaml:2:7: this must be a map with username, password and insecure
 
-    auth.yaml:4:3: `username` is a text: put it in quotes
+    auth.yaml:4:3: `username` must be a text. Put it in quotes.
       |
     4 |   username: …
       |   ^^^^^^^^
 
-    auth.yaml:5:3: `password` is a text: put it in quotes
+    auth.yaml:5:3: `password` must be a text. Put it in quotes.
       |
     5 |   password: …
       |   ^^^^^^^^
     "#);
-    assert_snapshot!(auth_problems("- S3cret\n"), @"auth.yaml:1:1: here a map from registry to username, password and insecure is expected");
-    assert_snapshot!(auth_problems("S3cret\n"), @"auth.yaml:1:1: here a map from registry to username, password and insecure is expected");
+    assert_snapshot!(auth_problems("- S3cret\n"), @"auth.yaml:1:1: this must be a map from registry to username, password and insecure");
+    assert_snapshot!(auth_problems("S3cret\n"), @"auth.yaml:1:1: this must be a map from registry to username, password and insecure");
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn images_alone_is_fine() {
 fn auth_alone_is_an_error() {
     assert_eq!(
         problems(&[("auth.yaml", "q.io: {}")]),
-        "--auth alone names nothing to copy: add --images FILE"
+        "--auth alone names no image. Add --images FILE."
     );
 }
 
@@ -66,14 +66,14 @@ fn config_excludes_the_other_two() {
     for other in ["auth.yaml", "images.yaml"] {
         assert_eq!(
             problems(&[("config.yaml", ""), (other, "")]),
-            "--config holds both halves, so it excludes --auth and --images: give either one file or the two"
+            "--config cannot be used with --auth or --images. Use either --config FILE, or --images FILE with --auth FILE."
         );
     }
 }
 
 #[test]
 fn no_file_at_all_is_an_error() {
-    assert!(problems(&[]).starts_with("no file names anything to copy: give --images FILE"));
+    assert!(problems(&[]).starts_with("no image is named. Use --images FILE"));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn all_mistakes_of_all_files_are_told_together() {
         ("auth.yaml", "q.io:\n  pasword: S3cret\nhttps://q.io: {}\n"),
         ("images.yaml", "q.io/X: d.io/y\nq.io/x:v1,v2:\n- d.io/y:a\n- d.io/Z\n"),
     ]), @r#"
-    auth.yaml:2:3: `pasword` is no key here: an entry has the keys `username`, `password` and `insecure`; write `password`
+    auth.yaml:2:3: unknown key `pasword`: an entry has the keys `username`, `password` and `insecure`. Write `password`.
       |
     2 |   pasword…
       |   ^^^^^^^
@@ -122,7 +122,7 @@ fn all_mistakes_of_all_files_are_told_together() {
     1 | q.io/X: d.io/y
       | ^^^^^^
 
-    images.yaml:3:3: d.io/y:a: 1 tag at the destination for 2 tags at the source: write one for each, in the same order
+    images.yaml:3:3: d.io/y:a: 1 tag at the destination for 2 tags at the source. Write one for each, in the same order.
       |
     3 | - d.io/y:a
       |   ^^^^^^^^
@@ -137,7 +137,7 @@ fn all_mistakes_of_all_files_are_told_together() {
 #[test]
 fn unknown_keys_of_a_combined_file_are_mistakes() {
     assert_snapshot!(problems(&[("config.yaml", "image:\n  q.io/x: d.io/y\nimages:\n  q.io/x: d.io/y\nproc: 5\n")]), @r#"
-    config.yaml:1:1: `image` is no key here: the file has the keys `auth` and `images`; write `images`
+    config.yaml:1:1: unknown key `image`: the file has the keys `auth` and `images`. Write `images`.
       |
     1 | image…
       | ^^^^^

@@ -77,7 +77,7 @@ fn rules_keep_their_order_and_know_their_line() {
 fn an_empty_destination_without_both_defaults_is_an_error() {
     let files = [("images.yaml", "q.io/x: ''\n")];
     assert_snapshot!(read(&files).unwrap_err(), @r#"
-    images.yaml:1:9: an empty destination stands for the default one, whose registry and namespace are not given: write --registry HOST and --namespace NAME, or set DEFAULT_REGISTRY and DEFAULT_NAMESPACE
+    images.yaml:1:9: an empty destination needs a default registry and namespace. Write --registry HOST and --namespace NAME, or set DEFAULT_REGISTRY and DEFAULT_NAMESPACE.
       |
     1 | q.io/x: ''
       |         ^^
@@ -87,7 +87,7 @@ fn an_empty_destination_without_both_defaults_is_an_error() {
         ..defaults()
     };
     assert_snapshot!(read_with(&files, &half).unwrap_err(), @r#"
-    images.yaml:1:9: an empty destination stands for the default one, whose namespace is not given: write --namespace NAME, or set DEFAULT_NAMESPACE
+    images.yaml:1:9: an empty destination needs a default namespace. Write --namespace NAME, or set DEFAULT_NAMESPACE.
       |
     1 | q.io/x: ''
       |         ^^
@@ -97,7 +97,7 @@ fn an_empty_destination_without_both_defaults_is_an_error() {
         ..defaults()
     };
     assert_snapshot!(read_with(&files, &half).unwrap_err(), @r#"
-    images.yaml:1:9: an empty destination stands for the default one, whose registry is not given: write --registry HOST, or set DEFAULT_REGISTRY
+    images.yaml:1:9: an empty destination needs a default registry. Write --registry HOST, or set DEFAULT_REGISTRY.
       |
     1 | q.io/x: ''
       |         ^^
@@ -134,12 +134,12 @@ fn wrong_rules_are_errors_with_their_place() {
     assert_snapshot!(image_problems(
         "q.io/x: d.io/y:t\nq.io/x:v1,v2:\n  - d.io/y\n  - d.io/y:a\nQ.io/Y: d.io/y\nq.io/z:/[/: d.io/y\n'': d.io/y\n"
     ), @r#"
-    images.yaml:1:9: d.io/y:t: many tags cannot get the one name: write d.io/y to keep their names, or name the tags at the source
+    images.yaml:1:9: d.io/y:t: several tags cannot get one name. Write d.io/y to keep their names, or name the tags at the source.
       |
     1 | q.io/x: d.io/y:t
       |         ^^^^^^^^
 
-    images.yaml:4:5: d.io/y:a: 1 tag at the destination for 2 tags at the source: write one for each, in the same order
+    images.yaml:4:5: d.io/y:a: 1 tag at the destination for 2 tags at the source. Write one for each, in the same order.
       |
     4 |   - d.io/y:a
       |     ^^^^^^^^
@@ -154,7 +154,7 @@ fn wrong_rules_are_errors_with_their_place() {
     6 | q.io/z:/[/: d.io/y
       | ^^^^^^^^^^
 
-    images.yaml:7:1: the source is empty: write registry/repository, with :tag or @digest behind it
+    images.yaml:7:1: the source is empty. Write registry/repository, with :tag or @digest.
       |
     7 | '': d.io/y
       | ^^
@@ -185,7 +185,7 @@ fn variables_in_a_destination_are_read_from_the_environment() {
     1 | q.io/x: $NOPE/y
       |         ^^^^^^^
 
-    images.yaml:2:18: the `$` in `d.io/$` names no environment variable: write `$NAME` or `${NAME}`
+    images.yaml:2:18: the `$` in `d.io/$` names no environment variable. Write `$NAME` or `${NAME}`.
       |
     2 | q.io/y: [d.io/z, 'd.io/$']
       |                  ^^^^^^^^
@@ -213,13 +213,13 @@ fn duplicate_rules_and_tags_are_done_once() {
 #[test]
 fn a_source_that_stands_twice_is_an_error() {
     assert_snapshot!(image_problems("q.io/x: d.io/y\nq.io/z: d.io/y\nq.io/x: d.io/w\n"), @r#"
-    images.yaml:3:1: duplicate source, first in line 1 with another destination: write it once, with a list of its destinations
+    images.yaml:3:1: duplicate source with another destination than in line 1. Write it once, with a list of its destinations.
       |
     3 | q.io/x: d.io/w
       | ^^^^^^
     "#);
     assert_snapshot!(image_problems("{\"q.io/x\": \"d.io/y\", \"q.io/x\": \"d.io/z\"}"), @r#"
-    images.yaml:1:22: duplicate source, first in line 1 with another destination: write it once, with a list of its destinations
+    images.yaml:1:22: duplicate source with another destination than in line 1. Write it once, with a list of its destinations.
       |
     1 | {"q.io/x": "d.io/y", "q.io/x": "d.io/z"}
       |                      ^^^^^^^^
@@ -239,7 +239,7 @@ fn no_rule_at_all_is_an_error() {
     for text in ["", "# nothing\n"] {
         let told = image_problems(text);
         assert!(
-            told.contains("no image is named: write `source: destination`"),
+            told.contains("no image is named. Write `source: destination`."),
             "{told}"
         );
     }
@@ -256,41 +256,41 @@ fn an_empty_map_is_meant_and_warned_of() {
         assert!(config.rules.is_empty());
         let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].contains("no image is named, so there is nothing to do"));
+        assert!(warnings[0].contains("no image is named. There is nothing to do."));
     }
 }
 
 #[test]
 fn values_of_the_wrong_kind_are_mistakes() {
     assert_snapshot!(image_problems("q.io/x: {d.io/y: z}\nq.io/y: []\nq.io/z: [[d.io/y]]\n? [q.io/x]\n: d.io/y\n"), @r#"
-    images.yaml:1:1: a destination is a text, or a list of texts
+    images.yaml:1:1: a destination must be a text or a list of texts.
       |
     1 | q.io/x: {d.io/y: z}
       | ^^^^^^
 
-    images.yaml:2:1: the list of destinations is empty: write at least one, or "" for the default
+    images.yaml:2:1: the list of destinations is empty. Write at least one, or "" for the default.
       |
     2 | q.io/y: []
       | ^^^^^^
 
-    images.yaml:3:1: a destination is a text, or a list of texts
+    images.yaml:3:1: a destination must be a text or a list of texts.
       |
     3 | q.io/z: [[d.io/y]]
       | ^^^^^^
 
-    images.yaml:4:3: a key is a text: put it in quotes
+    images.yaml:4:3: a key must be a text. Put it in quotes.
       |
     4 | ? [q.io/x]
       |   ^
     "#);
     assert_snapshot!(image_problems("- q.io/x\n"), @r#"
-    images.yaml:1:1: here a map from source to destination, or to a list of destinations is expected
+    images.yaml:1:1: this must be a map from source to destination, or to a list of destinations
       |
     1 | - q.io/x
       | ^
     "#);
     assert_snapshot!(image_problems("q.io/x: d.io/y\n  q.io/z: d.io/y\n"), @r#"
-    images.yaml:2:9: it cannot be read: mapping values are not allowed in this context; put a value that holds special characters in quotes
+    images.yaml:2:9: syntax error: mapping values are not allowed in this context. Put values with special characters in quotes.
       |
     2 |   q.io/z: d.io/y
       |         ^

@@ -46,12 +46,12 @@ fn contradictions_are_told_with_both_places() {
         ("images.one.yaml", "\nq.io/a/app:v1: d.io/y\n"),
         ("images.two.yaml", "q.io/b/app:v1: d.io/y\n"),
     ]).replace(std::env::temp_dir().to_str().unwrap(), "/tmp"), @r#"
-    auth.two.yaml:1:1: this means the same as the key in auth.one.yaml:2, and says something else: keep one of the two
+    auth.two.yaml:1:1: this is the same registry as the key in auth.one.yaml:2, with another value. Keep one of the two.
       |
     1 | q.io/…
       | ^^^^^
 
-    images.two.yaml:1:1: d.io/y:v1 gets two images, q.io/b/app:v1 here and q.io/a/app:v1 in images.one.yaml:2: give one of them another tag or repository
+    images.two.yaml:1:1: d.io/y:v1 gets two images, q.io/b/app:v1 here and q.io/a/app:v1 in images.one.yaml:2. Give one of them another tag or repository.
       |
     1 | q.io/b/app:v1: d.io/y
       | ^^^^^^^^^^^^^
@@ -66,7 +66,7 @@ fn a_file_without_rules_beside_others_is_a_warning() {
     ];
     assert_eq!(
         warnings(&files),
-        ["images.one.yaml:1:1: no image is named: write `source: destination`"]
+        ["images.one.yaml:1:1: no image is named. Write `source: destination`."]
     );
     let told = problems(&[("images.one.yaml", ""), ("images.two.yaml", "# none\n")]);
     assert_eq!(told.matches("no image is named").count(), 2, "{told}");
@@ -82,7 +82,7 @@ fn standard_input_is_read_once() {
     let told = Config::classic(&files, &Defaults::default(), &environment).unwrap_err();
     assert_eq!(
         told.to_string(),
-        "--auth - and --images -: standard input can be read once: write a file for all but one of them"
+        "--auth - and --images -: standard input can be read only once. Use files for the others."
     );
 }
 
@@ -91,12 +91,12 @@ fn two_images_for_one_tag_are_refused() {
     assert_snapshot!(image_problems(
         "q.io/a/app:v1: d.io/app\nq.io/b/app:v1: [e.io/app, d.io/app]\nq.io/c:v1,v2: d.io/c:x,y\nq.io/c:v3: d.io/c:y\n"
     ), @r#"
-    images.yaml:2:1: d.io/app:v1 gets two images, q.io/b/app:v1 here and q.io/a/app:v1 in line 1: give one of them another tag or repository
+    images.yaml:2:1: d.io/app:v1 gets two images, q.io/b/app:v1 here and q.io/a/app:v1 in line 1. Give one of them another tag or repository.
       |
     2 | q.io/b/app:v1: [e.io/app, d.io/app]
       | ^^^^^^^^^^^^^
 
-    images.yaml:4:1: d.io/c:y gets two images, q.io/c:v3 here and q.io/c:v2 in line 3: give one of them another tag or repository
+    images.yaml:4:1: d.io/c:y gets two images, q.io/c:v3 here and q.io/c:v2 in line 3. Give one of them another tag or repository.
       |
     4 | q.io/c:v3: d.io/c:y
       | ^^^^^^^^^
@@ -106,7 +106,7 @@ fn two_images_for_one_tag_are_refused() {
         &defaults(),
     );
     assert_snapshot!(told.unwrap_err(), @r#"
-    images.yaml:2:1: d.io/team/mirror/app:v1 gets two images, q.io/b/app:v1 here and q.io/a/app:v1 in line 1: give one of them another tag or repository
+    images.yaml:2:1: d.io/team/mirror/app:v1 gets two images, q.io/b/app:v1 here and q.io/a/app:v1 in line 1. Give one of them another tag or repository.
       |
     2 | q.io/b/app:v1: ''
       | ^^^^^^^^^^^^^
@@ -126,10 +126,8 @@ fn tags_that_only_registries_know_are_no_mistake() {
     assert_eq!(
         warnings(&files),
         [
-            "images.yaml:2:1: the empty destination is d.io/team/mirror/app here, as for q.io/a/app in line 1: of two \
-          images with one tag the second fails. Write a destination for one of them",
-            "images.yaml:3:1: the empty destination is d.io/team/mirror/app here, as for q.io/a/app in line 1: of two \
-          images with one tag the second fails. Write a destination for one of them"
+            "images.yaml:2:1: the empty destination means d.io/team/mirror/app here, as for q.io/a/app in line 1. Of two images with one tag, the second fails. Write a destination for one of them.",
+            "images.yaml:3:1: the empty destination means d.io/team/mirror/app here, as for q.io/a/app in line 1. Of two images with one tag, the second fails. Write a destination for one of them."
         ]
     );
 }
@@ -144,7 +142,7 @@ fn the_same_line_twice_is_done_once_with_a_warning() {
         let told = warnings(&[("images.yaml", text)]);
         assert_eq!(
             told,
-            ["images.yaml:2:1: duplicate key with the same value as in line 1: it is read once"]
+            ["images.yaml:2:1: duplicate key with the same value as in line 1. It counts once."]
         );
     }
 }
@@ -152,16 +150,16 @@ fn the_same_line_twice_is_done_once_with_a_warning() {
 #[test]
 fn what_other_parsers_forgive_is_named() {
     assert_snapshot!(image_problems("{\n  // all tags\n  \"q.io/x:v1\": \"d.io/y\"\n}\n"), @r#"
-    images.yaml:2:3: JSON takes no comments: remove this one, or write the file as YAML, whose comments begin with `#`
+    images.yaml:2:3: JSON has no comments. Remove this one, or write the file as YAML, in which comments begin with `#`.
       |
     2 |   // all tags
       |   ^^
     "#);
     assert_snapshot!(image_problems("\"q.io/x:v1\":\"d.io/y\"\n"), @r#"
-    images.yaml:1:12: a blank is missing behind the colon: write `"source": "destination"`
+    images.yaml:1:12: a blank after the colon is missing. Write `"source": "destination"`.
       |
     1 | "q.io/x:v1":"d.io/y"
       |            ^
     "#);
-    assert_snapshot!(auth_problems("{\n  \"q.io\": {            // S3cret\n    \"username\": \"x\"\n  }\n}\n"), @"auth.yaml:2:24: JSON takes no comments: remove this one, or write the file as YAML, whose comments begin with `#`");
+    assert_snapshot!(auth_problems("{\n  \"q.io\": {            // S3cret\n    \"username\": \"x\"\n  }\n}\n"), @"auth.yaml:2:24: JSON has no comments. Remove this one, or write the file as YAML, in which comments begin with `#`.");
 }

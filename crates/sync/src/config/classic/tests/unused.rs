@@ -14,9 +14,9 @@ fn a_login_that_resembles_a_registry_of_the_rules_is_told() {
         warnings(&[("auth.yaml", auth), IMAGES]),
         [
             "auth.yaml:2:1: no rule uses the login for `egistry.example.com/team`: the nearest registry of the rules is \
-             `registry.example.com/team`. Write that if it is meant",
+             `registry.example.com/team`. Write that if you mean it.",
             "auth.yaml:3:1: no rule uses the login for `registry.example.com/taem`: the nearest registry of the rules is \
-             `registry.example.com/team`. Write that if it is meant",
+             `registry.example.com/team`. Write that if you mean it.",
         ]
     );
 }
@@ -50,8 +50,7 @@ fn an_unset_variable_matters_only_to_an_entry_that_a_rule_uses() {
     assert_eq!(
         warnings(&files),
         [
-            "auth.yaml:4:13: the environment variable NOPE is not set: set it, or write one more `$` in front if this is \
-          the value itself; no rule uses this entry, so it is ignored"
+            "auth.yaml:4:13: the environment variable NOPE is not set. Set it, or write one more `$` in front for a literal value. No rule uses this entry, so it is ignored."
         ]
     );
     let config = read(&files).unwrap();
@@ -71,8 +70,7 @@ fn keys_without_effect_are_told() {
     assert_eq!(
         warnings(&[("auth.yaml", auth), IMAGES]),
         [
-            "auth.yaml:1:50: `description` is no key here: an entry has the keys `username`, `password` and `insecure`, so \
-          it has no effect"
+            "auth.yaml:1:50: unknown key `description`: an entry has the keys `username`, `password` and `insecure`. It has no effect."
         ]
     );
 }
