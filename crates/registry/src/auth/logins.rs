@@ -85,21 +85,17 @@ impl Logins {
         if logins.len() >= MAX_LOGINS && !logins.contains_key(credential) {
             return Arc::default();
         }
-        let gates = match logins.get(credential) {
-            Some(gates) => gates.clone(),
-            None => {
-                let mut same_account = logins
-                    .iter()
-                    .filter(|(other, _)| other.user() == credential.user())
-                    .flat_map(|(_, gates)| gates);
-                let refused = same_account.find_map(|gate| gate.state().doubt());
-                let gates = [
-                    LoginGate::after(refused.as_ref()),
-                    LoginGate::after(refused.as_ref()),
-                ];
-                logins.insert(credential.clone(), gates.clone());
-                gates
-            }
+        let gates = if let Some(gates) = logins.get(credential) {
+            gates.clone()
+        } else {
+            let mut same_account = logins
+                .iter()
+                .filter(|(other, _)| other.user() == credential.user())
+                .flat_map(|(_, gates)| gates);
+            let refused = same_account.find_map(|gate| gate.state().doubt());
+            let gates = [(); 2].map(|()| LoginGate::after(refused.as_ref()));
+            logins.insert(credential.clone(), gates.clone());
+            gates
         };
         let [reads, write] = gates;
         if writes { write } else { reads }

@@ -122,7 +122,8 @@ impl Client {
     pub async fn upload(&self, upload: Upload, source: &dyn BlobSource) -> Result<(), Error> {
         let repository = upload.repository.clone();
         let driver = driver::UploadDriver::new(self, upload, source).await?;
-        self.checked(&repository, driver.run().await).await
+        let outcome = Box::pin(driver.run()).await;
+        self.checked(&repository, outcome).await
     }
 }
 
