@@ -1,4 +1,6 @@
 //! Blobs (docs/protocol.md#blobs).
+//!
+//! Retries follow the policy of the pipeline, except that a small blob that arrives corrupt is read once more.
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};

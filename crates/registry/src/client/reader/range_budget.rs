@@ -119,15 +119,11 @@ impl RangeBudget {
 
     /// Returns an empty buffer.
     pub(super) fn piece(self: &Arc<Self>) -> RangeBuffer {
-        let spare = self.spare_buffers().pop();
+        let spare = lock(&self.spare).pop();
         RangeBuffer {
             bytes: spare.unwrap_or_else(|| Vec::with_capacity(PIECE)),
             room: Arc::clone(self),
         }
-    }
-
-    fn spare_buffers(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-        lock(&self.spare)
     }
 
     /// Returns the bytes of ranges in memory.
@@ -170,7 +166,7 @@ impl Drop for RangeBuffer {
         // Without a range in flight, nothing needs the memory.
         if self.room.segments.available_permits() < self.room.options.segments {
             bytes.clear();
-            self.room.spare_buffers().push(bytes);
+            lock(&self.room.spare).push(bytes);
         }
     }
 }
@@ -196,7 +192,7 @@ impl Drop for RangeReservation {
         self.consume(self.held);
         // Last holder of the reservation.
         if self.room.segments.available_permits() + 1 >= self.room.options.segments {
-            *self.room.spare_buffers() = Vec::new();
+            *lock(&self.room.spare) = Vec::new();
         }
     }
 }

@@ -4,9 +4,7 @@ use bytes::Bytes;
 use image_syncer_registry::{Error, ErrorKind};
 use testkit::{Action, Answer, Blob, Fault, Kind, Profile};
 
-use super::kit::{Kit, descriptor, descriptor_of};
-
-pub(super) const MIB: u64 = 1024 * 1024;
+use super::kit::{Kit, MIB, descriptor, descriptor_of};
 
 pub(super) async fn with_blob(profile: Profile, blob: &Blob) -> Kit {
     let kit = Kit::open(profile).await;

@@ -3,8 +3,8 @@
 use image_syncer_registry::ErrorKind;
 use testkit::{Action, Blob, Cut, Fault, Kind, Profile};
 
-use super::blobs::{MIB, read, read_as, with_blob};
-use super::kit::descriptor_of;
+use super::blobs::{read, read_as, with_blob};
+use super::kit::{MIB, descriptor_of};
 
 #[tokio::test]
 async fn what_breaks_goes_on_where_it_broke() {

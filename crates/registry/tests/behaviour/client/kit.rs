@@ -18,6 +18,14 @@ use image_syncer_registry::{
 };
 use testkit::{Auth, Blob, Kind, Profile};
 
+pub(crate) const MIB: u64 = 1024 * 1024;
+/// A request that opens an upload session.
+pub(crate) const POST: (Kind, u16) = (Kind::Mount, 202);
+/// A request that closes an upload.
+pub(crate) const PUT: (Kind, u16) = (Kind::UploadPut, 201);
+/// A request that adds bytes to an upload.
+pub(crate) const PATCH: (Kind, u16) = (Kind::UploadPatch, 202);
+
 /// A client and its registry.
 pub(crate) struct Kit {
     pub(crate) server: testkit::Registry,

@@ -6,7 +6,7 @@ use testkit::auth::{Access, TokenRules};
 use testkit::{Action, Auth, Blob, Cut, Fault, Kind, Profile};
 
 use super::copy::{copy, end, index};
-use super::kit::{Given, Kit, basic, tag};
+use super::kit::{Given, Kit, MIB, basic, tag};
 
 /// Every profile with the way in that the real one has.
 fn registries() -> Vec<(Profile, Auth)> {
@@ -108,7 +108,6 @@ async fn a_blob_that_is_there_is_one_question() {
 
 #[tokio::test]
 async fn uploads_survive_breaks_lost_replies_and_refused_puts() {
-    const MIB: u64 = 1024 * 1024;
     for (profile, auth) in registries() {
         let name = profile.name;
         let kit = start(profile, auth).await;

@@ -5,11 +5,7 @@ use image_syncer_registry::{Error, ErrorKind};
 use testkit::profile::{RangeForm, StaleSession};
 use testkit::{Action, Answer, Blob, Cut, Fault, Kind, Profile};
 
-use crate::client::kit::{Given, Kit};
-
-const MIB: u64 = 1024 * 1024;
-const POST: (Kind, u16) = (Kind::Mount, 202);
-const PUT: (Kind, u16) = (Kind::UploadPut, 201);
+use crate::client::kit::{Given, Kit, MIB, POST, PUT};
 
 /// More than fits into the buffers between two sockets, so that a break happens before the last byte has left.
 fn large() -> Blob {

@@ -3,12 +3,8 @@
 use testkit::profile::PatchRule;
 use testkit::{Action, Blob, Cut, Fault, Kind, Profile, Request};
 
-use crate::client::kit::Kit;
+use crate::client::kit::{Kit, MIB, PATCH, POST, PUT};
 
-const MIB: u64 = 1024 * 1024;
-const POST: (Kind, u16) = (Kind::Mount, 202);
-const PUT: (Kind, u16) = (Kind::UploadPut, 201);
-const PATCH: (Kind, u16) = (Kind::UploadPatch, 202);
 const CUT_PUT: (Kind, u16) = (Kind::UploadPut, 0);
 const CUT_PATCH: (Kind, u16) = (Kind::UploadPatch, 0);
 const MEASURED: (Kind, u16) = (Kind::BlobHead, 200);

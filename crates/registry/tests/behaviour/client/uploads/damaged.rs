@@ -3,9 +3,7 @@
 use image_syncer_registry::{ErrorKind, Presence};
 use testkit::{Action, Blob, Fault, Kind, Profile};
 
-use crate::client::kit::{Given, Kit, descriptor};
-
-const PUT: (Kind, u16) = (Kind::UploadPut, 201);
+use crate::client::kit::{Given, Kit, PUT, descriptor};
 
 /// A blob of 1,000 bytes that `kit` saw to have another length in `a/b`.
 async fn damaged(kit: &Kit) -> Blob {

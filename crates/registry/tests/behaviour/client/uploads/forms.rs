@@ -4,12 +4,7 @@ use image_syncer_registry::{ErrorKind, OpenedUpload};
 use testkit::profile::{ContentRange, LocationForm, PatchRule, RangeForm};
 use testkit::{Action, Blob, Fault, Kind, Profile};
 
-use crate::client::kit::{Given, Kit, descriptor_of};
-
-const MIB: u64 = 1024 * 1024;
-const POST: (Kind, u16) = (Kind::Mount, 202);
-const PUT: (Kind, u16) = (Kind::UploadPut, 201);
-const PATCH: (Kind, u16) = (Kind::UploadPatch, 202);
+use crate::client::kit::{Given, Kit, MIB, PATCH, POST, PUT, descriptor_of};
 
 #[tokio::test]
 async fn sizes_around_every_edge_arrive() {

@@ -4,12 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use testkit::{Action, Blob, Cut, Fault, Kind, Profile};
 
-use crate::client::kit::Kit;
-
-const MIB: u64 = 1024 * 1024;
-const POST: (Kind, u16) = (Kind::Mount, 202);
-const PUT: (Kind, u16) = (Kind::UploadPut, 201);
-const PATCH: (Kind, u16) = (Kind::UploadPatch, 202);
+use crate::client::kit::{Kit, MIB, PATCH, POST, PUT};
 
 fn refused(kind: Kind) -> (Kind, u16) {
     (kind, 429)

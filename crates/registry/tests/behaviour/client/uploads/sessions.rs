@@ -8,9 +8,7 @@ use testkit::profile::{Existence, LocationForm, MountRule, Unknown};
 use testkit::{Action, Answer, Auth, Blob, Fault, Kind, Profile};
 use tokio::sync::Notify;
 
-use crate::client::kit::{Given, Kit, descriptor, descriptor_of, tag};
-
-const MIB: u64 = 1024 * 1024;
+use crate::client::kit::{Given, Kit, MIB, descriptor, descriptor_of, tag};
 
 async fn open(kit: &Kit, path: &str, blob: &Blob, from: Option<&str>) -> &'static str {
     let from = from.map(|from| kit.repository(from));

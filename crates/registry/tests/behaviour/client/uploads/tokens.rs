@@ -3,9 +3,7 @@
 use testkit::profile::LocationForm;
 use testkit::{Action, Answer, Auth, Blob, Fault, Kind, Profile};
 
-use crate::client::kit::Kit;
-
-const MIB: u64 = 1024 * 1024;
+use crate::client::kit::{Kit, MIB};
 
 async fn guarded(profile: Profile) -> Kit {
     Kit::guarded(profile, Auth::bearer("ada", "pw")).await
