@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn doubts_what_was_missed_until_it_was_sent() {
+    fn missing_content_is_disproved_until_it_is_sent() {
         let capabilities = RegistryCapabilities::default();
         let (one, other) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
         capabilities.record_missing("a", std::slice::from_ref(&one));

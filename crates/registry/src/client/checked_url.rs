@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_address() {
+    fn refuses_invalid_addresses() {
         for (text, said) in [
             ("ftp://r.io/u", "neither http nor https"),
             ("https://", "none"),

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_lead_on_and_cannot_be_parsed_is_no_end() {
+    fn a_link_that_cannot_be_parsed_does_not_end_a_list() {
         for value in [
             "a; rel=next",
             "<a; rel=next",

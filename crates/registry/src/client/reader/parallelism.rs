@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_for_nothing_where_the_line_is_fast_or_nobody_waits() {
+    fn no_connection_is_added_on_a_fast_line_or_for_a_slow_consumer() {
         let fast = RangeOptions::default().fast;
         assert_eq!(run(&mut pace(), 9, fast, u64::MAX), [1; 9]);
         let mut pace = pace();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_slow_consumer_hides_is_no_verdict() {
+    fn a_trial_during_a_slow_consumer_does_not_count() {
         let mut pace = pace();
         assert_eq!(run(&mut pace, 4, 20 * MB, u64::MAX), [1, 1, 1, 2]);
         assert_eq!(period(&mut pace, 2, 20 * MB, true), 2);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_places_there_are() {
+    fn uses_the_permits_that_are_free() {
         let mut pace = pace();
         run(&mut pace, 4, 20 * MB, u64::MAX);
         assert_eq!(pace.connections(), 2);

@@ -392,7 +392,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_round_page_without_a_link_is_doubted() {
+    fn only_a_round_page_without_a_link_may_not_be_the_last() {
         let last = || Some("z".to_owned());
         assert!(matches!(page_without_link(100, last(), false), Next::After(tag) if tag == "z"));
         assert!(matches!(

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_is_an_entry_all_the_same() {
+    fn other_json_values_are_entries() {
         let page = r#"{"tags":["a",null,1,-1,1.5,true,["b",["c"]],{"d":["e"]},""],"name":"x"}"#;
         let text = |text: &str| Entry::Text(text.to_owned());
         let expected = [

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_upload_learnt_serves_the_next() {
+    fn facts_of_one_upload_serve_the_next() {
         let mut forms = UploadForms::default();
         let mut learnt = forms;
         learnt.refuse(UploadForm::Whole, 20, FormRefusal::Size);
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_to_send_next() {
+    fn determines_the_next_request() {
         let patch = |from, to, ranged| UploadStep::Patch { from, to, ranged };
         for (form, offset, size, least, expected) in [
             (UploadForm::Whole, 0, 10, 0, UploadStep::Whole),

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn to_each_its_own() {
+    fn each_answer_has_its_reaction() {
         use FormRefusal::{Form as No, Size};
         use Reaction::{
             Final, Later, NotResumable, OtherForm, OutOfStep, Restart, Wait, WrongBytes,

@@ -121,7 +121,7 @@ async fn where_a_head_of_a_blob_does_not_do_a_get_does() {
 }
 
 #[tokio::test]
-async fn the_size_of_a_blob_can_be_asked() {
+async fn the_size_of_a_blob_can_be_requested() {
     let blob = Blob::synthetic(1000, 1);
     let kit = with_blob(Profile::distribution(), &blob).await;
     let unsized_blob = descriptor_of(blob.digest(), None);
@@ -171,7 +171,7 @@ async fn a_blob_without_bytes_needs_no_request() {
 }
 
 #[tokio::test]
-async fn reading_starts_where_it_is_told() {
+async fn reading_starts_at_the_offset() {
     let blob = Blob::synthetic(100_000, 4);
     for ranges in [true, false] {
         let kit = with_blob(

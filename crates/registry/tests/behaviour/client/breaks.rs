@@ -7,7 +7,7 @@ use super::blobs::{read, read_as, with_blob};
 use super::kit::{MIB, descriptor_of};
 
 #[tokio::test]
-async fn what_breaks_goes_on_where_it_broke() {
+async fn a_broken_download_resumes_where_it_broke() {
     let blob = Blob::synthetic(3 * MIB, 5);
     for redirect in [None, Some(307)] {
         let kit = with_blob(

@@ -57,7 +57,7 @@ async fn the_next_one_asks_when_the_first_gets_no_answer() {
 }
 
 #[tokio::test]
-async fn uploads_that_start_together_are_let_in_through_the_narrowest_window() {
+async fn uploads_that_start_together_pass_the_narrowest_window() {
     for (auth, credential, sent_away) in [
         (Auth::bearer("ada", "pw"), basic("ada", "pw"), 1),
         (Auth::basic("ada", "pw"), basic("ada", "pw"), 1),

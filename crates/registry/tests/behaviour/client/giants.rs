@@ -173,7 +173,7 @@ async fn redirected_ranges_come_from_storage() {
 }
 
 #[tokio::test]
-async fn what_is_small_or_fast_or_must_not_is_one_request() {
+async fn small_fast_and_disabled_downloads_are_one_request() {
     for options in [
         RangeOptions {
             threshold: SIZE + 1,
@@ -196,7 +196,7 @@ async fn what_is_small_or_fast_or_must_not_is_one_request() {
 }
 
 #[tokio::test]
-async fn a_host_with_one_place_is_asked_once() {
+async fn a_host_with_one_permit_gets_one_request() {
     let world = World::of(Profile::distribution(), ranges(), 1).await;
     world.read_well().await;
     assert_eq!(world.server.requests().len(), 1);
@@ -241,7 +241,7 @@ async fn a_source_without_ranges_is_tried_once_in_a_run() {
 }
 
 #[tokio::test]
-async fn a_source_that_lies_about_ranges_is_read_as_one() {
+async fn a_source_with_wrong_ranges_is_read_in_one_request() {
     let headers = |value: &str| Action::WithHeaders(vec![("content-range", value.to_owned())]);
     let lies = [
         headers("bytes 0-131071/4194304"),

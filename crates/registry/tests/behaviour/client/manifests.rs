@@ -150,7 +150,7 @@ async fn a_head_that_fails_is_believed_when_a_get_fails_too_and_is_not_sent_agai
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_asked_for_twice_only_where_it_ought_to() {
+async fn absence_is_confirmed_by_get_only_if_the_manifest_should_exist() {
     let kit = Kit::open(Profile::distribution()).await;
     let repository = kit.repository("a/b");
     for _ in 0..2 {
@@ -165,7 +165,7 @@ async fn what_does_not_exist_is_asked_for_twice_only_where_it_ought_to() {
 }
 
 #[tokio::test]
-async fn a_server_that_fails_over_all_is_asked_by_get_once_more_only() {
+async fn a_server_that_fails_always_gets_one_get() {
     let kit = with_heads(500).await;
     kit.server
         .fault(Fault::on(Kind::ManifestGet), Action::status(500));
@@ -177,7 +177,7 @@ async fn a_server_that_fails_over_all_is_asked_by_get_once_more_only() {
 }
 
 #[tokio::test]
-async fn a_destination_that_does_not_say_what_it_has_is_pushed_to() {
+async fn a_destination_that_hides_its_content_is_pushed_to() {
     // Before a push: a GET where HEAD fails, and where that fails too, the push is to tell.
     for status in [400, 405, 406, 412, 501, 500, 502] {
         let kit = with_heads(status).await;
@@ -411,7 +411,7 @@ async fn by_digest_other_bytes_are_corrupt() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_manifest_is_said_to_be_none() {
+async fn an_answer_that_is_no_manifest_is_reported() {
     let kit = Kit::open(Profile::distribution()).await;
     kit.server.push("a/b", Some("v1"), &image());
     kit.server.fault(Fault::on(Kind::ManifestGet), Action::Html);
@@ -425,7 +425,7 @@ async fn an_answer_that_is_no_manifest_is_said_to_be_none() {
 }
 
 #[tokio::test]
-async fn what_breaks_or_is_overloaded_is_tried_again() {
+async fn broken_and_overloaded_requests_are_retried() {
     let kit = Kit::open(Profile::distribution()).await;
     let image = image();
     kit.server.push("a/b", Some("v1"), &image);
@@ -473,7 +473,7 @@ async fn sha512_and_schema_1_are_fetched_under_their_own_digests() {
 }
 
 #[tokio::test]
-async fn a_repository_of_another_registry_is_not_asked_for_here() {
+async fn a_repository_of_another_registry_is_refused() {
     let kit = Kit::open(Profile::distribution()).await;
     let elsewhere = image_syncer_registry::Repository::parse("r.example/a/b").unwrap();
     let error = kit

@@ -31,7 +31,7 @@ async fn a_push_is_one_request() {
 }
 
 #[tokio::test]
-async fn what_a_manifest_lacks_is_named() {
+async fn missing_content_of_a_manifest_is_named() {
     let kit = Kit::open(Profile::distribution()).await;
     let image = image();
     let repository = kit.repository("a/b");
@@ -61,7 +61,7 @@ fn half_written(blob: &str) -> Action {
 }
 
 #[tokio::test]
-async fn a_push_that_meets_somebody_elses_upload_is_tried_again() {
+async fn a_push_that_conflicts_with_another_client_is_retried() {
     let image = image();
     let half_written = || half_written(image.blobs()[0].digest());
     let refused = (Kind::ManifestPut, 400);
@@ -323,7 +323,7 @@ async fn a_registry_that_names_no_digests_is_confirmed_once() {
 }
 
 #[tokio::test]
-async fn a_web_server_that_takes_everything_is_no_registry() {
+async fn a_web_server_that_accepts_everything_is_no_registry() {
     let kit = Kit::open(Profile {
         web_server: Some((200, 200)),
         ..Profile::distribution()

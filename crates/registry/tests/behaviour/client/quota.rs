@@ -7,7 +7,7 @@ use testkit::{Image, Kind, Layer, Profile};
 use crate::client::kit::{Kit, tag};
 
 #[tokio::test]
-async fn what_is_left_is_pulled_and_the_rest_fails_without_a_request() {
+async fn the_quota_is_used_and_the_rest_fails_without_a_request() {
     let kit = Kit::open(Profile {
         pull_limit: Some(3),
         ..Profile::docker_hub()

@@ -144,7 +144,7 @@ async fn a_server_that_ignores_ranges_costs_no_further_request() {
 }
 
 #[tokio::test]
-async fn a_whole_blob_that_comes_as_a_part_is_taken() {
+async fn a_206_with_the_whole_blob_is_accepted() {
     let blob = Blob::synthetic(SIZE, 14);
     let kit = with_blob(Profile::distribution(), &blob).await;
     let part = |range: &str| {

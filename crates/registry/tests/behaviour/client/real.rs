@@ -4,8 +4,10 @@ use image_syncer_registry::auth::Credential;
 use image_syncer_registry::{Client, Error, ErrorKind, OpenedUpload, Repository};
 use testkit::real::DockerRegistry;
 use testkit::{Auth, Blob, Image, Layer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::kit::{Given, basic, client_of, descriptor, tag};
+use super::kit::{Given, MIB, basic, client_of, descriptor, tag};
 
 struct Real {
     server: DockerRegistry,
@@ -93,6 +95,62 @@ async fn blobs_of_every_size_arrive() {
         real.send("a/b", &blob, &Given::of(&blob)).await.unwrap();
         assert!(real.has("a/b", &blob).await, "{size}");
     }
+}
+
+/// Starts a proxy to `target` that resets a connection after 5 MiB of a request. Returns its host.
+async fn cutting_proxy(target: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&target).await.unwrap();
+            tokio::spawn(relay(client, server));
+        }
+    });
+    host
+}
+
+async fn relay(mut client: TcpStream, mut server: TcpStream) {
+    let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
+    let mut sent = 0;
+    // An answer ends a request.
+    while sent <= 5 * MIB {
+        tokio::select! {
+            read = client.read(&mut up) => match read {
+                Ok(length @ 1..) => {
+                    sent += length as u64;
+                    server.write_all(&up[..length]).await.unwrap();
+                }
+                _ => return,
+            },
+            read = server.read(&mut down) => match read {
+                Ok(length @ 1..) => {
+                    sent = 0;
+                    client.write_all(&down[..length]).await.unwrap();
+                }
+                _ => return,
+            },
+        }
+    }
+    client.set_zero_linger().unwrap();
+}
+
+#[tokio::test]
+async fn uploads_behind_a_proxy_that_cuts_them_off_arrive_in_chunks() {
+    testkit::needs!("docker-registry");
+    let server = DockerRegistry::builder().start().unwrap();
+    let proxy = cutting_proxy(server.host()).await;
+    let (client, heard) = client_of(&proxy, Credential::Anonymous);
+    let real = Real { server, client };
+    let mut retries = Vec::new();
+    for seed in 0..3 {
+        let blob = Blob::synthetic(12 * MIB, seed);
+        real.send("a/b", &blob, &Given::of(&blob)).await.unwrap();
+        assert!(real.has("a/b", &blob).await);
+        retries.push(heard.retries());
+    }
+    // Two cuts of the first body, and none after that.
+    assert_eq!(retries, [2, 2, 2]);
 }
 
 #[tokio::test]

@@ -152,7 +152,7 @@ async fn a_sporadic_refusal_passes() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_during_the_run_is_doubted_soon() {
+async fn a_changed_password_is_detected_soon() {
     let server = Registry::builder()
         .auth(Auth::basic("ada", "pw"))
         .start()
@@ -218,7 +218,7 @@ async fn a_login_is_tried_where_only_the_base_asks_for_one() {
 }
 
 #[tokio::test]
-async fn without_a_login_nothing_more_is_asked() {
+async fn no_further_request_without_a_login() {
     let server = hiding(404).await;
     let (client, _) = client_of(&server.host(), Credential::Anonymous);
     let head = client

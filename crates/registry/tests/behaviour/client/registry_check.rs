@@ -227,7 +227,7 @@ async fn answers_of_registries_ask_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_session_leads_to_a_web_server_is_found_out() {
+async fn a_web_server_behind_an_upload_session_is_detected() {
     let kit = Kit::open(Profile::distribution()).await;
     let blob = Blob::synthetic(100, 1);
     let opened = kit

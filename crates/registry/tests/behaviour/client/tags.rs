@@ -59,7 +59,7 @@ async fn pages_are_followed_in_every_form_of_link() {
 }
 
 #[tokio::test]
-async fn a_page_can_be_had_before_the_next_is_asked_for() {
+async fn a_page_is_returned_before_the_next_is_requested() {
     let kit = with_tags(5, Paging::Link(LinkForm::Relative), 2).await;
     let mut pages = kit.client.tags(&kit.repository("a/b"));
     assert_eq!(pages.next().await.unwrap().unwrap().len(), 2);
@@ -74,7 +74,7 @@ async fn a_list_in_one_piece_is_one_request() {
 }
 
 #[tokio::test]
-async fn a_round_page_without_a_link_is_doubted() {
+async fn a_round_page_without_a_link_leads_to_one_more_request() {
     // It pages by hundreds and does not say so.
     let kit = with_tags(230, Paging::WithoutLink, 100).await;
     assert_eq!(all(&kit).await.unwrap(), kit.server.state().tags("a/b"));
@@ -119,7 +119,7 @@ async fn a_page_size_that_is_refused_is_left_out_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_list_that_leads_astray_with_and_without_a_page_size_is_an_error() {
+async fn a_list_with_broken_links_in_any_form_is_an_error() {
     for (form, kind, said, lines) in [
         (
             LinkForm::Loop,
@@ -156,7 +156,7 @@ async fn a_list_that_leads_astray_with_and_without_a_page_size_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_leads_astray_only_with_a_page_size_is_listed_without_one_from_then_on() {
+async fn a_list_with_broken_links_for_a_page_size_is_read_without_one_from_then_on() {
     for form in [
         LinkForm::Loop,
         LinkForm::Elsewhere,
@@ -232,7 +232,7 @@ async fn no_tags_and_no_repository_are_two_things() {
 }
 
 #[tokio::test]
-async fn what_is_no_tag_is_left_out_with_a_warning() {
+async fn invalid_tags_are_left_out_with_a_warning() {
     let kit = with_tags(1, Paging::None, 1000).await;
     let body = r#"{"name":"a/b","tags":["ok","with space","ok","_x","","../y"]}"#;
     let answer = testkit::Answer::new(200).body("application/json", body);
@@ -242,7 +242,7 @@ async fn what_is_no_tag_is_left_out_with_a_warning() {
 }
 
 #[tokio::test]
-async fn what_is_no_text_among_tags_is_left_out_with_a_warning() {
+async fn other_json_values_among_tags_are_left_out_with_a_warning() {
     let kit = with_tags(1, Paging::None, 1000).await;
     let body = r#"{"name":"a/b","tags":[null,"one",2,"two",null]}"#;
     let answer = testkit::Answer::new(200).body("application/json", body);
@@ -255,7 +255,7 @@ async fn what_is_no_text_among_tags_is_left_out_with_a_warning() {
 }
 
 #[tokio::test]
-async fn a_round_page_that_ends_in_null_is_doubted_by_its_last_tag() {
+async fn a_round_page_that_ends_in_null_continues_after_its_last_tag() {
     let kit = with_tags(150, Paging::WithoutLink, 100).await;
     let tags: Vec<String> = (0..99).map(|n| format!("\"v{n:04}\"")).collect();
     let body = format!("{{\"tags\":[{},null]}}", tags.join(","));

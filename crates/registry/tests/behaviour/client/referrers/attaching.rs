@@ -19,7 +19,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_push_tells_what_the_registry_said() {
+async fn a_push_returns_the_subject_of_the_answer() {
     for (rule, says) in [
         (Referrers::Api, true),
         (Referrers::HeaderWithoutApi, true),
@@ -156,7 +156,7 @@ async fn an_api_that_lists_nothing_is_found_out() {
 }
 
 #[tokio::test]
-async fn what_stood_in_the_index_stays() {
+async fn existing_entries_of_the_index_stay() {
     let kit = Kit::open(with(Referrers::Absent)).await;
     let image = subject("x");
     let (old, new) = (sbom(&image, "old"), sbom(&image, "new"));
@@ -253,7 +253,7 @@ async fn a_list_of_referrers_that_are_gone_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_tag_that_cannot_be_overwritten_is_said() {
+async fn a_tag_that_cannot_be_overwritten_is_reported() {
     let kit = Kit::open(Profile {
         immutable_tags: Some(Immutable::Harbor),
         ..with(Referrers::Absent)

@@ -138,7 +138,7 @@ async fn a_write_that_was_undone_is_noticed_and_made_again() {
 }
 
 #[tokio::test]
-async fn what_is_undone_again_and_again_is_said_and_heals_later() {
+async fn a_write_that_is_always_undone_is_reported_and_repaired_later() {
     let kit = Kit::open(with(Referrers::Absent)).await;
     let image = subject("x");
     let one = sbom(&image, "1");
@@ -191,7 +191,7 @@ async fn a_registry_that_knows_no_conditions_is_written_to_without() {
 }
 
 #[tokio::test]
-async fn a_write_whose_reply_is_lost_is_made_once() {
+async fn a_write_with_a_lost_reply_is_made_once() {
     let kit = Kit::open(Profile {
         conditional_put: true,
         ..with(Referrers::Absent)

@@ -87,7 +87,7 @@ async fn an_empty_list_is_an_answer() {
 }
 
 #[tokio::test]
-async fn a_registry_without_the_api_is_asked_for_it_once() {
+async fn a_registry_without_the_api_gets_one_request_for_it() {
     for (rule, answer) in [
         (Referrers::Absent, NO_API),
         (Referrers::HeaderWithoutApi, NO_API),
@@ -126,7 +126,7 @@ async fn a_registry_without_the_api_is_asked_for_it_once() {
 }
 
 #[tokio::test]
-async fn those_who_ask_at_once_learn_from_the_first() {
+async fn concurrent_requests_learn_from_the_first() {
     let kit = Kit::open(with(Referrers::Absent)).await;
     let image = subject("x");
     kit.server.push("a/b", Some("v1"), &image);
@@ -160,7 +160,7 @@ async fn a_repository_that_does_not_exist_says_nothing_of_the_api() {
 }
 
 #[tokio::test]
-async fn an_error_about_the_subject_is_not_taken_for_one_about_the_api() {
+async fn an_error_about_the_subject_says_nothing_about_the_api() {
     // Quay says 400 MANIFEST_INVALID of a subject that it does not have.
     let kit = Kit::open(Profile::quay()).await;
     kit.server.state().create_namespace("a");
@@ -386,7 +386,7 @@ async fn a_page_at_another_name_of_the_registry_is_requested_at_the_registry() {
 }
 
 #[tokio::test]
-async fn what_breaks_is_tried_again_and_settles_nothing() {
+async fn broken_requests_are_retried_and_prove_nothing() {
     let kit = Kit::open(with(Referrers::Api)).await;
     let image = subject("x");
     kit.server.push("a/b", Some("v1"), &image);
@@ -433,7 +433,7 @@ async fn a_login_that_is_refused_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_denial_of_the_fallback_tag_means_that_there_is_none() {
+async fn a_denied_fallback_tag_counts_as_missing() {
     let kit = Kit::open(with(Referrers::Absent)).await;
     let image = subject("x");
     kit.server.push("a/b", Some("v1"), &image);

@@ -18,7 +18,7 @@ fn resumable() -> Profile {
 }
 
 #[tokio::test]
-async fn a_put_that_breaks_goes_on_where_the_registry_stands() {
+async fn a_broken_put_resumes_at_the_offset_of_the_registry() {
     let kit = Kit::open(resumable()).await;
     let blob = large();
     kit.server.fault(
@@ -164,7 +164,7 @@ async fn a_session_that_is_lost_is_opened_anew() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_busy_is_asked_later() {
+async fn a_busy_server_is_retried() {
     for status in [429, 500, 503] {
         let kit = Kit::open(resumable()).await;
         let blob = Blob::synthetic(2 * MIB, 1);
@@ -394,7 +394,7 @@ async fn a_stalled_upload_goes_on() {
 }
 
 #[tokio::test]
-async fn the_same_progress_again_and_again_is_none() {
+async fn repeated_progress_does_not_count() {
     // Each session accepts a first chunk of a MiB and is lost.
     let profile = Profile {
         refuses_whole_put: Some(405),

@@ -49,7 +49,7 @@ async fn chunks_that_get_through_are_sent_after_two_cuts_and_at_once_for_the_nex
 }
 
 #[tokio::test]
-async fn a_part_that_the_destination_holds_but_does_not_continue_is_no_reason_to_go_on_being_cut() {
+async fn a_partial_upload_that_cannot_be_resumed_is_sent_in_chunks() {
     let kit = Kit::open(Profile::distribution3()).await;
     let cuts = cut_after_5_mib(&kit, [Kind::UploadPut]);
     let is_resumed = |request: &Request| {
@@ -225,7 +225,7 @@ async fn a_proxy_that_gives_up_waiting_gets_chunks() {
 }
 
 #[tokio::test]
-async fn an_upload_that_gets_further_with_each_cut_stays_one_body() {
+async fn an_upload_that_progresses_with_each_cut_stays_one_body() {
     let kit = Kit::open(Profile::distribution3()).await;
     let kinds = [Kind::UploadPut, Kind::UploadPatch];
     let cut = Action::CutRequest {

@@ -168,7 +168,7 @@ async fn chunks_are_as_long_as_the_registry_demands() {
 }
 
 #[tokio::test]
-async fn when_nothing_is_taken_the_last_refusal_is_told() {
+async fn the_last_refusal_is_reported_if_no_form_is_accepted() {
     let profile = Profile {
         put_limit: Some(1000),
         patch_limit: Some((1000, 413)),

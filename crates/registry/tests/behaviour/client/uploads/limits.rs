@@ -82,7 +82,7 @@ async fn every_step_goes_on_in_the_same_session() {
 }
 
 #[tokio::test]
-async fn questions_about_an_upload_that_broke_are_asked_again() {
+async fn questions_about_a_broken_upload_are_retried() {
     let kit = Kit::open(Profile::distribution3()).await;
     let blob = Blob::synthetic(4 * MIB, 1);
     let cut = Action::CutRequest {

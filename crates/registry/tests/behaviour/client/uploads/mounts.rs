@@ -49,7 +49,7 @@ async fn a_mount_that_fails_again_and_again_becomes_an_upload_and_is_remembered(
 }
 
 #[tokio::test]
-async fn a_server_that_fails_without_a_mount_as_well_is_asked_once_more() {
+async fn a_server_that_always_fails_gets_one_request_without_a_mount() {
     let kit = Kit::open(Profile::distribution()).await;
     let posts = [Kind::Mount, Kind::UploadPost];
     kit.server.fault(Fault::on(posts), Action::status(503));

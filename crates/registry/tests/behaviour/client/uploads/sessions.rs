@@ -24,7 +24,7 @@ async fn open(kit: &Kit, path: &str, blob: &Blob, from: Option<&str>) -> &'stati
 }
 
 #[tokio::test]
-async fn a_blob_that_is_not_there_takes_a_post_and_a_put() {
+async fn a_missing_blob_costs_a_post_and_a_put() {
     let kit = Kit::open(Profile::distribution()).await;
     let blob = Blob::synthetic(3 * MIB, 1);
     assert!(kit.send("a/b", &blob).await.unwrap());
@@ -48,7 +48,7 @@ async fn a_blob_that_is_not_there_takes_a_post_and_a_put() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_there_takes_a_post() {
+async fn an_existing_blob_costs_a_post() {
     let kit = Kit::open(Profile::distribution()).await;
     let blob = Blob::synthetic(1000, 1);
     kit.server.state().put_blob("a/b", &blob);
@@ -57,7 +57,7 @@ async fn a_blob_that_is_there_takes_a_post() {
 }
 
 #[tokio::test]
-async fn a_session_that_asks_nothing_takes_the_bytes_of_what_is_said_to_be_there() {
+async fn a_plain_session_accepts_a_blob_that_is_claimed_to_exist() {
     let kit = Kit::open(Profile::distribution()).await;
     let blob = Blob::synthetic(1000, 1);
     kit.server.state().put_blob("a/b", &blob);
@@ -106,7 +106,7 @@ async fn a_mount_asks_for_both_repositories_push_first() {
 }
 
 #[tokio::test]
-async fn questions_that_are_refused_are_asked_once() {
+async fn refused_mounts_are_requested_once() {
     for status in [400, 401, 403, 404, 405, 500] {
         let profile = Profile {
             mount: MountRule::Refuse(status),
@@ -148,7 +148,7 @@ async fn a_refused_repository_is_no_reason_to_stop_mounting() {
 }
 
 #[tokio::test]
-async fn a_token_server_that_dislikes_the_mount_is_asked_without_it() {
+async fn a_token_server_that_refuses_the_mount_scope_gets_a_request_without_it() {
     // Docker Hub fails the whole request when one of the repositories is unknown to it.
     let access = testkit::Access::new()
         .user("eve", "x")
@@ -176,7 +176,7 @@ async fn is_instead_of_mount(kit: &Kit, blob: &Blob, from: Option<&str>) -> bool
 }
 
 #[tokio::test]
-async fn a_session_in_place_of_a_mount_is_told_from_one_for_other_reasons() {
+async fn a_session_in_place_of_a_mount_is_recognised() {
     let blob = Blob::synthetic(1000, 1);
     for (mount, expected) in [
         (MountRule::Decline, [true, true]),
@@ -213,7 +213,7 @@ async fn a_mount_without_the_right_to_pull_tells_nothing_of_mounts() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_answered_later_is_asked_again() {
+async fn a_mount_with_a_transient_error_is_retried() {
     let kit = Kit::open(Profile::distribution()).await;
     let blob = Blob::synthetic(1000, 1);
     kit.server
@@ -333,7 +333,7 @@ async fn a_blob_of_unknown_size_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_registry_that_misses_what_it_said_it_had_gets_the_bytes() {
+async fn a_registry_that_misses_a_claimed_blob_gets_the_bytes() {
     // As a Nexus group: it tells of a blob that the repository cannot use.
     let kit = Kit::open(Profile::distribution()).await;
     let image = testkit::Image::single([testkit::Layer::tar("x", 100)]);
