@@ -270,8 +270,8 @@ fn refusals_say_what_to_write() {
             "https://quay.io/a/b",
             "drop the scheme `https://`, write `quay.io/a/b`",
         ),
-        ("quay.io/a/b:*", "Write quay.io/a/b://"),
-        ("quay.io/a/b:v1.*", "Write quay.io/a/b:/v1.*/"),
+        ("quay.io/a/b:*", "write quay.io/a/b://"),
+        ("quay.io/a/b:v1.*", "write quay.io/a/b:/v1.*/"),
         ("quay.io/a/b:/a", "Write quay.io/a/b:/a/"),
         ("quay.io/a/b:/(?!v1)/", "look-around"),
     ] {
