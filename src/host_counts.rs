@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::ops::AddAssign;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use image_syncer_registry::transport::{Observer, PauseReason, RequestRecord};
+
+use crate::lock::lock;
 
 /// Maximum number of registries that are counted by name. Files name a few hundred at most. All others are counted
 /// together, so that memory stays bounded.
@@ -91,7 +93,7 @@ impl Counts {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Instant;
 use image_syncer_sync::event::ImageName;
 use image_syncer_sync::{Event, Failure, Listener, Outcome};
 
+use crate::lock::lock;
+
 /// Forwards every event, and tracks images that have begun and not ended.
 pub(super) struct InFlightTracker {
     to: Arc<dyn Listener>,
@@ -42,7 +44,7 @@ impl InFlightTracker {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, (ImageName, Instant)>> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.begun)
     }
 }
 

@@ -6,7 +6,7 @@ mod remaining;
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use image_syncer_registry::Cause;
 use image_syncer_sync::event::ImageName;
@@ -16,6 +16,7 @@ use image_syncer_sync::{Event, Failure, Listener, Outcome};
 
 use crate::cli::ImagesFormat;
 use crate::escape::DocumentWriter;
+use crate::lock::lock;
 use crate::replacement::{self, AtomicFile};
 use pairs::PairTable;
 use remaining::Listings;
@@ -154,7 +155,7 @@ impl ImagesFile {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

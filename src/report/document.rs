@@ -1,7 +1,7 @@
 //! Writer of the document.
 
 use std::io::{self, BufWriter, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use image_syncer_sync::{Event, Listener};
@@ -9,6 +9,7 @@ use jiff::{Timestamp, Unit};
 use serde_json::json;
 
 use crate::escape::DocumentWriter;
+use crate::lock::lock;
 use crate::report::VERSION;
 use crate::report::closing::ClosingFields;
 use crate::report::image::ImageRecord;
@@ -60,7 +61,7 @@ impl<W: Write> ReportWriter<W> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

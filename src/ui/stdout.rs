@@ -2,9 +2,11 @@
 
 use std::io::{BufWriter, ErrorKind, Result, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
+
+use crate::lock::lock;
 
 /// Piece of output. The thread formats it, because the data needs less memory than the text.
 type OutputPiece = Box<dyn FnOnce(&mut dyn Write) -> Result<()> + Send>;
@@ -81,7 +83,7 @@ impl Stdout {
 
     /// Queues `piece`. It is lost if the reader is gone.
     pub(crate) fn send(&self, piece: impl FnOnce(&mut dyn Write) -> Result<()> + Send + 'static) {
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = lock(&self.0);
         if let Some(queue) = &open.queue {
             let _ = queue.send(Box::new(piece));
         }
@@ -93,7 +95,7 @@ impl Stdout {
     /// Any error except for a reader that is gone.
     pub(crate) async fn finish(&self, interrupted: impl Future) -> Result<WriteEnd> {
         let done = {
-            let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut open = lock(&self.0);
             (open.queue, open.held) = (None, None);
             open.done.take()
         };

@@ -1,10 +1,12 @@
 //! Hosts that are paused at this moment.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use image_syncer_registry::transport::{Observer, PauseReason};
+
+use crate::lock::lock;
 
 /// Maximum number of hosts that are remembered. Files name a few hundred at most.
 const MOST: usize = 100;
@@ -40,7 +42,7 @@ impl Pauses {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, PauseReason)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

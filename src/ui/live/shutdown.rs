@@ -1,7 +1,9 @@
 //! Request to end a run, and the deadline of the work in flight.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::lock::lock;
 
 /// Request to end a run before everything is done.
 #[derive(Debug, Default)]
@@ -41,7 +43,7 @@ impl ShutdownState {
 
     /// Returns the state, if the run was requested to end.
     pub(super) fn state(&self, now: Instant) -> Option<State> {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *lock(&self.0);
         Some(match until? {
             Until::Then(then) if then > now => State::GoesOn(then - now),
             Until::Then(_) | Until::Now => State::Dropped,
@@ -49,6 +51,6 @@ impl ShutdownState {
     }
 
     fn set(&self, until: Until) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        *lock(&self.0) = Some(until);
     }
 }

@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+
+use crate::lock::{lock, wait_timeout_while, wait_while};
 
 /// Maximum number of bytes that wait for the disk.
 const ROOM: usize = 4 << 20;
@@ -92,8 +94,7 @@ impl LogFile {
         let mut state = self.0.lock();
         if state.bytes >= ROOM && !state.stuck {
             let full = |state: &mut State| state.bytes >= ROOM && !state.closed;
-            let waited = self.0.changed.wait_timeout_while(state, PATIENCE, full);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (state, _) = wait_timeout_while(&self.0.changed, state, PATIENCE, full);
             state.stuck = state.bytes >= ROOM;
         }
         if state.bytes >= ROOM || state.closed {
@@ -122,8 +123,7 @@ impl LogFile {
         self.0.changed.notify_all();
         let left = deadline.saturating_duration_since(Instant::now());
         let under_way = |state: &mut State| state.writing || !state.waiting.is_empty();
-        let waited = self.0.changed.wait_timeout_while(state, left, under_way);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        !wait_timeout_while(&self.0.changed, state, left, under_way).1
     }
 }
 
@@ -136,7 +136,7 @@ impl State {
 
 impl LogQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Returns the waiting lines, or `None` if no more will come.
@@ -145,8 +145,7 @@ impl LogQueue {
         state.writing = false;
         self.changed.notify_all();
         let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
-        let waited = self.changed.wait_while(state, idle);
-        state = waited.unwrap_or_else(PoisonError::into_inner);
+        state = wait_while(&self.changed, state, idle);
         if state.waiting.is_empty() {
             return None;
         }

@@ -1,12 +1,13 @@
 //! Collects the images of rules until each rule, and all before it, have ended.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use image_syncer_sync::event::ImageName;
 use image_syncer_sync::rule::Rule;
 use image_syncer_sync::{Event, Listener, Outcome};
 
+use crate::lock::lock;
 use crate::ui::plan::PlanForm;
 use crate::ui::plan::row::{PlanRow, PlannedOutcome, PlatformLists, place, printable};
 use crate::ui::stdout::Stdout;
@@ -101,7 +102,7 @@ impl PlanListener {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn includes(&self, outcome: &PlannedOutcome) -> bool {

@@ -89,8 +89,8 @@ fn unchanged() -> Outcome {
     }
 }
 
-/// Returns two rules with all kinds of images, in any order.
-fn events() -> (Vec<Arc<Rule>>, Vec<Event>) {
+/// Returns a rule with two destinations and a location, one with a tag, and one without images.
+fn rules() -> [Arc<Rule>; 3] {
     let first = Rule {
         location: Some(Location {
             file: "images.yaml".into(),
@@ -98,9 +98,16 @@ fn events() -> (Vec<Arc<Rule>>, Vec<Event>) {
         }),
         ..Arc::unwrap_or_clone(rule("s.example/app", &["d.example/app", "e.example/other"]))
     };
-    let first = Arc::new(first);
-    let second = rule("s.example/web:v1", &["d.example/web:stable"]);
-    let third = rule("s.example/gone:/^v/", &["d.example/gone"]);
+    [
+        Arc::new(first),
+        rule("s.example/web:v1", &["d.example/web:stable"]),
+        rule("s.example/gone:/^v/", &["d.example/gone"]),
+    ]
+}
+
+/// Returns these rules, and events of all kinds of images in any order.
+fn events() -> (Vec<Arc<Rule>>, Vec<Event>) {
+    let [first, second, third] = rules();
     let of_first = |tag: &str, outcome| {
         let source = format!("s.example/app:{tag}");
         finished(&first, &source, &format!("d.example/app:{tag}"), outcome)

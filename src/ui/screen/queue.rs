@@ -1,10 +1,11 @@
 //! Bounded queue of lines and view changes, so that a stopped reader needs no memory.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::lock::{lock, wait_timeout_while, wait_while};
 use crate::ui::screen::View;
 use crate::ui::units;
 
@@ -13,6 +14,9 @@ pub(super) const ROOM: usize = 256 * 1024;
 
 /// Additional bytes for lines that need attention.
 pub(super) const RESERVE: usize = 256 * 1024;
+
+/// Time after which a queue without a view returns an empty batch.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Importance of a line if the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,16 @@ pub(super) struct LineBatch {
     pub(super) last: bool,
     /// Completed when the view is erased.
     pub(super) pause: Option<oneshot::Sender<()>>,
+}
+
+impl State {
+    /// Returns whether the thread has something to do before the next frame.
+    fn has_output(&self) -> bool {
+        let is_full = self.text.len() > ROOM / 2;
+        let has_lines = !self.text.is_empty() && (!self.paced || is_full);
+        let has_request = self.change.is_some() || self.pause.is_some() || self.ending;
+        has_lines || has_request || self.left_out > 0
+    }
 }
 
 impl LineQueue {
@@ -134,32 +148,9 @@ impl LineQueue {
     pub(super) fn next(&self, due: Option<Instant>) -> LineBatch {
         let mut state = self.lock();
         state.taken = 0;
-        while state.paused && !state.ending {
-            let woken = self.changed.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
-        }
-        loop {
-            let full = state.text.len() > ROOM / 2;
-            let has_lines = !state.text.is_empty() && (!state.paced || full);
-            let is_asked = state.change.is_some() || state.pause.is_some() || state.ending;
-            if has_lines || state.left_out > 0 || is_asked {
-                break;
-            }
-            state = match due {
-                None => self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(due) => {
-                    let left = due.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    let waited = self.changed.wait_timeout(state, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
+        state = wait_while(&self.changed, state, |state| state.paused && !state.ending);
+        let left = due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()));
+        (state, _) = wait_timeout_while(&self.changed, state, left, |state| !state.has_output());
         let mut text = std::mem::take(&mut state.text);
         // Omitted lines came after those that fitted.
         if state.left_out > 0 {
@@ -177,7 +168,7 @@ impl LineQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
