@@ -64,7 +64,7 @@ fn client_certificates_are_shown_to_registries_that_demand_them() {
     let place = with(Place::new(), folder, &guarded, "ca.crt", &tls.ca_pem());
     copy(&place, &guarded)
         .exits(1)
-        .says("it demands a client certificate that it accepts")
+        .says("it requires a client certificate that it accepts")
         .says(&format!(
             "put a client certificate that {0} accepts, and its key, into /etc/containers/certs.d/{0}/ as client.cert and \
              client.key",
@@ -76,7 +76,7 @@ fn client_certificates_are_shown_to_registries_that_demand_them() {
     let place = with(place, folder, &guarded, "a.key", &stranger.key);
     copy(&place, &guarded)
         .exits(1)
-        .says("it demands a client certificate that it accepts");
+        .says("it requires a client certificate that it accepts");
     let place = with(place, folder, &guarded, "a.cert", &client.certificate);
     copy(&place, &guarded)
         .exits(1)

@@ -31,7 +31,7 @@ fn a_file_that_is_no_database_is_not_modified() {
     let world = world(|file| std::fs::write(file, &text).unwrap());
     let warning = warning(&world, &[]);
     let file = file(&world).display().to_string();
-    let expected = format!("records file {file}: it is damaged, or no records file (");
+    let expected = format!("records file {file}: it is damaged or is not a records file (");
     assert!(warning.contains(&expected), "{warning}");
     assert!(warning.contains(&format!("{file}-wal")), "{warning}");
     assert_eq!(world.place.read(DEFAULT), text);

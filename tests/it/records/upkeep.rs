@@ -87,8 +87,8 @@ fn mistakes_are_reported() {
         let arguments = [&["records"], arguments].concat();
         world.place.run(&arguments).exits(2)
     };
-    run(&["show"]).says("records.sqlite3: there is none yet: a run makes it");
-    run(&["show", "--records", "auth.yaml"]).says("it is damaged, or no records file");
+    run(&["show"]).says("records.sqlite3: it does not exist yet: a run creates it");
+    run(&["show", "--records", "auth.yaml"]).says("it is damaged or is not a records file");
     run(&["forget", "mirror"]).says("mirror");
     run(&["prune", "--older-than", "soon"]).says("--older-than");
     run(&[]).says("Usage: image-syncer records");

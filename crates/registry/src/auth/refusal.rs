@@ -58,8 +58,8 @@ pub(crate) fn no_login(
 /// Message for a token server that does not receive the login.
 pub(super) fn withheld(registry: &Registry, host: &str, access: &Access) -> String {
     format!(
-        "its token server {host} does not belong to {registry} and is asked without the login of {}: if it may see \
-         that, write --trust-realm {host}",
+        "its token server {host} does not belong to {registry}, so it does not get the login of {}: to send it \
+         there, add --trust-realm {host}",
         describe_login(access)
     )
 }
@@ -67,8 +67,8 @@ pub(super) fn withheld(registry: &Registry, host: &str, access: &Access) -> Stri
 /// Message for a public registry whose token server has a private address.
 pub(super) fn private_realm(host: &str) -> String {
     format!(
-        "its token server {host} is at a private address, where a public registry has no business: if this is meant, \
-         write --allow-private {host}"
+        "its token server {host} is at a private address, which is not used for a public registry: to allow it, add \
+         --allow-private {host}"
     )
 }
 
@@ -134,7 +134,7 @@ pub(super) fn too_few_rights(
     AuthRefusal {
         cause: lacking(wanted),
         clause: format!(
-            "{} is not allowed {wanted}, or there is no such repository: have these rights granted, or use another login",
+            "{} lacks the right {wanted}, or the repository does not exist: grant the right, or use another login",
             describe_login(access)
         ),
     }
@@ -227,7 +227,7 @@ pub(super) fn explain(
         (TokenLogin::Password { .. }, _) => AuthRefusal {
             cause: lacking(wanted),
             clause: format!(
-                "{} is not allowed this, or there is no such repository: have the rights granted, or use another login",
+                "{} lacks the right for this, or the repository does not exist: grant the right, or use another login",
                 describe_login(access)
             ),
         },

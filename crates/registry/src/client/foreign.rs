@@ -95,7 +95,7 @@ impl Client {
             return Err(ForbiddenRedirect {
                 cause: Cause::PrivateAddress,
                 why: format!(
-                    "its URL leads to an address of a private network, which is not followed: if this is meant, write \
+                    "its URL leads to an address of a private network, which is not followed: to allow it, add \
                      --allow-private {host}"
                 ),
             });

@@ -119,10 +119,10 @@ pub(super) fn proxy(text: &str) -> HttpError {
         |why: String| HttpError::new(HttpErrorKind::Connect, why).because(Cause::ProxyRefused);
     match text.split_once(": ") {
         Some(("tunnel error", "unsuccessful")) => {
-            refused("the proxy opens no tunnel to it".to_owned())
+            refused("the proxy does not connect to it".to_owned())
         }
         Some(("tunnel error", "proxy authorization required")) => {
-            refused("the proxy wants a login".to_owned()).because(Cause::ProxyLogin)
+            refused("the proxy requires a login".to_owned()).because(Cause::ProxyLogin)
         }
         Some((_, why)) => refused(format!("the proxy does not lead to it: {why}")),
         None => refused(text.to_owned()),
@@ -200,7 +200,7 @@ pub(super) fn tls(error: &rustls::Error) -> HttpError {
         }
         PeerIncompatible(_) | PeerMisbehaved(_) => (
             HttpErrorKind::Handshake,
-            "it speaks no TLS that is accepted here (1.2 or 1.3 with current ciphers)".to_owned(),
+            "it supports no version and cipher of TLS that are accepted here (1.2 or 1.3 with current ciphers)".to_owned(),
         ),
         other => (HttpErrorKind::Broken, format!("TLS broke: {other}")),
     };
@@ -233,11 +233,11 @@ fn alert(alert: AlertDescription) -> String {
             "it says that the client certificate was revoked".to_owned()
         }
         alert if is_about_client(alert) => {
-            "it demands a client certificate that it accepts".to_owned()
+            "it requires a client certificate that it accepts".to_owned()
         }
         AlertDescription::UnrecognisedName => "its TLS does not know this host name".to_owned(),
         AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure => {
-            "it speaks no TLS that is accepted here (1.2 or 1.3 with current ciphers)".to_owned()
+            "it supports no version and cipher of TLS that are accepted here (1.2 or 1.3 with current ciphers)".to_owned()
         }
         other => format!("it refused the TLS handshake (alert {})", u8::from(other)),
     }

@@ -42,7 +42,7 @@ impl Transport {
             return Err(ForbiddenRedirect {
                 cause: Cause::PrivateAddress,
                 why: format!(
-                    "to {host}, an address of a private network, which is not followed: if this is meant, write \
+                    "to {host}, an address of a private network, which is not followed: to allow it, add \
                      --allow-private {host}"
                 ),
             });

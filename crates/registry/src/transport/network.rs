@@ -186,8 +186,8 @@ fn refusal(reach: Reach, host: &str, address: IpAddr) -> HttpError {
         Reach::Anywhere | Reach::Public => "",
     };
     let message = format!(
-        "its name resolves to {address}, an address of a private network{before}, which is not followed: if this is \
-         meant, write --allow-private {host}"
+        "its name resolves to {address}, an address of a private network{before}, which is not followed: to allow \
+         it, add --allow-private {host}"
     );
     HttpError::new(HttpErrorKind::Forbidden, message).because(Cause::PrivateAddress)
 }

@@ -15,15 +15,15 @@ use crate::graph::{IMAGE_CONFIGS, WANTS_ALL_CHILDREN};
 /// Maximum number of characters of a media type that an error repeats; RFC 6838 allows 255.
 const LONGEST_TYPE: usize = 255;
 
-const SCHEMA1: &str = "this is schema 1, the format of Docker before 2016, which few registries take any more: build the \
-                       image anew, or copy it to a registry that takes it";
+const SCHEMA1: &str = "this is schema 1, the format of Docker before 2016, which few registries still accept: \
+                       rebuild the image, or copy it to a registry that accepts it";
 const ARTIFACT: &str = "this is the OCI artifact manifest, a draft that was withdrawn in 2023, which few registries \
-                        take";
-const URLS: &str = "it names layers that are to be fetched from elsewhere (`urls`), which registries refuse unless \
+                        accept";
+const URLS: &str = "it names layers at other addresses (`urls`), which registries refuse unless \
                     their operator allows the hosts";
-const ATTESTATION: &str = "it is a build attestation, which this registry does not take: --strip-attestations copies \
+const ATTESTATION: &str = "it is a build attestation, which this registry does not accept: --strip-attestations copies \
                            images without them, under an index with another digest";
-const ATTESTED: &str = "it lists build attestations, which some registries do not take: --strip-attestations copies \
+const ATTESTED: &str = "it lists build attestations, which some registries do not accept: --strip-attestations copies \
                         images without them, under an index with another digest";
 
 /// Adds a hint about `manifest` to `error`, the answer to its push to `target`.
@@ -149,8 +149,8 @@ pub(super) fn demanded<'a>(
 /// Clause for the user about a foreign layer that the registry requires.
 pub(super) fn foreign_layer_advice(layer: &Digest) -> String {
     format!(
-        "layer {layer} is a foreign one, not for everybody to distribute, and was left out: --foreign-layers brings it \
-         along"
+        "layer {layer} is foreign content, which not everybody may distribute, and was not copied: --foreign-layers \
+         copies it"
     )
 }
 

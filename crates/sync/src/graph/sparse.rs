@@ -11,8 +11,8 @@ use crate::failure::Failure;
 use crate::graph::SourceImage;
 
 /// Hint for a registry that refuses an index without some of its children.
-pub(crate) const WANTS_ALL_CHILDREN: &str = "--sparse left some children of the index behind, and this registry takes \
-                                             no index without all of them: without --sparse, an index of the others \
+pub(crate) const WANTS_ALL_CHILDREN: &str = "--sparse omits some children of the index, and this registry accepts \
+                                             only complete indexes: without --sparse, an index of the others \
                                              is written, with another digest";
 
 /// Entries of a sparse image.

@@ -9,7 +9,7 @@ use crate::client::checked_url::CheckedUrl;
 use crate::client::ranges::RangeStyle;
 use crate::client::request::{RequestSpec, in_query};
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::reference::Repository;
 use crate::transport::Response;
 
@@ -264,9 +264,12 @@ fn uploads<'a>(digest: &'a Digest, mut parameters: Vec<(&str, &'a str)>) -> Stri
 pub(super) fn with_algorithm(error: Error, digest: &Digest) -> Error {
     match digest.as_str().split_once(':') {
         Some((algorithm, _)) if algorithm != "sha256" && error.kind() == ErrorKind::Rejected => {
-            error.with_clause(&format!(
-                "the blob has a {algorithm} digest, which few registries take"
-            ))
+            let cause = match error.cause() {
+                Cause::Rejected | Cause::Corrupt => Cause::MediaTypeRefused,
+                cause => cause,
+            };
+            let clause = format!("the blob has a {algorithm} digest, which few registries accept");
+            error.with_clause(&clause).with_cause(cause)
         }
         _ => error,
     }

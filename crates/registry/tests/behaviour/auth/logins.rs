@@ -74,7 +74,13 @@ async fn missing_rights_are_named_and_asked_for_once() {
     let rights = Access::new().user_with("u", "p", [Grant::pull()]);
     let (registry, caller) = start(Auth::Bearer(rights, TokenRules::default())).await;
     let said = caller.push(&user("u", "p"), "a").await.unwrap_err().text();
-    assert!(said.starts_with("user \"u\" (from auth.yaml) is not allowed repository:a:pull,push, or there is no such repository"), "{said}");
+    assert!(
+        said.starts_with(
+            "user \"u\" (from auth.yaml) lacks the right repository:a:pull,push, or the repository \
+    does not exist"
+        ),
+        "{said}"
+    );
     assert_eq!(
         (of_registry(&registry), registry.token_requests().len()),
         (2, 1)

@@ -46,8 +46,9 @@ async fn a_stranger_is_asked_without_the_login_and_that_is_said_once() {
     assert_eq!(
         caller.warnings.all(),
         [
-            "registry.example.com: its token server auth.example.net does not belong to registry.example.com and is asked \
-             without the login of user \"u\" (from auth.yaml): if it may see that, write --trust-realm auth.example.net"
+            "registry.example.com: its token server auth.example.net does not belong to registry.example.com, so it \
+             does not get the login of user \"u\" (from auth.yaml): to send it there, add --trust-realm \
+             auth.example.net"
         ]
     );
 }

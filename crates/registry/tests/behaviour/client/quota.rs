@@ -36,8 +36,8 @@ async fn the_quota_is_used_and_the_rest_fails_without_a_request() {
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert_eq!(
             error.message(),
-            "its pull quota is used up: none of 3 pulls in 6 h are left for anonymous pulls from 203.0.113.5, and no \
-             more is waited for in this run; a login has more (docker login, or --auth)"
+            "its pull quota is used up: none of 3 pulls in 6 h are left for anonymous pulls from 203.0.113.5, and \
+             this run no longer waits for more; a login has a higher quota (docker login, or --auth)"
         );
     }
     assert_eq!(kit.server.count(|r| r.kind == Kind::ManifestGet), 3);
@@ -45,8 +45,8 @@ async fn the_quota_is_used_and_the_rest_fails_without_a_request() {
     assert_eq!(
         kit.heard.warnings(),
         [
-            "none of 3 pulls in 6 h are left for anonymous pulls from 203.0.113.5; a login has more (docker login, or \
-             --auth)"
+            "none of 3 pulls in 6 h are left for anonymous pulls from 203.0.113.5; a login has a higher quota \
+             (docker login, or --auth)"
         ]
     );
     // HEADs are free, and tell when there are pulls again.

@@ -122,7 +122,7 @@ async fn no_public_registry_leads_into_a_private_network() {
             assert_eq!(error.kind(), ErrorKind::Refused, "{way} {inner}: {error}");
             assert_eq!(error.host(), PUBLIC, "{way} {inner}: {error}");
             let clause = format!(
-                "to {inner}, an address of a private network, which is not followed: if this is meant, write \
+                "to {inner}, an address of a private network, which is not followed: to allow it, add \
                  --allow-private {inner}"
             );
             assert!(error.message().ends_with(&clause), "{way}: {error}");

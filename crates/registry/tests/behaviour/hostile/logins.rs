@@ -242,8 +242,8 @@ async fn a_foreign_token_server_gets_an_anonymous_request_and_a_warning() {
         assert_eq!(
             seen,
             [format!(
-                "its token server auth.evil.net does not belong to 9.9.9.9 and is asked without the login of {who} \
-                 (from the test): if it may see that, write --trust-realm auth.evil.net"
+                "its token server auth.evil.net does not belong to 9.9.9.9, so it does not get the login of {who} \
+                 (from the test): to send it there, add --trust-realm auth.evil.net"
             )]
         );
         let asked = "GET https://auth.evil.net/token?scope=repository%3Aa%2Fb%3Apull";

@@ -101,7 +101,8 @@ async fn child_with_a_tunnel() {
     let error = transport.send(get).await.unwrap_err().to_string();
     assert!(
         error.starts_with(
-            "cannot fetch a thing at refused.example:5000: the proxy opens no tunnel to it (through the proxy 127.0.0.1:"
+            "cannot fetch a thing at refused.example:5000: the proxy does not connect to it (through the proxy \
+             127.0.0.1:"
         ),
         "{error}"
     );

@@ -125,8 +125,8 @@ async fn a_name_that_resolves_to_a_private_address_is_not_followed_from_the_publ
     assert_refused(
         &error,
         &other,
-        "its name resolves to 127.0.0.2, an address of a private network, which is not followed: if this is meant, \
-         write --allow-private other.example, redirected from registry.example",
+        "its name resolves to 127.0.0.2, an address of a private network, which is not followed: to allow it, add \
+         --allow-private other.example, redirected from registry.example",
     );
     // Other addresses from a registry (upload locations, pages, realms) are requested on its behalf.
     let given = format!("https://{other}/upload");
@@ -223,7 +223,7 @@ async fn the_host_of_a_registry_stays_public_or_private() {
         &error,
         &name,
         "its name resolves to 127.0.0.2, an address of a private network, where it was a public one before, which is \
-         not followed: if this is meant, write --allow-private registry.example",
+         not followed: to allow it, add --allow-private registry.example",
     );
     assert_eq!(registry.heard().len(), 1);
 }

@@ -106,7 +106,7 @@ async fn a_demanded_client_certificate_is_reported() {
         for alpn in [&["h2", "http/1.1"][..], &["http/1.1"]] {
             let acceptor = authority.demanding_acceptor(version, alpn);
             let error = refusal(&trusting(&authority), acceptor).await;
-            let message = "it demands a client certificate that it accepts";
+            let message = "it requires a client certificate that it accepts";
             assert_eq!(error.message(), message, "{version:?} {alpn:?}");
             assert_eq!(error.cause(), Cause::ClientCertificate);
         }

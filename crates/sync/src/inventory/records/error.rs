@@ -98,18 +98,18 @@ impl fmt::Display for RecordsError {
         let (path, detail) = (self.path.display(), &self.detail);
         write!(f, "records file {path}: ")?;
         match self.kind {
-            Kind::Missing => f.write_str("there is none yet: a run makes it"),
+            Kind::Missing => f.write_str("it does not exist yet: a run creates it"),
             Kind::Locked => write!(
                 f,
                 "another program keeps it locked ({detail}): end that program, or name another file with --records FILE"
             ),
             Kind::Damaged => write!(
                 f,
-                "it is damaged, or no records file ({detail}): if it is one, delete it and, if they are there, \
-                 {path}-wal and {path}-shm, and it is made anew; else name another file with --records FILE"
+                "it is damaged or is not a records file ({detail}): delete a damaged one, with {path}-wal and \
+                 {path}-shm if they exist, or name another file with --records FILE"
             ),
             Kind::Foreign => f.write_str(
-                "it is a database of another program, which is left alone: name another file with --records FILE",
+                "it is a database of another program, which is not changed: name another file with --records FILE",
             ),
             Kind::Newer => write!(
                 f,

@@ -9,16 +9,17 @@ use super::world::{PLACES, Place, Server, copy};
 use crate::run::settings;
 
 const INVALID: &str = "the registry answered 400 Bad Request (MANIFEST_INVALID: manifest invalid";
-const SCHEMA1: &str = "this is schema 1, the format of Docker before 2016, which few registries take any more: build the \
-                       image anew, or copy it to a registry that takes it";
-const ARTIFACT: &str = "this is the OCI artifact manifest, a draft that was withdrawn in 2023, which few registries take";
+const SCHEMA1: &str = "this is schema 1, the format of Docker before 2016, which few registries still accept: \
+                       rebuild the image, or copy it to a registry that accepts it";
+const ARTIFACT: &str = "this is the OCI artifact manifest, a draft that was withdrawn in 2023, which few registries \
+                        accept";
 const URLS: &str = "the registry answered 500 Internal Server Error (UNKNOWN: unknown error; MANIFEST_BLOB_UNKNOWN: \
-                    blob unknown to registry: LAYER); it names layers that are to be fetched from elsewhere (`urls`), which \
+                    blob unknown to registry: LAYER); it names layers at other addresses (`urls`), which \
                     registries refuse unless their operator allows the hosts, after 4 tries";
 const DEMANDED: &str = "the registry answered 400 Bad Request (MANIFEST_BLOB_UNKNOWN: blob unknown to registry: \
                         LAYER); layer \
-                        LAYER is a foreign one, not for everybody to distribute, and was left out: --foreign-layers \
-                        brings it along";
+                        LAYER is foreign content, which not everybody may distribute, and was not copied: \
+                        --foreign-layers copies it";
 const SHA512: &str = "the registry answered 400 Bad Request (DIGEST_INVALID: provided digest did not match uploaded \
                       content); its digest is a sha512 digest, which few registries accept";
 

@@ -159,7 +159,7 @@ async fn a_url_into_a_private_network_is_not_followed() {
     let (summary, _) = copy_from(&windows(&url), &[], &destination).await;
     let expected = format!(
         "cannot fetch foreign layer {} of from/app at 127.0.0.1: its URL leads to an address of a private network, which \
-         is not followed: if this is meant, write --allow-private 127.0.0.1",
+         is not followed: to allow it, add --allow-private 127.0.0.1",
         layer().digest()
     );
     assert_eq!(reason(&summary), expected);

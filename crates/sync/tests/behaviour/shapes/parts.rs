@@ -12,8 +12,8 @@ use crate::kit::server;
 use crate::run::{copy, settings};
 use crate::shapes::world::{Place, Server};
 
-const SPARSE: &str = "--sparse left some children of the index behind, and this registry takes no index without all of \
-                      them: without --sparse, an index of the others is written, with another digest";
+const SPARSE: &str = "--sparse omits some children of the index, and this registry accepts only complete indexes: \
+                      without --sparse, an index of the others is written, with another digest";
 
 fn image(architecture: &str) -> Image {
     Image::oci()
@@ -146,8 +146,7 @@ async fn a_refusal_of_attestations_names_the_flag() {
         reason
             == format!(
                 "cannot push manifest to/app@{} at {}: the registry answered 400 Bad Request (MANIFEST_INVALID: \
-                 manifest invalid: Invalid image, fail to parse 'manifest.json'); it is a build attestation, which this \
-                 registry does not take: --strip-attestations copies images without them, under an index with another \
+                 manifest invalid: Invalid image, fail to parse 'manifest.json'); it is a build attestation, which this registry does not accept: --strip-attestations copies images without them, under an index with another \
                  digest",
                 attestation.digest(),
                 destination.host()

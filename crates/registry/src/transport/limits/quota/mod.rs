@@ -251,7 +251,7 @@ impl PullQuota {
     }
     fn used_up(&self, user: &str) -> String {
         format!(
-            "its pull quota is used up: {}, and no more is waited for in this run; {}",
+            "its pull quota is used up: {}, and this run no longer waits for more; {}",
             self.describe(user),
             advice(user)
         )
@@ -278,7 +278,7 @@ impl PullQuota {
 /// Returns the clause with the ways to get more pulls.
 fn advice(user: &str) -> &'static str {
     if user.is_empty() {
-        "a login has more (docker login, or --auth)"
+        "a login has a higher quota (docker login, or --auth)"
     } else {
         "a larger plan has more"
     }

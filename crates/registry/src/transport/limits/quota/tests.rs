@@ -112,8 +112,8 @@ async fn without_pulls_one_is_tried_per_interval_for_fifteen_minutes() {
     );
     assert_eq!(
         failed,
-        "its pull quota is used up: none of 100 pulls in 6 h are left for anonymous pulls from 203.0.113.5, and no more \
-         is waited for in this run; a login has more (docker login, or --auth)"
+        "its pull quota is used up: none of 100 pulls in 6 h are left for anonymous pulls from 203.0.113.5, and this \
+         run no longer waits for more; a login has a higher quota (docker login, or --auth)"
     );
     // A HEAD that declares new ones is accepted immediately.
     say(&account, 5);

@@ -303,8 +303,12 @@ async fn other_digests_are_announced() {
     assert!(
         error
             .message()
-            .contains("sha512 digest, which few registries take"),
+            .contains("sha512 digest, which few registries accept"),
         "{error}"
+    );
+    assert_eq!(
+        error.cause(),
+        image_syncer_registry::Cause::MediaTypeRefused
     );
 }
 
