@@ -224,7 +224,11 @@ impl Session for RegistrySession {
     where
         Self: 'a,
     {
-        async move { self.client.upload(self.upload, source).await }.boxed()
+        async move {
+            let upload = self.client.upload(self.upload, source);
+            Box::pin(upload).await
+        }
+        .boxed()
     }
 }
 

@@ -56,19 +56,6 @@ impl World {
         heard
     }
 
-    /// Outcome of `v1`.
-    fn outcome(&self, heard: &Heard) -> Outcome {
-        let events = lock(&heard.events);
-        let outcome = events.iter().find_map(|event| match event {
-            Event::ImageFinished { image, outcome, .. } => {
-                let is_v1 = image.source.to_string().ends_with(":v1");
-                is_v1.then(|| outcome.clone())
-            }
-            _ => None,
-        });
-        outcome.expect("v1 has no outcome")
-    }
-
     fn put_at_destination(&self, index: &Manifest) {
         let destination = repository(DESTINATION);
         self.stores.copy_repository(&self.source, &destination);
@@ -76,11 +63,24 @@ impl World {
     }
 }
 
+/// Returns the outcome of `v1`.
+fn outcome(heard: &Heard) -> Outcome {
+    let events = lock(&heard.events);
+    let outcome = events.iter().find_map(|event| match event {
+        Event::ImageFinished { image, outcome, .. } => {
+            let is_v1 = image.source.ends_with(":v1");
+            is_v1.then(|| outcome.clone())
+        }
+        _ => None,
+    });
+    outcome.expect("v1 has no outcome")
+}
+
 #[tokio::test]
 async fn a_check_compares_the_new_index() {
     let world = world();
     world.put_at_destination(&world.new);
-    let outcome = world.outcome(&*world.run(Intent::Check).await);
+    let outcome = outcome(&*world.run(Intent::Check).await);
     let Outcome::Unchanged { digest, .. } = outcome else {
         panic!("{outcome:?}");
     };
@@ -90,7 +90,7 @@ async fn a_check_compares_the_new_index() {
 #[tokio::test]
 async fn a_check_reports_the_new_digest_of_a_missing_image() {
     let world = world();
-    let outcome = world.outcome(&*world.run(Intent::Check).await);
+    let outcome = outcome(&*world.run(Intent::Check).await);
     let Outcome::Planned(planned) = outcome else {
         panic!("{outcome:?}");
     };
@@ -103,7 +103,7 @@ async fn an_unchanged_index_that_moves_is_compared_again() {
     for intent in [Intent::Copy, Intent::Plan, Intent::Check] {
         let world = world();
         world.put_at_destination(&world.old);
-        let outcome = world.outcome(&*world.run(intent).await);
+        let outcome = outcome(&*world.run(intent).await);
         let (old, new) = (world.old.digest().clone(), world.new.digest().clone());
         match outcome {
             Outcome::Copied(copied) if intent == Intent::Copy => {

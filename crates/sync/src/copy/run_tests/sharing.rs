@@ -114,7 +114,7 @@ async fn a_destination_that_failed_is_sent_no_further_blobs() {
 
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(scenario.stores.clone()), settings(), heard.clone());
-    let running = engine.run(scenario.rules.to_vec(), CancellationToken::new());
+    let running = engine.run(scenario.rules.clone(), CancellationToken::new());
     let opening = async {
         gate.reached(16).await;
         while heard.endings().is_empty() {

@@ -230,8 +230,8 @@ async fn shared_blobs_are_sent_once_and_mounted_elsewhere() {
             &image([1, 2, 100 + number]),
         );
         let from = format!("{}/from/n{number}:v1", source.host());
-        let places = [&one, &two].map(|server| to(server, &format!("to/n{number}")));
-        rules.push(rule(&from, &places));
+        let destinations = [&one, &two].map(|server| to(server, &format!("to/n{number}")));
+        rules.push(rule(&from, &destinations));
     }
     let planned = agree(&[&source, &one, &two], &rules, &settings(&[])).await;
     assert_eq!(planned.volume.mounted_bytes, 2 * 7 * 2 * 10_000);

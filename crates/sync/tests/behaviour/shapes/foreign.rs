@@ -10,7 +10,7 @@ use testkit::{Access, Action, Auth, Cut, Fault, Image, Kind, Layer, Profile, Reg
 use crate::kit::{server, stores_with};
 use crate::run::{copy, rule, run_over, settings};
 
-fn bring() -> Settings {
+fn with_foreign_layers() -> Settings {
     Settings {
         parts: Parts {
             foreign_layers: true,
@@ -72,7 +72,9 @@ async fn bring_between(
         &format!("{}/from/app:v1", source.host()),
         &[format!("{}/to/app", destination.host())],
     )];
-    run_over(stores, &servers, rules, bring()).await.0
+    run_over(stores, &servers, rules, with_foreign_layers())
+        .await
+        .0
 }
 
 fn reason(summary: &Summary) -> &str {
