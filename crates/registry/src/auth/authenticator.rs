@@ -41,7 +41,7 @@ pub struct Authenticator {
 pub(super) struct AuthState {
     memory: Mutex<KnownScheme>,
     /// Lets one request find out the challenge while the others wait.
-    pub(super) door: Arc<ChallengeProbe>,
+    pub(super) probe: Arc<ChallengeProbe>,
     /// Logins that were accepted or refused by the registry and by its token server.
     pub(super) logins: Logins,
     pub(super) token_logins: Logins,
@@ -49,7 +49,7 @@ pub(super) struct AuthState {
     pub(super) guards_reading: AtomicBool,
     pub(super) tokens: TokenCache,
     /// Queues of requests that wait for a token.
-    pub(super) lines: TokenQueues,
+    pub(super) queues: TokenQueues,
     /// Challenge of `GET /v2/`, requested if another answer contains none.
     pub(super) ping: SingleFlight<BaseAnswer>,
     /// Token server that does not receive the credential because it belongs to another domain.
@@ -94,7 +94,7 @@ impl Authenticator {
         self.trusted = realms;
         self
     }
-    pub(super) fn side(&self, endpoint: &Endpoint) -> &AuthState {
+    pub(super) fn state(&self, endpoint: &Endpoint) -> &AuthState {
         if endpoint.insecure {
             &self.unverified
         } else {
@@ -114,10 +114,10 @@ impl Authenticator {
         access: &Access,
         method: &Method,
     ) -> Result<ProbeGuard, Error> {
-        let side = self.side(endpoint);
-        let mut turn = side.door.acquire(method).await;
-        if side.sends_login(&access.credential) {
-            let gate = side.logins.gate(&access.credential, is_write(method));
+        let state = self.state(endpoint);
+        let mut turn = state.probe.acquire(method).await;
+        if state.sends_login(&access.credential) {
+            let gate = state.logins.gate(&access.credential, is_write(method));
             loop {
                 match gate.admit().await {
                     Admission::Go(guard) => {
@@ -147,7 +147,7 @@ impl Authenticator {
         scopes: &ScopeSet,
     ) -> Result<Option<HeaderValue>, Error> {
         let scheme = {
-            let mut memory = self.side(endpoint).memory();
+            let mut memory = self.state(endpoint).memory();
             memory.needs(scopes);
             memory.scheme()
         };
@@ -169,15 +169,15 @@ impl Authenticator {
     /// Returns whether the current token for `scopes` grants all of them. Some servers leave out the scopes that they
     /// deny, and some receive a second request with fewer scopes after they refused all.
     pub fn grants(&self, endpoint: &Endpoint, access: &Access, scopes: &ScopeSet) -> bool {
-        let side = self.side(endpoint);
+        let state = self.state(endpoint);
         let (wanted, is_narrowed) = {
-            let memory = side.memory();
+            let memory = state.memory();
             (memory.scopes_for(scopes), memory.leaves_out_sources(scopes))
         };
         if is_narrowed {
             return false;
         }
-        let token = side.tokens.find(&access.credential, &wanted);
+        let token = state.tokens.find(&access.credential, &wanted);
         token.is_none_or(|token| token.grants(&wanted))
     }
     /// Records that a request with `used` as its header was accepted (any answer except 401). A token that was accepted
@@ -190,26 +190,28 @@ impl Authenticator {
         method: &Method,
         used: Option<&HeaderValue>,
     ) {
-        let side = self.side(endpoint);
+        let state = self.state(endpoint);
         let writes = is_write(method);
         let credential = shown(access, used);
-        side.logins
+        state
+            .logins
             .gate(credential, writes)
             .record_accepted(scopes.head());
         let Some(used) = used else {
             return;
         };
         // A login that is needed to read is checked when it reads.
-        if !writes && side.guards_reading.load(Ordering::Relaxed) && side.sends_login(credential) {
-            let gate = side.logins.gate(credential, true);
+        if !writes && state.guards_reading.load(Ordering::Relaxed) && state.sends_login(credential)
+        {
+            let gate = state.logins.gate(credential, true);
             if !gate.is_proven() {
                 gate.accepted();
             }
         }
-        let wanted = side.memory().scopes_for(scopes);
-        let shown = side.tokens.accepted(&access.credential, &wanted, used);
-        if shown.is_some_and(|token| side.lines.habit.accepted(&token, &wanted)) {
-            side.lines.wake();
+        let wanted = state.memory().scopes_for(scopes);
+        let shown = state.tokens.accepted(&access.credential, &wanted, used);
+        if shown.is_some_and(|token| state.queues.multi_scope.accepted(&token, &wanted)) {
+            state.queues.wake();
         }
     }
     /// Records a request with `used` as its header that was refused for good because of its login, with its `error`.
@@ -221,12 +223,12 @@ impl Authenticator {
         used: Option<&HeaderValue>,
         error: &Error,
     ) {
-        let side = self.side(endpoint);
+        let state = self.state(endpoint);
         if used.is_some()
-            && side.sends_login(&access.credential)
+            && state.sends_login(&access.credential)
             && error.cause() == Cause::LoginRefused
         {
-            let gate = side.logins.gate(&access.credential, is_write(method));
+            let gate = state.logins.gate(&access.credential, is_write(method));
             gate.refused(error);
         }
     }

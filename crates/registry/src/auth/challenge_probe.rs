@@ -36,7 +36,7 @@ pub(super) struct ChallengeProbe {
 #[derive(Debug, Default)]
 struct State {
     /// A probing request is in flight.
-    asking: bool,
+    is_probing: bool,
     /// The requirements for reading, and for writing, are known.
     reads: bool,
     writes: bool,
@@ -47,8 +47,8 @@ struct State {
 /// [`refused`](crate::auth::Authenticator::refused). If it is dropped earlier, the next request becomes the probe.
 #[derive(Debug)]
 pub struct ProbeGuard {
-    door: Arc<ChallengeProbe>,
-    deed: AccessMode,
+    probe: Arc<ChallengeProbe>,
+    mode: AccessMode,
     first: bool,
     /// Guard of a login that was not accepted yet.
     pub(super) login: Option<LoginGuard>,
@@ -57,22 +57,22 @@ pub struct ProbeGuard {
 impl ChallengeProbe {
     /// Waits until a request with `method` may be sent.
     pub(super) async fn acquire(self: &Arc<Self>, method: &Method) -> ProbeGuard {
-        let deed = if matches!(*method, Method::GET | Method::HEAD) {
+        let mode = if matches!(*method, Method::GET | Method::HEAD) {
             AccessMode::Read
         } else {
             AccessMode::Write
         };
-        let first = self.is_first(deed).await;
+        let first = self.is_first(mode).await;
         ProbeGuard {
-            door: Arc::clone(self),
-            deed,
+            probe: Arc::clone(self),
+            mode,
             first,
             login: None,
         }
     }
     /// Waits until a request may be sent. Returns true if it is the probe.
-    async fn is_first(&self, deed: AccessMode) -> bool {
-        if self.state().knows(deed) {
+    async fn is_first(&self, mode: AccessMode) -> bool {
+        if self.state().knows(mode) {
             return false;
         }
         let deadline = Instant::now() + PATIENCE;
@@ -82,11 +82,11 @@ impl ChallengeProbe {
             changed.as_mut().enable();
             {
                 let mut state = self.state();
-                if state.knows(deed) {
+                if state.knows(mode) {
                     return false;
                 }
-                if !state.asking {
-                    state.asking = true;
+                if !state.is_probing {
+                    state.is_probing = true;
                     return true;
                 }
             }
@@ -110,8 +110,8 @@ impl ChallengeProbe {
 }
 
 impl State {
-    fn knows(&self, deed: AccessMode) -> bool {
-        match deed {
+    fn knows(&self, mode: AccessMode) -> bool {
+        match mode {
             AccessMode::Read => self.reads,
             AccessMode::Write => self.writes,
         }
@@ -121,25 +121,25 @@ impl State {
 impl ProbeGuard {
     /// Records that the registry accepted the request. Other requests of its kind no longer wait.
     pub fn record_success(&self) {
-        let mut state = self.door.state();
-        if state.knows(self.deed) {
+        let mut state = self.probe.state();
+        if state.knows(self.mode) {
             return;
         }
-        match self.deed {
+        match self.mode {
             AccessMode::Read => state.reads = true,
             // Where anybody may write, anybody may read.
             AccessMode::Write => (state.reads, state.writes) = (true, true),
         }
         drop(state);
-        self.door.changed.notify_waiters();
+        self.probe.changed.notify_waiters();
     }
 }
 
 impl Drop for ProbeGuard {
     fn drop(&mut self) {
         if self.first {
-            self.door.state().asking = false;
-            self.door.changed.notify_waiters();
+            self.probe.state().is_probing = false;
+            self.probe.changed.notify_waiters();
         }
     }
 }
@@ -151,57 +151,57 @@ mod tests {
     use super::*;
 
     /// Returns `Some` if a request with `method` is sent at once, with true if it is the probe.
-    fn goes(door: &Arc<ChallengeProbe>, method: &Method) -> Option<bool> {
-        door.acquire(method).now_or_never().map(|turn| turn.first)
+    fn goes(probe: &Arc<ChallengeProbe>, method: &Method) -> Option<bool> {
+        probe.acquire(method).now_or_never().map(|turn| turn.first)
     }
 
     #[tokio::test]
     async fn one_asks_and_the_others_wait_for_its_answer() {
-        let door = Arc::new(ChallengeProbe::default());
-        let first = door.acquire(&Method::GET).await;
+        let probe = Arc::new(ChallengeProbe::default());
+        let first = probe.acquire(&Method::GET).await;
         assert!(first.first);
-        assert_eq!(goes(&door, &Method::HEAD), None);
-        assert_eq!(goes(&door, &Method::PUT), None);
-        let waiting = door.acquire(&Method::GET);
+        assert_eq!(goes(&probe, &Method::HEAD), None);
+        assert_eq!(goes(&probe, &Method::PUT), None);
+        let waiting = probe.acquire(&Method::GET);
         first.record_success();
         assert!(!waiting.await.first);
-        assert_eq!(goes(&door, &Method::HEAD), Some(false));
+        assert_eq!(goes(&probe, &Method::HEAD), Some(false));
     }
 
     #[tokio::test]
     async fn writing_is_found_out_apart_and_holds_up_no_reader() {
-        let door = Arc::new(ChallengeProbe::default());
-        door.acquire(&Method::GET).await.record_success();
-        let writer = door.acquire(&Method::POST).await;
+        let probe = Arc::new(ChallengeProbe::default());
+        probe.acquire(&Method::GET).await.record_success();
+        let writer = probe.acquire(&Method::POST).await;
         assert!(writer.first);
-        assert_eq!(goes(&door, &Method::PUT), None);
-        assert_eq!(goes(&door, &Method::GET), Some(false));
-        door.open();
-        assert_eq!(goes(&door, &Method::PUT), Some(false));
+        assert_eq!(goes(&probe, &Method::PUT), None);
+        assert_eq!(goes(&probe, &Method::GET), Some(false));
+        probe.open();
+        assert_eq!(goes(&probe, &Method::PUT), Some(false));
     }
 
     #[tokio::test]
     async fn where_anybody_may_write_anybody_may_read() {
-        let door = Arc::new(ChallengeProbe::default());
-        door.acquire(&Method::POST).await.record_success();
-        assert_eq!(goes(&door, &Method::GET), Some(false));
+        let probe = Arc::new(ChallengeProbe::default());
+        probe.acquire(&Method::POST).await.record_success();
+        assert_eq!(goes(&probe, &Method::GET), Some(false));
     }
 
     #[tokio::test]
     async fn the_next_one_goes_ahead_when_the_first_gives_up() {
-        let door = Arc::new(ChallengeProbe::default());
-        let first = door.acquire(&Method::GET).await;
-        let (next, ()) = tokio::join!(door.acquire(&Method::GET), async { drop(first) });
+        let probe = Arc::new(ChallengeProbe::default());
+        let first = probe.acquire(&Method::GET).await;
+        let (next, ()) = tokio::join!(probe.acquire(&Method::GET), async { drop(first) });
         assert!(next.first);
-        assert_eq!(goes(&door, &Method::GET), None);
+        assert_eq!(goes(&probe, &Method::GET), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_first_one_that_hangs_does_not_hold_up_the_others_for_good() {
-        let door = Arc::new(ChallengeProbe::default());
-        let first = door.acquire(&Method::GET).await;
-        assert!(!door.acquire(&Method::GET).await.first);
+        let probe = Arc::new(ChallengeProbe::default());
+        let first = probe.acquire(&Method::GET).await;
+        assert!(!probe.acquire(&Method::GET).await.first);
         drop(first);
-        assert_eq!(goes(&door, &Method::GET), Some(true));
+        assert_eq!(goes(&probe, &Method::GET), Some(true));
     }
 }

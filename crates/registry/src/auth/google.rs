@@ -138,8 +138,8 @@ impl Default for ServiceAccounts {
 #[derive(Clone, Debug)]
 struct AccessToken {
     token: Secret,
-    born: Instant,
-    dies: Instant,
+    requested_at: Instant,
+    expires_at: Instant,
 }
 
 impl ServiceAccounts {
@@ -152,8 +152,9 @@ impl ServiceAccounts {
         retry: RetryPolicy,
         origin: &str,
     ) -> Result<Secret, Error> {
-        let is_good =
-            |token: &AccessToken| token.dies.saturating_duration_since(Instant::now()) > MARGIN;
+        let is_good = |token: &AccessToken| {
+            token.expires_at.saturating_duration_since(Instant::now()) > MARGIN
+        };
         let exchange = async {
             // Whatever the registry's certificate is, Google's is checked.
             let endpoint = Endpoint {
@@ -175,7 +176,7 @@ impl ServiceAccounts {
     pub(super) fn renew(&self, json: &Secret, used: &HeaderValue) -> bool {
         match self.tokens.peek(json) {
             Some(current) if basic(ACCESS_TOKEN_USER, &current.token).as_ref() == Some(used) => {
-                let is_old = current.born.elapsed() >= YOUTH;
+                let is_old = current.requested_at.elapsed() >= YOUTH;
                 if is_old {
                     self.tokens.forget(|token| token.token == current.token);
                 }
@@ -236,7 +237,7 @@ impl TokenExchange<'_> {
         assertion: &str,
         tries: u32,
     ) -> Result<AccessToken, Error> {
-        let born = Instant::now();
+        let requested_at = Instant::now();
         let form = Serializer::new(String::new())
             .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
             .append_pair("assertion", assertion)
@@ -283,8 +284,8 @@ impl TokenExchange<'_> {
             .min(MAX_LIFE);
         Ok(AccessToken {
             token: Secret::new(reply.access_token),
-            born,
-            dies: born + life,
+            requested_at,
+            expires_at: requested_at + life,
         })
     }
     /// A refusal says whose key was refused.

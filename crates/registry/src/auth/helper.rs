@@ -59,7 +59,7 @@ type HelperQuery = (String, String);
 
 #[derive(Clone, Debug)]
 struct CachedOutcome {
-    told: HelperOutcome,
+    outcome: HelperOutcome,
     at: Instant,
 }
 
@@ -97,21 +97,21 @@ impl Helpers {
             ));
         }
         let ask = async {
-            let told = call.run(self.path.as_ref(), self.limit).await?;
+            let outcome = call.run(self.path.as_ref(), self.limit).await?;
             Ok(CachedOutcome {
-                told,
+                outcome,
                 at: Instant::now(),
             })
         };
         let is_good = |answer: &CachedOutcome| answer.at.elapsed() < REMEMBERED;
         let key = (suffix.to_owned(), server.to_owned());
-        Ok(self.answers.get(key, is_good, ask).await?.told)
+        Ok(self.answers.get(key, is_good, ask).await?.outcome)
     }
     /// Drops answers that equal `stale` and are not quite new.
     pub(super) fn forget(&self, stale: &Credential) {
         self.answers.forget(|answer| {
             answer.at.elapsed() >= YOUTH
-                && matches!(&answer.told, HelperOutcome::Credential(own) if own == stale)
+                && matches!(&answer.outcome, HelperOutcome::Credential(own) if own == stale)
         });
     }
 }

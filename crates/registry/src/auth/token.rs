@@ -86,7 +86,7 @@ impl TokenServer<'_> {
         let mut attempts = Attempts::new(self.transport, self.endpoint, self.retry);
         let mut tries = 1;
         loop {
-            let born = Instant::now();
+            let requested_at = Instant::now();
             let outcome = match self
                 .transport
                 .send(self.call(&action, login, wanted, tries))
@@ -103,8 +103,9 @@ impl TokenServer<'_> {
                         login.user_name(),
                         answer.life.as_secs()
                     );
-                    let token = Token::new(answer.header, wanted.clone(), born, answer.life);
-                    return Ok(token.with_granted(answer.says));
+                    let token =
+                        Token::new(answer.header, wanted.clone(), requested_at, answer.life);
+                    return Ok(token.with_granted(answer.named));
                 }
                 Err(error) => {
                     let may_pass = is_proven
@@ -229,7 +230,7 @@ pub(super) struct IssuedToken {
     /// Lifetime.
     pub(super) life: Duration,
     /// Scopes that it grants, if they are readable.
-    says: Option<Scopes>,
+    named: Option<Scopes>,
 }
 
 /// Parses the answer of a token server. The error is a clause without any of the content.
@@ -243,7 +244,7 @@ pub(super) fn parse_reply(body: &[u8]) -> Result<IssuedToken, &'static str> {
     Ok(IssuedToken {
         header: bearer(token).ok_or("holds a token that no header can carry")?,
         life: reply.lifetime(),
-        says: grant::read(token, reply.scope.as_ref().and_then(Value::as_str)),
+        named: grant::read(token, reply.scope.as_ref().and_then(Value::as_str)),
     })
 }
 
@@ -313,7 +314,7 @@ mod tests {
     use super::*;
 
     fn named(reply: &str) -> Option<String> {
-        let scope = parse_reply(reply.as_bytes()).unwrap().says;
+        let scope = parse_reply(reply.as_bytes()).unwrap().named;
         scope.map(|scope| scope.to_string())
     }
 

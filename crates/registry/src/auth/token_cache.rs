@@ -33,11 +33,11 @@ pub(super) struct Token {
     /// Requested scopes. For a shared token that names its scopes, those that it grants.
     granted: Scopes,
     /// Scopes that the token names, if it does.
-    says: Option<Scopes>,
-    born: Instant,
-    dies: Instant,
+    named: Option<Scopes>,
+    requested_at: Instant,
+    expires_at: Instant,
     /// The token has expired according to the registry.
-    given_up: AtomicBool,
+    is_expired: AtomicBool,
     accepted: AtomicBool,
     /// Outcome of each request that used it, for a shared token.
     shared: Option<Mutex<Vec<TokenUse>>>,
@@ -47,37 +47,42 @@ pub(super) struct Token {
 #[derive(Debug)]
 struct TokenUse {
     wanted: Scopes,
-    let_in: bool,
+    is_accepted: bool,
 }
 
 impl Token {
     /// Creates a token that was requested at `born` (local clock) and is valid for `life`.
-    pub(super) fn new(header: HeaderValue, granted: Scopes, born: Instant, life: Duration) -> Self {
+    pub(super) fn new(
+        header: HeaderValue,
+        granted: Scopes,
+        requested_at: Instant,
+        life: Duration,
+    ) -> Self {
         Self {
             header,
             granted,
-            says: None,
-            born,
-            dies: born.checked_add(life).unwrap_or(born),
-            given_up: AtomicBool::new(false),
+            named: None,
+            requested_at,
+            expires_at: requested_at.checked_add(life).unwrap_or(requested_at),
+            is_expired: AtomicBool::new(false),
             accepted: AtomicBool::new(false),
             shared: None,
         }
     }
     /// Returns whether the token grants all of `wanted`, according to its server.
     pub(super) fn grants(&self, wanted: &Scopes) -> bool {
-        let says = self.says.as_ref();
-        self.granted.covers(wanted) && says.is_none_or(|says| says.covers(wanted))
+        let named = self.named.as_ref();
+        self.granted.covers(wanted) && named.is_none_or(|named| named.covers(wanted))
     }
     /// Adds the scopes that the token names.
-    pub(super) fn with_granted(mut self, says: Option<Scopes>) -> Self {
-        self.says = says;
+    pub(super) fn with_granted(mut self, named: Option<Scopes>) -> Self {
+        self.named = named;
         self
     }
     /// Marks the token as shared by several requests.
     pub(super) fn shared(mut self) -> Self {
-        if let Some(says) = &self.says {
-            self.granted = self.granted.restricted_to(says);
+        if let Some(named) = &self.named {
+            self.granted = self.granted.restricted_to(named);
         }
         self.shared = Some(Mutex::default());
         self
@@ -88,7 +93,7 @@ impl Token {
     }
     /// Returns whether the token names its scopes.
     pub(super) fn is_readable(&self) -> bool {
-        self.says.is_some()
+        self.named.is_some()
     }
     /// Returns the scopes that it grants, as far as is known.
     pub(super) fn granted(&self) -> &Scopes {
@@ -107,32 +112,32 @@ impl Token {
         let Some(shared) = &self.shared else {
             return self.accepted.load(Ordering::Relaxed).then_some(true);
         };
-        let fared = lock(shared);
-        let own = fared.iter().find(|own| own.wanted == *wanted);
-        own.map(|own| own.let_in)
+        let uses = lock(shared);
+        let own = uses.iter().find(|own| own.wanted == *wanted);
+        own.map(|own| own.is_accepted)
     }
     /// Records whether the registry accepted it for `wanted`.
-    pub(super) fn record_use(&self, wanted: &Scopes, let_in: bool) {
+    pub(super) fn record_use(&self, wanted: &Scopes, is_accepted: bool) {
         let Some(shared) = &self.shared else {
-            self.accepted.fetch_or(let_in, Ordering::Relaxed);
+            self.accepted.fetch_or(is_accepted, Ordering::Relaxed);
             return;
         };
-        let mut fared = lock(shared);
-        if let Some(own) = fared.iter_mut().find(|own| own.wanted == *wanted) {
-            own.let_in = let_in;
+        let mut uses = lock(shared);
+        if let Some(own) = uses.iter_mut().find(|own| own.wanted == *wanted) {
+            own.is_accepted = is_accepted;
             return;
         }
-        if fared.len() >= MAX_FARED {
-            fared.remove(0);
+        if uses.len() >= MAX_FARED {
+            uses.remove(0);
         }
-        fared.push(TokenUse {
+        uses.push(TokenUse {
             wanted: wanted.clone(),
-            let_in,
+            is_accepted,
         });
     }
     /// Marks it as expired.
     pub(super) fn discard(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.is_expired.store(true, Ordering::Relaxed);
     }
     /// Returns the `Authorization` header.
     pub(super) fn header(&self) -> &HeaderValue {
@@ -140,17 +145,17 @@ impl Token {
     }
     /// Returns whether enough of its lifetime remains for a new request.
     pub(super) fn is_fresh(&self) -> bool {
-        if self.given_up.load(Ordering::Relaxed) {
+        if self.is_expired.load(Ordering::Relaxed) {
             return false;
         }
-        let life = self.dies.duration_since(self.born);
+        let life = self.expires_at.duration_since(self.requested_at);
         let margin = (life * 3 / 20).clamp(MIN_MARGIN, MAX_MARGIN);
-        self.dies.saturating_duration_since(Instant::now()) > margin
+        self.expires_at.saturating_duration_since(Instant::now()) > margin
     }
     /// Returns whether a refused request for `wanted` may mean that the token expired, because it was accepted before
     /// or is not new. `insufficient` means that the registry calls it valid but insufficient.
     pub(super) fn may_have_run_out(&self, wanted: &Scopes, insufficient: bool) -> bool {
-        let age = self.born.elapsed();
+        let age = self.requested_at.elapsed();
         if insufficient {
             return age >= SURELY_GOOD;
         }

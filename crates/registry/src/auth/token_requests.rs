@@ -37,13 +37,13 @@ impl Authenticator {
         scopes: &ScopeSet,
         source: &TokenSource,
     ) -> Result<Arc<Token>, Error> {
-        let side = self.side(endpoint);
+        let state = self.state(endpoint);
         loop {
-            let wanted = side.memory().scopes_for(scopes);
-            if let Some(token) = side.tokens.find(&access.credential, &wanted) {
+            let wanted = state.memory().scopes_for(scopes);
+            if let Some(token) = state.tokens.find(&access.credential, &wanted) {
                 return Ok(token);
             }
-            let slot = side.tokens.slot(&access.credential, &wanted);
+            let slot = state.tokens.slot(&access.credential, &wanted);
             let fetch = self.fetch(endpoint, access, scopes, &wanted, source);
             let outcome = slot
                 .flight
@@ -52,7 +52,7 @@ impl Authenticator {
             match outcome {
                 Err(error)
                     if scope_batch::is_refusal(&error)
-                        && side.memory().narrow_after_refusal(scopes, &wanted) => {}
+                        && state.memory().narrow_after_refusal(scopes, &wanted) => {}
                 outcome => return outcome,
             }
         }
@@ -68,21 +68,21 @@ impl Authenticator {
         source: &'a TokenSource,
     ) -> BoxFuture<'a, Result<Arc<Token>, Error>> {
         async move {
-            let side = self.side(endpoint);
+            let state = self.state(endpoint);
             let has_sources = wanted.repositories() > 1 && scopes.repositories().len() > 1;
             let outcome = self
-                .in_line(endpoint, access, (scopes, wanted), source)
+                .queued_token(endpoint, access, (scopes, wanted), source)
                 .await;
             match outcome {
                 Some(Err(error)) if has_sources && scope_batch::is_refusal(&error) => {
                     let narrow = scopes.without_sources();
                     let token = self.token(endpoint, access, &narrow, source).await?;
-                    side.memory().refuse_sources(scopes);
+                    state.memory().refuse_sources(scopes);
                     Ok(token)
                 }
                 Some(outcome) => {
                     if has_sources && outcome.as_ref().is_ok_and(|token| token.grants(wanted)) {
-                        side.memory().grant_sources();
+                        state.memory().grant_sources();
                     }
                     outcome
                 }
@@ -93,23 +93,23 @@ impl Authenticator {
     }
     /// Gets a token, with a request of its own or with one that it shares with other waiting requests. Returns `None`
     /// if fewer scopes are requested by now, because the server refused the sources of other mounts meanwhile.
-    async fn in_line(
+    async fn queued_token(
         &self,
         endpoint: &Endpoint,
         access: &Access,
         (scopes, wanted): (&ScopeSet, &Scopes),
         source: &TokenSource,
     ) -> Option<Result<Arc<Token>, Error>> {
-        let side = self.side(endpoint);
-        let line = side.lines.line(&access.credential);
-        let place = line.join(wanted);
+        let state = self.state(endpoint);
+        let queue = state.queues.queue(&access.credential);
+        let position = queue.join(wanted);
         // Whoever shared the request is told of their own part of it.
         let own = |error: Error| error.with_action(wanted.action());
         loop {
-            match place.next().await {
+            match position.next().await {
                 QueueStep::Over(outcome) => return Some(outcome.map_err(own)),
                 QueueStep::Ask(batch) => {
-                    if wanted.repositories() > 1 && side.memory().leaves_out_sources(scopes) {
+                    if wanted.repositories() > 1 && state.memory().leaves_out_sources(scopes) {
                         return None;
                     }
                     let outcome = self
@@ -139,12 +139,12 @@ impl Authenticator {
             realm,
             service: source.service.as_deref(),
         };
-        let side = self.side(endpoint);
+        let state = self.state(endpoint);
         let shown = match &login {
             TokenLogin::Nobody => &Credential::Anonymous,
             TokenLogin::Password { .. } | TokenLogin::Identity(_) => &access.credential,
         };
-        let gate = side.token_logins.gate(shown, wanted.writes());
+        let gate = state.token_logins.gate(shown, wanted.writes());
         let _guard = if *shown == Credential::Anonymous {
             None
         } else {
@@ -153,7 +153,7 @@ impl Authenticator {
         };
         let outcome = server.token(&login, wanted, gate.is_proven()).await;
         let outcome = outcome.map_err(|error| {
-            let withheld = side.withheld();
+            let withheld = state.withheld();
             let withheld = withheld.as_deref();
             refusal::explain(error, &self.registry, access, &login, wanted, withheld)
         });
@@ -161,7 +161,7 @@ impl Authenticator {
             // Whatever the token is for, the login is the right one.
             Ok(_) => {
                 for writes in [false, true] {
-                    side.token_logins.gate(shown, writes).accepted();
+                    state.token_logins.gate(shown, writes).accepted();
                 }
             }
             Err(error) if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Denied) => {
@@ -211,8 +211,8 @@ impl Authenticator {
             return;
         }
         let host = authority(realm);
-        let side = self.side(endpoint);
-        let mut withheld = lock(&side.withheld);
+        let state = self.state(endpoint);
+        let mut withheld = lock(&state.withheld);
         if withheld.as_ref() != Some(&host) {
             let text = refusal::withheld(&self.registry, &host, access);
             self.transport

@@ -55,25 +55,25 @@ impl Authenticator {
         headers: &HeaderMap,
     ) -> Result<UnauthorizedAction, Error> {
         let (method, used) = sent;
-        let side = self.side(endpoint);
-        let understood = self
+        let state = self.state(endpoint);
+        let parsed = self
             .parse_unauthorized(endpoint, access, scopes, sent, headers)
             .await?;
         // Nobody will learn more than this one did.
-        side.door.open();
-        let scheme = side.memory().scheme();
+        state.probe.open();
+        let scheme = state.memory().scheme();
         let verdict = match (scheme, &access.credential, used) {
             (None, ..) => UnauthorizedAction::Final(refusal::no_challenge()),
             (_, Credential::Bearer(_), Some(_)) => {
                 UnauthorizedAction::Final(refusal::login_refused(access))
             }
-            (Some(AuthScheme::Bearer { .. }), ..) => self.judge_token(side, &understood),
-            (Some(AuthScheme::Basic), ..) => self.judge_basic(&understood),
+            (Some(AuthScheme::Bearer { .. }), ..) => self.judge_token(state, &parsed),
+            (Some(AuthScheme::Basic), ..) => self.judge_basic(&parsed),
         };
-        let gate = side.logins.gate(shown(access, used), is_write(method));
+        let gate = state.logins.gate(shown(access, used), is_write(method));
         Ok(match verdict {
             UnauthorizedAction::Final(refusal)
-                if gate.is_proven() && !side.lacks_right(&understood) =>
+                if gate.is_proven() && !state.lacks_right(&parsed) =>
             {
                 let is_known = gate.knows(scopes.head());
                 UnauthorizedAction::Passing { refusal, is_known }
@@ -90,19 +90,19 @@ impl Authenticator {
         (method, used): (&Method, Option<&'a HeaderValue>),
         headers: &HeaderMap,
     ) -> Result<ParsedUnauthorized<'a>, Error> {
-        let side = self.side(endpoint);
+        let state = self.state(endpoint);
         let challenge = challenge::best(headers);
         let mut has_news = match &challenge {
-            Some(challenge) => side.learn_scheme(challenge),
-            None if side.memory().scheme().is_none() => {
+            Some(challenge) => state.learn_scheme(challenge),
+            None if state.memory().scheme().is_none() => {
                 let asked = self.ask_for_challenge(endpoint).await?;
-                asked.is_some_and(|challenge| side.learn_scheme(&challenge))
+                asked.is_some_and(|challenge| state.learn_scheme(&challenge))
             }
             None => false,
         };
         let (mut insufficient, mut invalid) = (false, false);
         if let Some(Challenge::Bearer(bearer)) = &challenge {
-            let mut memory = side.memory();
+            let mut memory = state.memory();
             let before = memory.scopes_for(scopes);
             memory.learn_scopes(scopes, bearer);
             has_news |= memory.scopes_for(scopes) != before;
@@ -110,7 +110,7 @@ impl Authenticator {
             invalid = bearer.invalid;
         }
         if used.is_none() && !is_write(method) {
-            side.guards_reading.store(true, Ordering::Relaxed);
+            state.guards_reading.store(true, Ordering::Relaxed);
         }
         Ok(ParsedUnauthorized {
             access,
@@ -124,19 +124,19 @@ impl Authenticator {
     /// Returns whether the registry may require the login of `access` although it has never sent a challenge: `/v2/`
     /// was not requested yet, or has one.
     pub fn may_ask_for_login(&self, endpoint: &Endpoint, access: &Access) -> bool {
-        let side = self.side(endpoint);
+        let state = self.state(endpoint);
         access.credential != Credential::Anonymous
-            && (side.memory().scheme().is_some()
-                || side.ping.peek().is_none_or(|it| it.challenge.is_some()))
+            && (state.memory().scheme().is_some()
+                || state.ping.peek().is_none_or(|it| it.challenge.is_some()))
     }
     /// Learns the challenge of `GET /v2/`, which is requested once. A failure leaves it unknown.
     pub async fn learn_challenge(&self, endpoint: &Endpoint) {
-        let side = self.side(endpoint);
-        if side.memory().scheme().is_none()
+        let state = self.state(endpoint);
+        if state.memory().scheme().is_none()
             && let Ok(Some(challenge)) = self.ask_for_challenge(endpoint).await
         {
-            side.learn_scheme(&challenge);
-            side.door.open();
+            state.learn_scheme(&challenge);
+            state.probe.open();
         }
     }
     /// Checks the login alone, as `docker login` does: `GET /v2/` with it.
@@ -164,7 +164,7 @@ impl Authenticator {
     /// Decides on a refused token.
     fn judge_token(
         &self,
-        side: &AuthState,
+        state: &AuthState,
         refusal: &ParsedUnauthorized<'_>,
     ) -> UnauthorizedAction {
         let ParsedUnauthorized {
@@ -176,9 +176,9 @@ impl Authenticator {
         let Some(used) = used else {
             return UnauthorizedAction::Again;
         };
-        let wanted = side.memory().scopes_for(scopes);
+        let wanted = state.memory().scopes_for(scopes);
         // Nobody has renewed the token yet if it is the one that would be sent again.
-        let current = side
+        let current = state
             .tokens
             .find(&access.credential, &wanted)
             .filter(|token| token.header() == used);
@@ -186,13 +186,13 @@ impl Authenticator {
             return UnauthorizedAction::Again;
         };
         let ran_out = current.may_have_run_out(&wanted, refusal.insufficient);
-        let habit = &side.lines.habit;
+        let multi_scope = &state.queues.multi_scope;
         // Not every registry can tell a bad token from one with too few rights.
-        let is_bad = ran_out || (refusal.invalid && habit.is_proven());
+        let is_bad = ran_out || (refusal.invalid && multi_scope.is_proven());
         if current.is_shared() && !is_bad {
             // The others may be let in with it all the same.
             current.record_use(&wanted, false);
-            habit.suspect_batches(&wanted);
+            multi_scope.suspect_batches(&wanted);
             return UnauthorizedAction::Again;
         }
         // With the scopes that the challenge named, another token will be asked for.
@@ -200,14 +200,14 @@ impl Authenticator {
             current.discard();
             return UnauthorizedAction::Again;
         }
-        if habit.clear_suspicion(&wanted) {
-            side.lines.wake();
+        if multi_scope.clear_suspicion(&wanted) {
+            state.queues.wake();
         }
         UnauthorizedAction::Final(refusal::too_few_rights(
             &self.registry,
             access,
             &wanted,
-            side.withheld().as_deref(),
+            state.withheld().as_deref(),
         ))
     }
     /// Decides on a refused Basic login.
@@ -235,7 +235,7 @@ impl Authenticator {
     }
     /// Returns the status of the answer to `GET /v2/`, asked once, if that answer cannot come from a registry.
     pub(crate) async fn non_registry_status(&self, endpoint: &Endpoint) -> Option<StatusCode> {
-        if self.side(endpoint).memory().scheme().is_some() {
+        if self.state(endpoint).memory().scheme().is_some() {
             return None;
         }
         let answer = self.base_answer(endpoint).await.ok()?;
@@ -253,7 +253,7 @@ impl Authenticator {
                 }
             }
         };
-        self.side(endpoint).ping.get(|_| true, ask).await
+        self.state(endpoint).ping.get(|_| true, ask).await
     }
     async fn ping(
         &self,

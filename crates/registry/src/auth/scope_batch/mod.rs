@@ -35,14 +35,14 @@ const MAX_LINES: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct TokenQueues {
     /// Support for shared tokens.
-    pub(super) habit: Arc<MultiScopeSupport>,
-    lines: Mutex<HashMap<Credential, Arc<TokenQueue>>>,
+    pub(super) multi_scope: Arc<MultiScopeSupport>,
+    queues: Mutex<HashMap<Credential, Arc<TokenQueue>>>,
 }
 
 /// Requests that wait for a token with one credential.
 #[derive(Debug, Default)]
 pub(super) struct TokenQueue {
-    habit: Arc<MultiScopeSupport>,
+    multi_scope: Arc<MultiScopeSupport>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -51,7 +51,7 @@ pub(super) struct TokenQueue {
 struct State {
     next: u64,
     /// Token requests in flight.
-    under_way: usize,
+    in_flight: usize,
     waiting: Vec<WaitingRequest>,
 }
 
@@ -60,18 +60,18 @@ struct WaitingRequest {
     id: u64,
     wanted: Scopes,
     /// A token request ended after this one was queued.
-    ripe: bool,
+    may_share: bool,
     /// It does not share a token request.
-    alone: bool,
+    is_alone: bool,
     /// It is part of a token request in flight.
-    taken: bool,
+    is_sent: bool,
     outcome: Option<Result<Arc<Token>, Error>>,
 }
 
 /// Position in a queue, removed on drop.
 #[derive(Debug)]
 pub(super) struct QueuePosition<'a> {
-    line: &'a TokenQueue,
+    queue: &'a TokenQueue,
     id: u64,
     deadline: Instant,
 }
@@ -87,7 +87,7 @@ pub(super) enum QueueStep<'a> {
 /// A token request for one or several queued requests. If it is dropped, the others keep waiting.
 #[derive(Debug)]
 pub(super) struct ScopeBatch<'a> {
-    line: &'a TokenQueue,
+    queue: &'a TokenQueue,
     /// The sender first, then the requests that share it.
     ids: Vec<u64>,
     wanted: Scopes,
@@ -96,47 +96,47 @@ pub(super) struct ScopeBatch<'a> {
 
 impl TokenQueues {
     /// Returns the queue for `credential`.
-    pub(super) fn line(&self, credential: &Credential) -> Arc<TokenQueue> {
-        let mut lines = self.lock();
-        if lines.len() >= MAX_LINES && !lines.contains_key(credential) {
-            lines.retain(|_, line| Arc::strong_count(line) > 1);
+    pub(super) fn queue(&self, credential: &Credential) -> Arc<TokenQueue> {
+        let mut queues = self.lock();
+        if queues.len() >= MAX_LINES && !queues.contains_key(credential) {
+            queues.retain(|_, queue| Arc::strong_count(queue) > 1);
         }
-        let line = lines.entry(credential.clone()).or_insert_with(|| {
+        let queue = queues.entry(credential.clone()).or_insert_with(|| {
             Arc::new(TokenQueue {
-                habit: self.habit.clone(),
+                multi_scope: self.multi_scope.clone(),
                 ..TokenQueue::default()
             })
         });
-        line.clone()
+        queue.clone()
     }
     /// Wakes all waiting requests after the support changed.
     pub(super) fn wake(&self) {
-        for line in self.lock().values() {
-            line.changed.notify_waiters();
+        for queue in self.lock().values() {
+            queue.changed.notify_waiters();
         }
     }
     fn lock(&self) -> MutexGuard<'_, HashMap<Credential, Arc<TokenQueue>>> {
-        lock(&self.lines)
+        lock(&self.queues)
     }
 }
 
 impl TokenQueue {
     /// Appends a request to the queue.
     pub(super) fn join(&self, wanted: &Scopes) -> QueuePosition<'_> {
-        let alone = self.habit.is_requested_alone(wanted);
+        let is_alone = self.multi_scope.is_requested_alone(wanted);
         let mut state = self.state();
         let id = state.next;
         state.next = state.next.wrapping_add(1);
         state.waiting.push(WaitingRequest {
             id,
             wanted: wanted.clone(),
-            ripe: false,
-            alone,
-            taken: false,
+            may_share: false,
+            is_alone,
+            is_sent: false,
             outcome: None,
         });
         QueuePosition {
-            line: self,
+            queue: self,
             id,
             deadline: Instant::now() + PATIENCE,
         }
@@ -150,7 +150,7 @@ impl<'a> QueuePosition<'a> {
     /// Waits for the next step.
     pub(super) async fn next(&self) -> QueueStep<'a> {
         loop {
-            let mut changed = pin!(self.line.changed.notified());
+            let mut changed = pin!(self.queue.changed.notified());
             // Before the look at the state, so that no change falls between the two.
             changed.as_mut().enable();
             if let Some(next) = self.step(false) {
@@ -165,30 +165,30 @@ impl<'a> QueuePosition<'a> {
     }
     /// Returns the next step, if there is one. `impatient` is true after the maximum wait.
     fn step(&self, impatient: bool) -> Option<QueueStep<'a>> {
-        let line = self.line;
-        let mut state = line.state();
-        let idle = state.under_way == 0;
+        let queue = self.queue;
+        let mut state = queue.state();
+        let idle = state.in_flight == 0;
         let own = state.waiting.iter_mut().find(|own| own.id == self.id)?;
         if let Some(outcome) = own.outcome.take() {
             return Some(QueueStep::Over(outcome));
         }
-        let habit = &line.habit;
-        let alone = impatient || own.alone || habit.is_single();
-        let turn = idle || (own.ripe && habit.is_proven());
-        if (own.taken && !impatient) || !(alone || (turn && !habit.awaits_proof())) {
+        let multi_scope = &queue.multi_scope;
+        let is_alone = impatient || own.is_alone || multi_scope.is_single();
+        let turn = idle || (own.may_share && multi_scope.is_proven());
+        if (own.is_sent && !impatient) || !(is_alone || (turn && !multi_scope.awaits_proof())) {
             return None;
         }
-        own.taken = true;
+        own.is_sent = true;
         let mut batch = ScopeBatch {
-            line,
+            queue,
             ids: vec![self.id],
             wanted: own.wanted.clone(),
             ended: false,
         };
-        if !alone {
-            state.share(&mut batch, habit.most());
+        if !is_alone {
+            state.share(&mut batch, multi_scope.most());
         }
-        state.under_way += 1;
+        state.in_flight += 1;
         Some(QueueStep::Ask(batch))
     }
 }
@@ -197,13 +197,13 @@ impl State {
     /// Adds waiting requests to a batch, up to `most` repositories.
     fn share(&mut self, batch: &mut ScopeBatch<'_>, most: usize) {
         for other in &mut self.waiting {
-            if other.taken || other.alone || other.outcome.is_some() {
+            if other.is_sent || other.is_alone || other.outcome.is_some() {
                 continue;
             }
             let mut all = batch.wanted.clone();
             all.merge(&other.wanted);
             if all.repositories() <= most && all.text_len() <= MAX_TEXT {
-                other.taken = true;
+                other.is_sent = true;
                 batch.ids.push(other.id);
                 batch.wanted = all;
             }
@@ -213,7 +213,7 @@ impl State {
 
 impl Drop for QueuePosition<'_> {
     fn drop(&mut self) {
-        self.line
+        self.queue
             .state()
             .waiting
             .retain(|other| other.id != self.id);
@@ -231,24 +231,24 @@ impl ScopeBatch<'_> {
         outcome: Result<Token, Error>,
     ) -> Option<Result<Arc<Token>, Error>> {
         self.ended = true;
-        let habit = &self.line.habit;
+        let multi_scope = &self.queue.multi_scope;
         let shared = self.ids.len() > 1;
         let outcome = outcome.map(|token| Arc::new(if shared { token.shared() } else { token }));
         if !shared {
-            habit.record_token(outcome.as_deref().ok());
+            multi_scope.record_token(outcome.as_deref().ok());
             self.release(AfterRefusal::InTurn, |_| None);
             return Some(outcome);
         }
         match outcome {
             Ok(token) if token.header().len() > MAX_TOKEN => {
-                habit.too_long(self.wanted.repositories());
+                multi_scope.too_long(self.wanted.repositories());
                 self.release(AfterRefusal::InTurn, |_| None);
                 self.rejoin(false);
                 None
             }
             Ok(token) => {
                 let good = |wanted: &Scopes| token.is_for(wanted);
-                habit.granted(&token, &self.wanted);
+                multi_scope.granted(&token, &self.wanted);
                 self.release(AfterRefusal::Alone, |wanted| {
                     good(wanted).then(|| Ok(token.clone()))
                 });
@@ -264,7 +264,7 @@ impl ScopeBatch<'_> {
                 Some(Err(error))
             }
             Err(_) => {
-                habit.failed();
+                multi_scope.failed();
                 self.release(AfterRefusal::Alone, |_| None);
                 self.rejoin(true);
                 None
@@ -273,18 +273,18 @@ impl ScopeBatch<'_> {
     }
     /// Returns the scopes of the sender.
     fn own_scopes(&self) -> Option<Scopes> {
-        let state = self.line.state();
+        let state = self.queue.state();
         let id = self.ids.first();
         let own = state.waiting.iter().find(|own| Some(&own.id) == id);
         own.map(|own| own.wanted.clone())
     }
     /// Returns the sender to the queue.
-    fn rejoin(&self, alone: bool) {
-        let mut state = self.line.state();
+    fn rejoin(&self, is_alone: bool) {
+        let mut state = self.queue.state();
         let id = self.ids.first();
         if let Some(own) = state.waiting.iter_mut().find(|own| Some(&own.id) == id) {
-            own.taken = false;
-            own.alone |= alone;
+            own.is_sent = false;
+            own.is_alone |= is_alone;
         }
     }
     /// Distributes the outcome. `without` is the next step of requests without an outcome.
@@ -293,19 +293,19 @@ impl ScopeBatch<'_> {
         without: AfterRefusal,
         outcome: impl Fn(&Scopes) -> Option<Result<Arc<Token>, Error>>,
     ) {
-        let mut state = self.line.state();
-        state.under_way = state.under_way.saturating_sub(1);
+        let mut state = self.queue.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
         for waiting in &mut state.waiting {
-            waiting.ripe = true;
+            waiting.may_share = true;
             let other = self.ids.iter().skip(1).any(|id| *id == waiting.id);
-            if other && waiting.taken {
-                waiting.taken = false;
+            if other && waiting.is_sent {
+                waiting.is_sent = false;
                 waiting.outcome = outcome(&waiting.wanted);
-                waiting.alone |= waiting.outcome.is_none() && without == AfterRefusal::Alone;
+                waiting.is_alone |= waiting.outcome.is_none() && without == AfterRefusal::Alone;
             }
         }
         drop(state);
-        self.line.changed.notify_waiters();
+        self.queue.changed.notify_waiters();
     }
 }
 

@@ -16,15 +16,15 @@ fn token(batch: &ScopeBatch<'_>) -> Token {
 }
 
 /// Returns the scopes that are requested at once, or `None` if the request waits.
-fn asks<'a>(place: &QueuePosition<'a>) -> Option<ScopeBatch<'a>> {
-    match place.next().now_or_never()? {
+fn asks<'a>(position: &QueuePosition<'a>) -> Option<ScopeBatch<'a>> {
+    match position.next().now_or_never()? {
         QueueStep::Ask(batch) => Some(batch),
         QueueStep::Over(_) => panic!("nothing was asked"),
     }
 }
 
-fn brought(place: &QueuePosition<'_>) -> Option<Result<Arc<Token>, Error>> {
-    match place.next().now_or_never()? {
+fn brought(position: &QueuePosition<'_>) -> Option<Result<Arc<Token>, Error>> {
+    match position.next().now_or_never()? {
         QueueStep::Over(outcome) => Some(outcome),
         QueueStep::Ask(_) => None,
     }
@@ -36,19 +36,19 @@ fn text(batch: &ScopeBatch<'_>) -> String {
 
 /// A line in which a first token came, so that the next may be for several.
 fn warm() -> TokenQueue {
-    let line = TokenQueue::default();
-    let place = line.join(&wanted("first"));
-    let batch = asks(&place).unwrap();
+    let queue = TokenQueue::default();
+    let position = queue.join(&wanted("first"));
+    let batch = asks(&position).unwrap();
     let came = token(&batch);
     batch.end(Ok(came)).unwrap().unwrap();
-    drop(place);
-    line
+    drop(position);
+    queue
 }
 
 #[tokio::test]
 async fn the_first_goes_alone_and_those_who_wait_for_it_share_the_next() {
-    let line = TokenQueue::default();
-    let places = ["a", "b", "c"].map(|name| line.join(&wanted(name)));
+    let queue = TokenQueue::default();
+    let places = ["a", "b", "c"].map(|name| queue.join(&wanted(name)));
     let [a, b, c] = &places;
     let first = asks(a).unwrap();
     assert_eq!(text(&first), "repository:a:pull");
@@ -64,8 +64,8 @@ async fn the_first_goes_alone_and_those_who_wait_for_it_share_the_next() {
 
 #[tokio::test]
 async fn whoever_goes_away_with_a_request_leaves_the_others_to_share_another() {
-    let line = warm();
-    let places = ["a", "b", "c"].map(|name| line.join(&wanted(name)));
+    let queue = warm();
+    let places = ["a", "b", "c"].map(|name| queue.join(&wanted(name)));
     let [a, b, c] = places;
     let batch = asks(&a).unwrap();
     assert!(asks(&b).is_none());
@@ -76,8 +76,8 @@ async fn whoever_goes_away_with_a_request_leaves_the_others_to_share_another() {
 
 #[tokio::test]
 async fn whoever_goes_away_while_waiting_takes_nobody_with_them() {
-    let line = warm();
-    let places = ["a", "b", "c"].map(|name| line.join(&wanted(name)));
+    let queue = warm();
+    let places = ["a", "b", "c"].map(|name| queue.join(&wanted(name)));
     let [a, b, c] = places;
     let batch = asks(&a).unwrap();
     drop(b);
@@ -89,8 +89,8 @@ async fn whoever_goes_away_while_waiting_takes_nobody_with_them() {
 #[tokio::test]
 async fn a_refusal_sends_everybody_on_their_own_way_and_another_failure_is_shared() {
     let failure = |kind| Error::new(kind, "get a token", "auth.example.com", "no");
-    let line = warm();
-    let places = ["a", "b"].map(|name| line.join(&wanted(name)));
+    let queue = warm();
+    let places = ["a", "b"].map(|name| queue.join(&wanted(name)));
     let [a, b] = &places;
     let batch = asks(a).unwrap();
     let outcome = batch.end(Err(failure(ErrorKind::Stalled))).unwrap();
@@ -98,19 +98,19 @@ async fn a_refusal_sends_everybody_on_their_own_way_and_another_failure_is_share
     let error = brought(b).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stalled);
 
-    let places = ["c", "d"].map(|name| line.join(&wanted(name)));
+    let places = ["c", "d"].map(|name| queue.join(&wanted(name)));
     let [c, d] = &places;
     let batch = asks(c).unwrap();
     let refusal = failure(ErrorKind::Denied).with_status(StatusCode::FORBIDDEN);
     assert!(batch.end(Err(refusal)).is_none());
-    let own = [c, d].map(|place| text(&asks(place).unwrap()));
+    let own = [c, d].map(|position| text(&asks(position).unwrap()));
     assert_eq!(own, ["repository:c:pull", "repository:d:pull"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_long() {
-    let line = warm();
-    let places = ["a", "b"].map(|name| line.join(&wanted(name)));
+    let queue = warm();
+    let places = ["a", "b"].map(|name| queue.join(&wanted(name)));
     let [a, b] = &places;
     let hangs = asks(a).unwrap();
     let QueueStep::Ask(own) = b.next().await else {
@@ -124,25 +124,25 @@ async fn nobody_waits_for_long() {
 
 #[tokio::test]
 async fn a_batch_is_bounded() {
-    let line = warm();
+    let queue = warm();
     let long = "x".repeat(200);
     let names: Vec<String> = (0..30).map(|index| format!("r{index}")).collect();
-    let places: Vec<_> = names.iter().map(|name| line.join(&wanted(name))).collect();
+    let places: Vec<_> = names.iter().map(|name| queue.join(&wanted(name))).collect();
     let batch = asks(places.first().unwrap()).unwrap();
     assert_eq!(batch.scopes().repositories(), 10);
     drop((batch, places));
     let names: Vec<String> = (0..30).map(|index| format!("{long}{index}")).collect();
-    let places: Vec<_> = names.iter().map(|name| line.join(&wanted(name))).collect();
+    let places: Vec<_> = names.iter().map(|name| queue.join(&wanted(name))).collect();
     let batch = asks(places.first().unwrap()).unwrap();
     assert_eq!(batch.scopes().repositories(), 9);
 }
 
 #[tokio::test]
 async fn lines_of_credentials_that_nobody_uses_are_dropped() {
-    let lines = TokenQueues::default();
+    let queues = TokenQueues::default();
     for index in 0..1_000 {
         let token = crate::auth::Secret::new(format!("{index}"));
-        lines.line(&Credential::Bearer(token));
-        assert!(lines.lock().len() <= MAX_LINES);
+        queues.queue(&Credential::Bearer(token));
+        assert!(queues.lock().len() <= MAX_LINES);
     }
 }
