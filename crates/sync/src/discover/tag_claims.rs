@@ -21,6 +21,9 @@ use crate::failure::Failure;
 use crate::lock::lock;
 use crate::rule::{Naming, Rule, RuleDestination, Selection};
 
+/// Rules in their order, each with its position in the run.
+type RankedRules = Arc<[(usize, Arc<Rule>)]>;
+
 /// Claims on names, by watched repository.
 pub(super) struct TagClaims {
     names: Mutex<HashMap<Repository, HashMap<Name, Claim>>>,
@@ -28,7 +31,7 @@ pub(super) struct TagClaims {
     /// the rules.
     listings: HashMap<Repository, Vec<Arc<Listing>>>,
     /// Rules that write to contested repositories, by repository, in the order of the rules, each with its position.
-    writers: HashMap<Repository, Arc<[(usize, Arc<Rule>)]>>,
+    writers: HashMap<Repository, RankedRules>,
     /// True if listing rules defer referrer tags.
     holds_back: bool,
 }
@@ -88,7 +91,7 @@ pub struct Rival {
 /// Rules before another one that write to the same repository and copy from other ones.
 #[derive(Debug, Clone)]
 pub(crate) struct EarlierRules {
-    writers: Arc<[(usize, Arc<Rule>)]>,
+    writers: RankedRules,
     rank: usize,
     source: Repository,
 }

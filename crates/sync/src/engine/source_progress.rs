@@ -80,7 +80,7 @@ impl SourceProgress {
     /// Records that a rule has sent all of its images, except leftover tags.
     pub(super) fn search_ended(&mut self, source: &Repository) {
         self.update(source, |state| {
-            state.searching = state.searching.saturating_sub(1)
+            state.searching = state.searching.saturating_sub(1);
         });
     }
 
