@@ -153,7 +153,7 @@ async fn handshake<S: Io>(
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| {
         HttpError::new(
             HttpErrorKind::Handshake,
-            "its name cannot stand in a certificate".to_owned(),
+            "its name is not valid in a certificate".to_owned(),
         )
     })?;
     connector

@@ -101,7 +101,12 @@ async fn request_base<S: HttpService + ?Sized>(
 ) -> Result<(), HttpError> {
     let request = http::Request::get(format!("{url}v2/"))
         .body(RequestBody::Empty)
-        .map_err(|_| HttpError::new(HttpErrorKind::Connect, "its name is no host".to_owned()))?;
+        .map_err(|_| {
+            HttpError::new(
+                HttpErrorKind::Connect,
+                "its name is not a valid host name".to_owned(),
+            )
+        })?;
     match service.call(request, route).await {
         // TLS and HTTP/2 were negotiated, so the scheme is right.
         Err(error)

@@ -26,7 +26,7 @@ pub(super) fn target(
     let Some(location) = headers.get(LOCATION).filter(|_| followed) else {
         return Ok(None);
     };
-    let unreadable = || "it redirects to something that is no URL".to_owned();
+    let unreadable = || "it redirects to an invalid URL".to_owned();
     let location = location.to_str().map_err(|_| unreadable())?;
     if location.len() > MAX_LOCATION {
         return Err("it redirects to an address that is too long".to_owned());
@@ -110,7 +110,7 @@ mod tests {
         assert!(follow(&format!("https://{longest}/")).unwrap().is_some());
         assert_eq!(
             follow(&format!("https://{longest}x/")),
-            Err("it redirects to something that is no URL".to_owned())
+            Err("it redirects to an invalid URL".to_owned())
         );
     }
 }

@@ -83,8 +83,9 @@ impl SchemeCache {
             }
             None => {}
         }
-        let https = base_url(registry, "https")
-            .ok_or_else(|| HttpError::new(HttpErrorKind::Connect, "its name is no host"))?;
+        let https = base_url(registry, "https").ok_or_else(|| {
+            HttpError::new(HttpErrorKind::Connect, "its name is not a valid host name")
+        })?;
         let service = self.service.clone();
         let port_given = registry.port().is_some();
         let probe: SchemeProbe =
@@ -104,7 +105,7 @@ impl Transport {
     pub async fn base_url(&self, endpoint: &Endpoint, action: &str) -> Result<Url, Error> {
         let registry = &endpoint.registry;
         let https = base_url(registry, "https").ok_or_else(|| {
-            let why = "its name is no host";
+            let why = "its name is not a valid host name";
             Error::new(ErrorKind::Connect, action, registry.as_str(), why)
         })?;
         if !endpoint.insecure {

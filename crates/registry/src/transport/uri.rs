@@ -28,7 +28,10 @@ pub(super) fn with_authority(uri: &Uri, authority: &str) -> Result<Uri, HttpErro
 }
 
 pub(super) fn no_host() -> HttpError {
-    HttpError::new(HttpErrorKind::Resolve, "its name is no host".to_owned())
+    HttpError::new(
+        HttpErrorKind::Resolve,
+        "its name is not a valid host name".to_owned(),
+    )
 }
 
 /// Returns true if `host` is an address and not a name.

@@ -132,7 +132,7 @@ async fn a_redirect_without_a_place_is_an_answer_and_one_to_nonsense_an_error() 
     for path in ["/file", "/broken"] {
         let error = transport.send(get(&server, path)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol);
-        assert_eq!(error.message(), "it redirects to something that is no URL");
+        assert_eq!(error.message(), "it redirects to an invalid URL");
     }
 }
 
