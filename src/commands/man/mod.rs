@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::CommandFactory;
+use image_syncer_registry::io_clause;
 
 use crate::cli::{Cli, ManArgs};
 use crate::exit::Exit;
+use crate::replacement;
 use crate::ui::Printer;
 
 mod page;
@@ -38,9 +40,9 @@ fn find<'a>(program: &'a clap::Command, words: &[String]) -> anyhow::Result<&'a 
                 .collect();
             let of = found.get_bin_name().unwrap_or(PROGRAM);
             match names.as_slice() {
-                [] => bail!("{of} has no commands, so there is no page of `{word}`"),
+                [] => bail!("{of} has no command `{word}`, and no other commands"),
                 names => bail!(
-                    "{of} has no command `{word}`, so there is no page of it: its commands are {}",
+                    "{of} has no command `{word}`. Its commands are {}.",
                     names.join(", ")
                 ),
             }
@@ -52,10 +54,12 @@ fn find<'a>(program: &'a clap::Command, words: &[String]) -> anyhow::Result<&'a 
 
 fn write_all(command: &clap::Command, directory: &Path) -> anyhow::Result<()> {
     let file = directory.join(format!("{}.1", page::name(command)));
-    std::fs::write(&file, page::man_page(command)?).with_context(|| {
-        format!(
-            "--out: {} cannot be written: name a directory that is there, and that you may write to",
-            file.display()
+    replacement::refuse_foreign_link("--out", &file)?;
+    std::fs::write(&file, page::man_page(command)?).map_err(|error| {
+        anyhow!(
+            "--out: cannot write {}: {}. Name a directory that exists and that you may write to.",
+            file.display(),
+            io_clause(&error)
         )
     })?;
     command
