@@ -32,6 +32,8 @@ pub(super) struct RegistryCapabilities {
     no_ranges: AtomicBool,
     /// A range of a blob was answered with another part, or with an error.
     misstates_ranges: AtomicBool,
+    /// The host has served a manifest or a list of tags, or opened an upload.
+    is_registry: AtomicBool,
     /// A HEAD of a manifest was answered with an error, and a GET of it was not.
     no_heads: AtomicBool,
 }
@@ -182,6 +184,16 @@ impl RegistryCapabilities {
     /// Records that a range was answered wrongly.
     pub(super) fn record_misstated_range(&self) {
         self.misstates_ranges.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the host has shown that it is a registry.
+    pub(super) fn is_registry(&self) -> bool {
+        self.is_registry.load(Ordering::Relaxed)
+    }
+
+    /// Records that the host has done what only a registry does.
+    pub(super) fn record_registry(&self) {
+        self.is_registry.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether HEAD of manifests fails where GET does not.

@@ -1,6 +1,7 @@
 //! Detection of hosts that are no registry, after an answer that registries do not give.
 //!
-//! Costs one `GET /v2/` for each host of a run, only after a failed request.
+//! Costs one `GET /v2/` for each host of a run, only after a failed request, and only if the host has not served anything
+//! before.
 
 use crate::client::Client;
 use crate::error::{Cause, Error, ErrorKind};
@@ -15,7 +16,9 @@ impl Client {
         result: Result<T, Error>,
     ) -> Result<T, Error> {
         match result {
-            Err(error) if error.lacks_registry_signs() => {
+            Err(error)
+                if error.lacks_registry_signs() && !self.inner.capabilities.is_registry() =>
+            {
                 Err(self.check_registry(repository, error).await)
             }
             result => result,

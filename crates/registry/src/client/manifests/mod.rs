@@ -326,6 +326,7 @@ impl Client {
                 mark(error)
             }
         })?;
+        self.inner.capabilities.record_registry();
         Ok(FetchedManifest {
             manifest,
             etag: whole.headers.get(ETAG).cloned(),

@@ -156,6 +156,7 @@ impl TagPages {
             request.mark_if_no_registry(error, &whole.headers, &whole.url)
         })?;
         self.pages += 1;
+        self.client.inner.capabilities.record_registry();
         self.accept_page(&whole, entries).await.map(Some)
     }
 

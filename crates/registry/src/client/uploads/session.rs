@@ -221,6 +221,7 @@ async fn session(
             .with_status(status);
         return Err(request.mark_if_no_registry(error, &headers, &url));
     };
+    client.inner.capabilities.record_registry();
     Ok(UploadSession {
         location,
         least,

@@ -1,9 +1,9 @@
 //! Hosts that are no registry: one `GET /v2/` tells, and only after a request that failed without any sign of one.
 
-use image_syncer_registry::{Cause, Error, ErrorKind, OpenedUpload, PushedManifest};
+use image_syncer_registry::{Cause, Error, ErrorKind, PushedManifest};
 use testkit::{Answer, Blob, Fault, Kind, Profile};
 
-use super::kit::{Given, Kit, basic, by_digest, descriptor, tag};
+use super::kit::{Kit, basic, by_digest, descriptor, tag};
 use super::manifests::{image, manifest};
 
 const PING: (Kind, u16) = (Kind::Ping, 404);
@@ -227,28 +227,18 @@ async fn answers_of_registries_ask_nothing() {
 }
 
 #[tokio::test]
-async fn a_web_server_behind_an_upload_session_is_detected() {
+async fn a_host_that_has_served_something_is_a_registry_without_a_question() {
     let kit = Kit::open(Profile::distribution()).await;
-    let blob = Blob::synthetic(100, 1);
-    let opened = kit
-        .client
-        .open_upload(&kit.repository("a/b"), &descriptor(&blob), None)
-        .await;
-    let Ok(OpenedUpload::Session(upload)) = opened else {
-        panic!("nothing is there");
-    };
-    kit.took();
+    let repository = kit.repository("a/b");
+    kit.server.push("a/b", Some("v1"), &image());
+    let tag = tag("v1");
+    let get = || kit.client.get_manifest(&repository, &tag);
+    get().await.unwrap();
     kit.server
-        .change_profile(|profile| profile.web_server = Some((404, 400)));
-    let error = kit
-        .client
-        .upload(upload, &Given::of(&blob))
-        .await
-        .unwrap_err();
-    assert_says(
-        &kit,
-        &error,
-        "400 Bad Request to this request, and 404 Not Found",
+        .change_profile(|profile| profile.web_server = Some((404, 404)));
+    assert_eq!(get().await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(
+        kit.took(),
+        [(Kind::ManifestGet, 200), (Kind::ManifestGet, 404)]
     );
-    assert_eq!(kit.took(), [(Kind::UploadPut, 400), PING]);
 }
