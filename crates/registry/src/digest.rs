@@ -103,10 +103,28 @@ impl Digest {
     pub fn sha256(bytes: &[u8]) -> Self {
         Self::compute(Algorithm::Sha256, bytes)
     }
+    /// Returns the digest whose value is `bytes`, a SHA-256.
+    pub fn from_sha256(bytes: &[u8; 32]) -> Self {
+        Self::from_bytes(Algorithm::Sha256, bytes)
+    }
+    /// Returns the value of a SHA-256 digest, or `None` for other algorithms.
+    pub fn to_sha256(&self) -> Option<[u8; 32]> {
+        let ("sha256", encoded) = self.split() else {
+            return None;
+        };
+        let mut value = [0; 32];
+        for (byte, pair) in value.iter_mut().zip(encoded.as_bytes().chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(value)
+    }
     fn from_value(algorithm: Algorithm, value: &digest::Digest) -> Self {
+        Self::from_bytes(algorithm, value.as_ref())
+    }
+    fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Self {
         use fmt::Write as _;
         let mut text = format!("{}:", algorithm.as_str());
-        for byte in value.as_ref() {
+        for byte in bytes {
             // Writing to a String cannot fail.
             let _ = write!(text, "{byte:02x}");
         }
@@ -281,6 +299,15 @@ mod tests {
                 format!("{text} cannot be verified: only sha256 and sha512 can")
             );
         }
+    }
+
+    #[test]
+    fn a_sha256_has_a_value_of_32_bytes() {
+        let digest = Digest::sha256(b"x");
+        let value = digest.to_sha256().unwrap();
+        assert_eq!((value[0], value[31]), (0x2d, 0x81));
+        assert_eq!(Digest::from_sha256(&value), digest);
+        assert_eq!(Digest::compute(Algorithm::Sha512, b"x").to_sha256(), None);
     }
 
     #[test]

@@ -51,14 +51,9 @@ impl ReferrerProgress {
 
 fn key(mark: CompletedStep, source: &Repository, place: &Repository, digest: &Digest) -> [u8; 32] {
     let text = format!("{mark:?} {source} {place} {digest}");
-    let digest = Digest::sha256(text.as_bytes());
-    let hex = digest.as_str().as_bytes();
-    let mut key = [0; 32];
-    for (byte, pair) in key.iter_mut().zip(hex.rchunks_exact(2)) {
-        let digits = std::str::from_utf8(pair).unwrap_or_default();
-        *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
-    }
-    key
+    Digest::sha256(text.as_bytes())
+        .to_sha256()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

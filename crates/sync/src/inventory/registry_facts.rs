@@ -67,15 +67,7 @@ impl DigestKey {
     }
     /// Returns the digest's own bytes if it is a SHA-256.
     pub(super) fn sha256(digest: &Digest) -> Option<Self> {
-        let hex = digest.as_str().strip_prefix("sha256:")?.as_bytes();
-        let mut key = [0; 32];
-        if hex.len() != 2 * key.len() {
-            return None;
-        }
-        for (byte, pair) in key.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(key))
+        digest.to_sha256().map(Self)
     }
     pub(super) fn as_bytes(&self) -> &[u8; 32] {
         &self.0

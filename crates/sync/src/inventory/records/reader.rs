@@ -176,16 +176,8 @@ fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<RecordedCopy>> {
 
 /// Parses a stored digest: the 32 bytes of a SHA-256, otherwise text.
 fn digest(value: ValueRef<'_>) -> Option<Digest> {
-    use std::fmt::Write as _;
     match value {
-        ValueRef::Blob(bytes) if bytes.len() == 32 => {
-            let mut text = "sha256:".to_owned();
-            for byte in bytes {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "{byte:02x}");
-            }
-            Digest::parse(&text).ok()
-        }
+        ValueRef::Blob(bytes) => Some(Digest::from_sha256(bytes.try_into().ok()?)),
         ValueRef::Text(text) => Digest::parse(std::str::from_utf8(text).ok()?).ok(),
         _ => None,
     }
