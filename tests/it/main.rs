@@ -12,6 +12,7 @@ mod bombs;
 mod certificates;
 mod check;
 mod classic_files;
+mod collisions;
 mod compat_auth;
 mod compat_flags;
 mod compat_images;
