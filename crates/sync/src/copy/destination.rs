@@ -1,6 +1,7 @@
 //! The copy of one image to one destination, from the comparison to the outcome.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
@@ -11,6 +12,7 @@ use crate::copy::Copier;
 use crate::copy::outcome::change;
 use crate::copy::pair::Pair;
 use crate::copy::push::{ImagePush, PushOutcome};
+use crate::copy::referrers::ReferrerCopier;
 use crate::copy::transfer_batch::BatchHandle;
 use crate::discover::{CoveredTags, DestinationHint, ImageDestination};
 use crate::event::{Copied, Evidence, ImageName, Outcome};
@@ -199,5 +201,20 @@ impl DestinationCopy<'_> {
         self.copier
             .copy_outcome(self.image, copied, Some(change))
             .await
+    }
+
+    /// Returns the copier for referrers of the image; `None` if none are copied.
+    pub(super) fn referrer_copier(&self) -> Option<ReferrerCopier<'_>> {
+        Some(ReferrerCopier {
+            copier: self.copier,
+            wanted: self.copier.referrers.as_deref()?,
+            image: self.image,
+            rule: &self.name.rule,
+            place: self.place,
+            covered: self.covered,
+            destination: &self.store,
+            batch: &self.batch,
+            found: AtomicUsize::new(0),
+        })
     }
 }

@@ -60,6 +60,18 @@ impl Default for RegistryBuilder {
     }
 }
 
+impl Registry {
+    /// Starts a registry that is open to everybody.
+    pub async fn start(profile: Profile) -> Self {
+        Self::builder().profile(profile).start().await
+    }
+
+    /// Returns the settings of a new registry.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::default()
+    }
+}
+
 impl RegistryBuilder {
     /// Sets the behaviour; the default is [`Profile::distribution`].
     pub fn profile(mut self, profile: Profile) -> Self {

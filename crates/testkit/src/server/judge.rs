@@ -2,8 +2,8 @@
 
 use http::Method;
 
+use super::call::Call;
 use super::listener::Role;
-use super::pipeline::Call;
 use crate::image::media;
 use crate::log::{Authorization, Kind, Request};
 

@@ -2,6 +2,7 @@
 
 mod body;
 mod builder;
+mod call;
 mod endpoints;
 mod incoming;
 mod judge;

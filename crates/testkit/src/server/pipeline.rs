@@ -6,41 +6,14 @@ use http::{HeaderName, HeaderValue, Response, header};
 use hyper::body::Incoming;
 
 use super::body::{Content, Damage, End, Outgoing, Running};
+use super::call::Call;
 use super::incoming::RequestBody;
 use super::listener::{Connection, Role};
 use super::reply::Reply;
 use super::{endpoints, judge, route};
 use crate::auth;
 use crate::fault::{Action, Answer};
-use crate::log::{Authorization, Entry, Kind, Request};
-use crate::profile::Profile;
-
-/// A request for an endpoint.
-pub(crate) struct Call {
-    pub(crate) connection: Connection,
-    pub(crate) profile: Arc<Profile>,
-    pub(crate) entry: Arc<Entry>,
-    pub(crate) body: RequestBody,
-    pub(crate) caller: auth::Caller,
-    /// `http://host:port` as the client addressed the registry.
-    pub(crate) base: String,
-}
-
-impl Call {
-    pub(crate) fn request(&self) -> &Request {
-        self.entry.request()
-    }
-
-    /// The repository in the path; empty without one.
-    pub(crate) fn repository(&self) -> &str {
-        self.request().repository.as_deref().unwrap_or_default()
-    }
-
-    /// The tag, digest or session in the path; empty without one.
-    pub(crate) fn reference(&self) -> &str {
-        self.request().reference.as_deref().unwrap_or_default()
-    }
-}
+use crate::log::{Authorization, Kind, Request};
 
 /// Changes of an answer by a fault.
 #[derive(Default)]

@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::builder::RegistryBuilder;
 use super::shared::Shared;
 use crate::auth::Auth;
 use crate::fault::{Action, Fault, Handle};
@@ -50,16 +49,6 @@ impl Registry {
     pub(super) fn owning(mut self, stop: CancellationToken) -> Self {
         self.stop = Some(stop.drop_guard());
         self
-    }
-
-    /// Starts a registry that is open to everybody.
-    pub async fn start(profile: Profile) -> Self {
-        Self::builder().profile(profile).start().await
-    }
-
-    /// Returns the settings of a new registry.
-    pub fn builder() -> RegistryBuilder {
-        RegistryBuilder::default()
     }
 
     /// `host:port`, as in references.

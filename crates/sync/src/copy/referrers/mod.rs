@@ -21,7 +21,6 @@ use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag};
 
 use crate::commit::{CommitOutcome, name};
 use crate::copy::Copier;
-use crate::copy::destination::DestinationCopy;
 use crate::copy::referrer_progress::CompletedStep;
 use crate::copy::transfer_batch::BatchHandle;
 use crate::discover::{CoveredTags, ImageDestination};
@@ -43,17 +42,17 @@ const MAX_CONCURRENT: usize = 8;
 
 /// Copies the referrers of one image to one destination.
 pub(super) struct ReferrerCopier<'a> {
-    copier: &'a Copier,
-    wanted: &'a Referrers,
-    image: &'a SourceImage,
-    rule: &'a Arc<Rule>,
-    place: &'a ImageDestination,
-    covered: &'a Mutex<CoveredTags>,
-    destination: &'a Arc<dyn Store>,
-    batch: &'a BatchHandle,
+    pub(super) copier: &'a Copier,
+    pub(super) wanted: &'a Referrers,
+    pub(super) image: &'a SourceImage,
+    pub(super) rule: &'a Arc<Rule>,
+    pub(super) place: &'a ImageDestination,
+    pub(super) covered: &'a Mutex<CoveredTags>,
+    pub(super) destination: &'a Arc<dyn Store>,
+    pub(super) batch: &'a BatchHandle,
     /// Number of referrers found so far, over all levels: listed referrers, cosign's tags, and manifests below referrers that
     /// are indexes.
-    found: AtomicUsize,
+    pub(super) found: AtomicUsize,
 }
 
 /// Manifest with referrers.
@@ -62,23 +61,6 @@ pub(super) struct ReferrerSubject {
     attached: Arc<SubjectReferrers>,
     /// True if the destination did not have it before, and so none of its referrers.
     is_new: bool,
-}
-
-impl DestinationCopy<'_> {
-    /// Returns the copier for referrers of the image; `None` if none are copied.
-    pub(super) fn referrer_copier(&self) -> Option<ReferrerCopier<'_>> {
-        Some(ReferrerCopier {
-            copier: self.copier,
-            wanted: self.copier.referrers.as_deref()?,
-            image: self.image,
-            rule: &self.name.rule,
-            place: self.place,
-            covered: self.covered,
-            destination: &self.store,
-            batch: &self.batch,
-            found: AtomicUsize::new(0),
-        })
-    }
 }
 
 impl ReferrerCopier<'_> {

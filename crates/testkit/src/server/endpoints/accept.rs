@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::image::{Manifest, media};
 use crate::profile::AcceptRule;
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::state::Repository;
 
 /// The form of the answer.

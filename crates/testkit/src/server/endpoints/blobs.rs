@@ -7,7 +7,7 @@ use crate::blob::Blob;
 use crate::digest;
 use crate::log::Kind;
 use crate::profile::DeleteRule;
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::server::reply::{self, Reply};
 
 pub(super) fn get(call: &Call) -> Reply {

@@ -4,7 +4,7 @@ use http::header::WWW_AUTHENTICATE;
 use serde_json::json;
 
 use crate::profile::{Existence, NameRule, Profile, Unknown};
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::server::reply::{self, Reply};
 use crate::server::route::is_name;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::blob::Blob;
 use crate::image::{Manifest, media};
 use crate::profile::Referrers;
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 
 /// Invents referrers of the manifest of a fallback tag, and the index of them.
 pub(super) fn invent_by_tag(call: &Call) {

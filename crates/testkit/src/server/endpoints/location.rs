@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
 use crate::profile::{LocationForm, RangeForm};
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::state::Session;
 
 /// Returns the URL at which a session continues, with the state that later requests must repeat.

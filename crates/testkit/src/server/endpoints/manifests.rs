@@ -9,7 +9,7 @@ use crate::digest;
 use crate::image::Manifest;
 use crate::log::Kind;
 use crate::profile::{DeleteRule, Immutable, NameRule, Referrers};
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::server::reply::{self, Reply};
 use crate::server::route::is_tag;
 

@@ -16,7 +16,7 @@ mod validate;
 use http::{Method, header};
 use serde_json::json;
 
-use super::pipeline::Call;
+use super::call::Call;
 use super::reply::Reply;
 use crate::auth::{self, Auth};
 use crate::log::Kind;

@@ -2,7 +2,7 @@
 
 use super::uploads::{created, open, upload_headers};
 use crate::profile::MountRule;
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::server::reply::Reply;
 
 /// Handles `POST ?mount=`: links a blob of another repository, or opens a session.

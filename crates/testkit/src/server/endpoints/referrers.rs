@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{invention, tags};
 use crate::image::media;
 use crate::profile::{Referrers, TagsRule};
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::server::reply::{self, Reply};
 use crate::state::Repository;
 

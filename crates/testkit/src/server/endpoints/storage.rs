@@ -5,7 +5,7 @@ use http::header;
 use super::blobs;
 use crate::blob::Blob;
 use crate::digest;
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::server::reply::Reply;
 
 const PREFIX: &str = "/storage/";

@@ -5,7 +5,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::profile::{LinkForm, Paging, TagsRule};
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::server::reply::{self, Reply};
 use crate::state::Repository;
 

@@ -9,9 +9,9 @@ use super::location::{self, Moment};
 use crate::digest;
 use crate::lock::lock;
 use crate::profile::{ContentRange, StaleSession};
+use crate::server::call::Call;
 use crate::server::incoming::Broken;
 use crate::server::judge::upload_range;
-use crate::server::pipeline::Call;
 use crate::server::reply::{self, Reply};
 use crate::state::Session;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::image::{Links, Manifest, media};
-use crate::server::pipeline::Call;
+use crate::server::call::Call;
 use crate::server::reply::Reply;
 use crate::state::Inner;
 
