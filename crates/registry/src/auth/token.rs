@@ -59,6 +59,12 @@ impl TokenLogin {
     }
 }
 
+/// Realm and service of a token server, as the challenge names them.
+pub(super) struct TokenSource {
+    pub(super) realm: String,
+    pub(super) service: Option<String>,
+}
+
 /// A token server of one registry.
 pub(super) struct TokenServer<'a> {
     /// Transport of the requests.

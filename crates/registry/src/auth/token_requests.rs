@@ -14,17 +14,11 @@ use crate::auth::refusal;
 use crate::auth::scope::ScopeSet;
 use crate::auth::scope_batch::{self, QueueStep};
 use crate::auth::scopes::Scopes;
-use crate::auth::token::{TokenLogin, TokenServer, authority};
+use crate::auth::token::{TokenLogin, TokenServer, TokenSource, authority};
 use crate::auth::token_cache::Token;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::lock::lock;
 use crate::transport::Endpoint;
-
-/// Realm and service of a token server, as the challenge names them.
-pub(super) struct TokenSource {
-    pub(super) realm: String,
-    pub(super) service: Option<String>,
-}
 
 impl Authenticator {
     /// Returns a token for `scopes`, from the cache or from its server. A read request asks for write access as well if
