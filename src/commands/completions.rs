@@ -22,7 +22,7 @@ pub(super) fn execute(arguments: &CompletionsArgs, printer: &Printer) -> Exit {
         // The generator writes the dash of the program's name in two ways, and nothing after a command is completed
         // (clap issue 6421).
         Shell::Bash => printer.out(&script.replace("image__subcmd__syncer", "image__syncer")),
-        Shell::Fish => printer.out(&mended_for_fish(&script)),
+        Shell::Fish => printer.out(&completed_for_fish(&script)),
         _ => printer.out(&script),
     }
     Exit::Done
@@ -30,7 +30,7 @@ pub(super) fn execute(arguments: &CompletionsArgs, printer: &Printer) -> Exit {
 
 /// Adds what the generator for fish leaves out. Its script takes a flag without a command before it for a mistake
 /// while its value is missing, and offers no values then, nor values of arguments without a flag.
-fn mended_for_fish(script: &str) -> String {
+fn completed_for_fish(script: &str) -> String {
     let script = script.replace("    or return\n", "    or return 0\n");
     let shells: Vec<String> = Shell::value_variants()
         .iter()

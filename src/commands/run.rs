@@ -55,9 +55,9 @@ impl ActiveRun {
         let (lines, ending) = (&audience.lines, audience.display.ending());
         let name = interrupts.next().await;
         let what = match self.stop.grace.as_secs() {
-            0 => "what is under way is dropped".to_owned(),
+            0 => "running images are dropped".to_owned(),
             grace => format!(
-                "no further image is begun; those under way may go on for {grace} s, until a second signal"
+                "no further image starts; running images may go on for {grace} s, until a second signal"
             ),
         };
         lines.print(LineLabel::Warning, &format!("{name}: {what}"));
@@ -67,7 +67,7 @@ impl ActiveRun {
         let name = interrupts.next().await;
         lines.print(
             LineLabel::Warning,
-            &format!("{name}: what is under way is dropped"),
+            &format!("{name}: running images are dropped"),
         );
         ending.now();
         self.stop.abandon.cancel();

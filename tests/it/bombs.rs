@@ -39,7 +39,7 @@ fn several_bombs_at_once_fail_alone_in_little_memory() {
         source.put_manifest("bombs", Some(&format!("v{number}")), bomb);
     }
     source.push("good", Some("v1"), &image("good"));
-    // The program runs until this request is answered.
+    // The program runs until this request is answered. `-v` prints each failure, also those of one kind.
     destination.fault(Fault::on(Kind::ManifestPut), Action::StallBeforeAnswer);
     let place = between(
         &source,
@@ -47,7 +47,7 @@ fn several_bombs_at_once_fail_alone_in_little_memory() {
         "SRC/bombs: DST/bombs\nSRC/good:v1: DST/good\n",
     );
     let mut child = place
-        .command(&["--images", "images.yaml", "--auth", "auth.yaml"])
+        .command(&["-v", "--images", "images.yaml", "--auth", "auth.yaml"])
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -101,7 +101,7 @@ fn images_in_flight_finish_after_a_signal() {
         ("-HUP", "SIGHUP"),
     ] {
         let answer = format!(
-            "{name}: no further image is begun; those under way may go on for 25 s, until a second signal"
+            "{name}: no further image starts; running images may go on for 25 s, until a second signal"
         );
         let mut held = Held::start(&[]).until_held().signal(signal, &answer);
         held.gate.open();
@@ -128,7 +128,7 @@ fn images_that_did_not_start_are_reported_and_copied_by_the_next_run() {
     let mut held = Held::run(source, destination, rules, &[]);
     held.gate.wait(1, PATIENCE).unwrap();
     list.wait(1, PATIENCE).unwrap();
-    held = held.signal("-TERM", "no further image is begun");
+    held = held.signal("-TERM", "no further image starts");
     held.gate.open();
     held.ends()
         .exits(130)
@@ -191,7 +191,7 @@ fn interrupted_in_the_middle() -> Held {
             run.hear("copied");
         }
     }
-    run.signal("-INT", "what is under way is dropped")
+    run.signal("-INT", "running images are dropped")
 }
 
 #[test]
@@ -235,8 +235,8 @@ fn the_remaining_images_are_listed_exactly_and_their_run_has_no_warnings() {
 pub(crate) fn images_are_aborted_after_the_grace_period() {
     for grace in ["0", "1"] {
         let answer = match grace {
-            "0" => "what is under way is dropped",
-            _ => "those under way may go on for 1 s",
+            "0" => "running images are dropped",
+            _ => "running images may go on for 1 s",
         };
         let mut held = Held::start(&["--grace", grace])
             .until_held()
@@ -258,8 +258,8 @@ fn a_second_signal_ends_the_run_at_once_with_its_summary() {
     for second in ["-INT", "-TERM"] {
         let mut held = Held::start(&day)
             .until_held()
-            .signal("-INT", "those under way may go on for 86400 s")
-            .signal(second, "what is under way is dropped");
+            .signal("-INT", "running images may go on for 86400 s")
+            .signal(second, "running images are dropped");
         held.ends()
             .exits(130)
             .says("2 images: 0 copied, 1 unchanged, 0 skipped, 0 failed, 1 interrupted");
@@ -299,7 +299,7 @@ fn a_blob_in_flight_finishes_after_a_signal() {
     source.fault(fault, Action::Hold(body.clone()));
     let mut held = Held::run(source, destination, "SRC/large:v1: DST/large\n", &[]);
     body.wait(1, PATIENCE).unwrap();
-    held = held.signal("-INT", "no further image is begun");
+    held = held.signal("-INT", "no further image starts");
     body.open();
     held.ends().exits(0).says("1 image: 1 copied");
     assert_arrived(&held.world.destination, "large", "v1", &large);

@@ -201,10 +201,10 @@ impl<W: Write> LogWriter<W> {
     /// Writes one line with one call, if the system accepts it whole, because other processes may append to the same
     /// file. A line that was cut before is ended first.
     fn write_line(&mut self, line: &str) -> std::io::Result<()> {
-        let mended;
+        let separated;
         let mut rest = if self.torn {
-            mended = format!("\n{line}");
-            mended.as_bytes()
+            separated = format!("\n{line}");
+            separated.as_bytes()
         } else {
             line.as_bytes()
         };

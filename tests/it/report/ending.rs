@@ -67,7 +67,7 @@ impl Held {
 fn an_interrupted_run_writes_an_incomplete_report() {
     let mut held = Held::start();
     held.signal("-INT");
-    held.hear("no further image is begun");
+    held.hear("no further image starts");
     held.signal("-INT");
     assert_eq!(held.child.wait().unwrap().code(), Some(130));
     let report = report(&held.world.place, "report.json");
@@ -85,7 +85,7 @@ fn an_interrupted_run_writes_an_incomplete_report() {
 fn a_run_that_may_finish_after_a_signal_is_complete() {
     let mut held = Held::start();
     held.signal("-INT");
-    held.hear("no further image is begun");
+    held.hear("no further image starts");
     held.gate.open();
     assert_eq!(held.child.wait().unwrap().code(), Some(0));
     let report = report(&held.world.place, "report.json");

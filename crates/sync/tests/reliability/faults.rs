@@ -313,7 +313,7 @@ fn contents() -> Vec<Row> {
     let healed = Expect::Copied("when the manifest is refused because the blob is missing");
     let unmounted = Expect::Copied("without a mount");
     let wrong = "instead of sha256:";
-    let garbled = Expect::Fails("is not the JSON document that it should be");
+    let garbled = Expect::Fails("not a JSON document with a token");
     let no_list = Expect::Fails("is no list of tags");
     let by_get = Expect::Copied("by a GET");
     let short = Expect::Fails("closed early");
