@@ -207,10 +207,36 @@ pub(super) fn explain(
     } else {
         ErrorKind::Unauthorized
     };
-    let AuthRefusal { cause, clause } = match (login, status) {
-        _ if !is_about_login(login, status, error.code()) => {
-            no_token_server(registry, error.host())
-        }
+    let AuthRefusal { cause, clause } = if is_about_login(login, status, error.code()) {
+        refusal(registry, access, login, status, wanted, withheld)
+    } else {
+        no_token_server(registry, error.host())
+    };
+    let mut explained = Error::new(
+        kind,
+        error.action(),
+        error.host(),
+        format!("{}; {clause}", error.message()),
+    )
+    .with_cause(cause)
+    .with_status(status)
+    .with_tries(error.tries());
+    if let Some(code) = error.code() {
+        explained = explained.with_code(code);
+    }
+    explained
+}
+
+/// Returns the reason why a token server refuses `login`, and the remedy.
+fn refusal(
+    registry: &Registry,
+    access: &Access,
+    login: &TokenLogin,
+    status: StatusCode,
+    wanted: &Scopes,
+    withheld: Option<&str>,
+) -> AuthRefusal {
+    match (login, status) {
         (TokenLogin::Nobody, _) => no_login(registry, access, withheld),
         (TokenLogin::Identity(_), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
             AuthRefusal {
@@ -231,18 +257,5 @@ pub(super) fn explain(
                 describe_login(access)
             ),
         },
-    };
-    let mut explained = Error::new(
-        kind,
-        error.action(),
-        error.host(),
-        format!("{}; {clause}", error.message()),
-    )
-    .with_cause(cause)
-    .with_status(status)
-    .with_tries(error.tries());
-    if let Some(code) = error.code() {
-        explained = explained.with_code(code);
     }
-    explained
 }

@@ -113,15 +113,20 @@ impl Error {
         if let Some(cause) = cause {
             error = error.with_cause(cause);
         }
+        error.with_retry_headers(&headers)
+    }
+
+    /// Adds the delay and the end of a limit, if the headers of the answer name them.
+    fn with_retry_headers(mut self, headers: &HeaderMap) -> Self {
         let now = SystemTime::now();
-        let delay = retry_after(&headers, now);
+        let delay = retry_after(headers, now);
         if let Some(delay) = delay {
-            error = error.with_retry_after(delay);
+            self = self.with_retry_after(delay);
         }
         let until = delay.and_then(|delay| now.checked_add(delay));
-        match until.or_else(|| timestamp::reset(&headers, now)) {
-            Some(until) => error.with_until(until),
-            None => error,
+        match until.or_else(|| timestamp::reset(headers, now)) {
+            Some(until) => self.with_until(until),
+            None => self,
         }
     }
 }
