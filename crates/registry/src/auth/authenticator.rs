@@ -138,8 +138,9 @@ impl Authenticator {
     /// for registries that require none. Requests a token if the challenge is known and the cache has no suitable one.
     ///
     /// # Errors
-    /// When no token is to be had: [`ErrorKind::Unauthorized`] or [`ErrorKind::Denied`] where the token server
-    /// refuses the login, [`ErrorKind::Refused`] where it is not safe to ask, else as the transport says.
+    /// If no token can be had: [`Unauthorized`](crate::ErrorKind::Unauthorized) or
+    /// [`Denied`](crate::ErrorKind::Denied) if the token server refuses the login,
+    /// [`Refused`](crate::ErrorKind::Refused) if it is not safe to request one, else the transport's error.
     pub async fn authorize(
         &self,
         endpoint: &Endpoint,

@@ -43,7 +43,7 @@ struct State {
 }
 
 /// Permission to send a request, given if the registry's requirements are known or if this request is the probe. It is
-/// held until the answer was recorded, by [`ProbeGuard::let_in`] or by
+/// held until the answer was recorded, by [`ProbeGuard::record_success`] or by
 /// [`refused`](crate::auth::Authenticator::refused). If it is dropped earlier, the next request becomes the probe.
 #[derive(Debug)]
 pub struct ProbeGuard {

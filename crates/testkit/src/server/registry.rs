@@ -141,7 +141,7 @@ impl Registry {
     }
 
     /// Sums over all requests since the start or the last clearing. Also available if the registry keeps no requests
-    /// ([`RegistryBuilder::counts_only`]).
+    /// ([`counts_only`](crate::RegistryBuilder::counts_only)).
     pub fn totals(&self) -> Totals {
         let logs = &self.shared.logs;
         let mut totals = Totals {
