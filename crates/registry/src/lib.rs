@@ -19,7 +19,7 @@
 //! ```
 //! use futures_util::FutureExt;
 //! use futures_util::future::BoxFuture;
-//! use registry::{BlobSource, BlobStream, Client, Descriptor, Error, OpenedUpload, Repository};
+//! use image_syncer_registry::{BlobSource, BlobStream, Client, Descriptor, Error, OpenedUpload, Repository};
 //!
 //! struct At<'a> {
 //!     client: &'a Client,
