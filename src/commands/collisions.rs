@@ -11,7 +11,7 @@ use crate::replacement;
 /// A flag, or the name of a file without one, and the path.
 pub(super) type Named<'a> = (&'static str, &'a Path);
 
-/// Identity of a file, whatever the links and names that lead to it.
+/// Identity of a file, the same for all links and names that lead to it.
 #[derive(PartialEq, Eq)]
 enum Identity {
     /// Device and inode of a file that exists.

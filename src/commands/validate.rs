@@ -48,7 +48,7 @@ fn describe_rules(config: &Config, platforms: &PlatformFilter, logins: &[String]
     }
     let _ = writeln!(
         text,
-        "{}, {}: all right",
+        "{}, {}: no mistakes",
         units::count(config.rules.len() as u64, "rule"),
         units::count(config.credentials.len() as u64, "credential")
     );

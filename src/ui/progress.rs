@@ -79,7 +79,7 @@ impl EventLines {
         if line == FailureLine::Announcement {
             let cause = units::cause(failure);
             let text = format!(
-                "further failures like this ({cause}) have no lines: the summary counts them, -v prints them"
+                "further failures like this ({cause}) are counted in the summary. -v prints each."
             );
             self.lines.print(LineLabel::Warning, &text);
         }

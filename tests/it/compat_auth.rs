@@ -64,7 +64,7 @@ fn half_a_credential_causes_a_warning_and_is_not_sent() {
         outcome.stderr
     );
     assert!(
-        outcome.stdout.ends_with("2 credentials: all right\n"),
+        outcome.stdout.ends_with("2 credentials: no mistakes\n"),
         "{}",
         outcome.stdout
     );

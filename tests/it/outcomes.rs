@@ -204,7 +204,7 @@ fn identical_failures_are_grouped_and_counted() {
     assert_eq!(outcome.lines("failed").len(), 1, "{}", outcome.stderr);
     let host = destination.host();
     outcome.says_once(&format!(
-        "further failures like this (no-push-right at {host}) have no lines: the summary counts them, -v prints them"
+        "further failures like this (no-push-right at {host}) are counted in the summary. -v prints each."
     ));
     outcome.says_once("hint: ");
     outcome

@@ -23,7 +23,7 @@ fn its_files_are_right() {
     assert!(
         outcome
             .stdout
-            .ends_with("2 rules, 2 credentials: all right\n"),
+            .ends_with("2 rules, 2 credentials: no mistakes\n"),
         "{}",
         outcome.stdout
     );

@@ -1,4 +1,4 @@
-//! No output of the program contains a secret, whatever fails: plain, in base64, or as a token.
+//! No output of a failing program contains a secret: plain, in base64, or as a token.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -61,195 +61,251 @@ fn guarded(auth: Auth, secure: bool) -> Registry {
     registry
 }
 
-/// Returns all output of a run with every kind of failure.
-#[test]
-#[allow(
-    clippy::too_many_lines,
-    reason = "one run, with everything that can go wrong in it"
-)]
-fn none_is_told_by_a_run_whatever_fails() {
-    let good = guarded(Auth::bearer("ada", RIGHT), false);
-    let basic = guarded(Auth::basic("ada", RIGHT), false);
-    let bearer = guarded(Auth::bearer("ada", RIGHT), false);
-    let denied = guarded(Auth::basic("ada", RIGHT), false);
-    let echoing = guarded(Auth::bearer("ada", RIGHT), false);
-    let leading = guarded(Auth::basic("ada", HELPED), true);
-    let helped = guarded(Auth::basic("ada", RIGHT), true);
-    let unhelped = guarded(Auth::basic("ada", RIGHT), true);
-    let identity = guarded(Auth::bearer("ada", RIGHT), true);
-    let signing = guarded(Auth::basic("ada", RIGHT), false);
-    let storage = Registry::builder().start_on_thread();
-    let complaining = guarded(Auth::basic("ada", RIGHT), true);
-    let echo = format!(
-        "not with {RIGHT}, Basic {}",
-        STANDARD.encode(format!("ada:{RIGHT}"))
-    );
-    for kind in [Kind::ManifestHead, Kind::ManifestGet] {
+/// Registries of which all but `good` fail in a way that could reveal a secret.
+struct Servers {
+    good: Registry,
+    basic: Registry,
+    bearer: Registry,
+    denied: Registry,
+    echoing: Registry,
+    leading: Registry,
+    helped: Registry,
+    unhelped: Registry,
+    identity: Registry,
+    signing: Registry,
+    storage: Registry,
+    complaining: Registry,
+}
+
+impl Servers {
+    fn start() -> Self {
+        let servers = Self {
+            good: guarded(Auth::bearer("ada", RIGHT), false),
+            basic: guarded(Auth::basic("ada", RIGHT), false),
+            bearer: guarded(Auth::bearer("ada", RIGHT), false),
+            denied: guarded(Auth::basic("ada", RIGHT), false),
+            echoing: guarded(Auth::bearer("ada", RIGHT), false),
+            leading: guarded(Auth::basic("ada", HELPED), true),
+            helped: guarded(Auth::basic("ada", RIGHT), true),
+            unhelped: guarded(Auth::basic("ada", RIGHT), true),
+            identity: guarded(Auth::bearer("ada", RIGHT), true),
+            signing: guarded(Auth::basic("ada", RIGHT), false),
+            storage: Registry::builder().start_on_thread(),
+            complaining: guarded(Auth::basic("ada", RIGHT), true),
+        };
+        servers.echo_logins();
+        servers.echo_signatures();
+        servers
+    }
+
+    /// Lets servers repeat the login that they received.
+    fn echo_logins(&self) {
+        let echo = format!(
+            "not with {RIGHT}, Basic {}",
+            STANDARD.encode(format!("ada:{RIGHT}"))
+        );
+        for kind in [Kind::ManifestHead, Kind::ManifestGet] {
+            let answer = Answer::new(403)
+                .error("DENIED", &echo)
+                .header("warning", format!("299 - \"{echo}\""))
+                .header("x-request-id", &echo);
+            // The server can repeat only what it received.
+            self.denied.fault(
+                Fault::on(kind).matching(has_login).always(),
+                Action::Answer(answer),
+            );
+        }
+        self.echoing.fault(
+            Fault::on(Kind::Token).always(),
+            Action::Answer(Answer::new(401).body("text/plain", echo)),
+        );
+    }
+
+    /// Redirects requests to signed addresses, which the storage host repeats.
+    fn echo_signatures(&self) {
+        for kind in [Kind::ManifestHead, Kind::ManifestGet] {
+            let location = format!("http://127.0.0.1:9/x?X-Amz-Signature={SIGNED}");
+            let answer = Answer::new(307).header("location", location);
+            self.leading
+                .fault(Fault::on(kind).always(), Action::Answer(answer));
+            let location = format!(
+                "http://{}/x?X-Amz-Signature={SIGNED}&_state={STATE}",
+                self.storage.host()
+            );
+            let answer = Answer::new(307).header("location", location);
+            self.signing.fault(
+                Fault::on(kind).matching(has_login).always(),
+                Action::Answer(answer),
+            );
+        }
+        let repeated = format!(
+            "X-Amz-Signature={SIGNED}, _state={}",
+            STATE.replace("%2F", "/")
+        );
+        let text = format!("not with _state={STATE} and {repeated}");
         let answer = Answer::new(403)
-            .error("DENIED", &echo)
-            .header("warning", format!("299 - \"{echo}\""))
-            .header("x-request-id", &echo);
-        // The server can repeat only what it received.
-        let told =
-            |request: &testkit::Request| !matches!(request.authorization, Authorization::None);
-        denied.fault(
-            Fault::on(kind).matching(told).always(),
-            Action::Answer(answer),
-        );
-        let location = format!("http://127.0.0.1:9/x?X-Amz-Signature={SIGNED}");
-        let answer = Answer::new(307).header("location", location);
-        leading.fault(Fault::on(kind).always(), Action::Answer(answer));
-        let location = format!(
-            "http://{}/x?X-Amz-Signature={SIGNED}&_state={STATE}",
-            storage.host()
-        );
-        let answer = Answer::new(307).header("location", location);
-        let told =
-            |request: &testkit::Request| !matches!(request.authorization, Authorization::None);
-        signing.fault(
-            Fault::on(kind).matching(told).always(),
-            Action::Answer(answer),
-        );
+            .body("text/plain", text)
+            .header("warning", format!("299 - \"{repeated}\""))
+            .header("x-request-id", &repeated);
+        self.storage.fault(Fault::on_any(), Action::Answer(answer));
     }
-    let repeated = format!(
-        "X-Amz-Signature={SIGNED}, _state={}",
-        STATE.replace("%2F", "/")
-    );
-    storage.fault(
-        Fault::on_any(),
-        Action::Answer(
-            Answer::new(403)
-                .body(
-                    "text/plain",
-                    format!("not with _state={STATE} and {repeated}"),
-                )
-                .header("warning", format!("299 - \"{repeated}\""))
-                .header("x-request-id", &repeated),
-        ),
-    );
-    echoing.fault(
-        Fault::on(Kind::Token).always(),
-        Action::Answer(Answer::new(401).body("text/plain", echo)),
-    );
-    let entry = |registry: &Registry, password: &str| {
+
+    /// Returns the sources whose image fails.
+    fn failing(&self) -> [&Registry; 10] {
+        [
+            &self.basic,
+            &self.bearer,
+            &self.denied,
+            &self.echoing,
+            &self.leading,
+            &self.helped,
+            &self.unhelped,
+            &self.identity,
+            &self.signing,
+            &self.complaining,
+        ]
+    }
+
+    /// Returns the text of the auth file.
+    fn auth(&self) -> String {
+        let entry = |registry: &Registry, password: &str| {
+            format!(
+                "{}: {{insecure: true, username: ada, password: {password}}}\n",
+                registry.host()
+            )
+        };
+        [
+            entry(&self.good, RIGHT),
+            entry(&self.basic, WRONG),
+            entry(&self.bearer, WRONG),
+            entry(&self.denied, RIGHT),
+            entry(&self.echoing, RIGHT),
+            entry(&self.signing, RIGHT),
+        ]
+        .concat()
+    }
+
+    /// Returns the text of the images file: a rule for each failing source, and one that succeeds.
+    fn rules(&self) -> String {
+        let good = self.good.host();
+        let failing = self.failing().into_iter().enumerate();
+        failing
+            .map(|(at, from)| format!("{}/a:v1: {good}/to{at}\n", from.host()))
+            .chain([format!("{good}/a:v1: {good}/b\n")])
+            .collect()
+    }
+
+    /// Returns docker's `config.json`, with an identity token and four credential helpers.
+    fn docker_config(&self) -> String {
         format!(
-            "{}: {{insecure: true, username: ada, password: {password}}}\n",
-            registry.host()
+            "{{\"auths\":{{\"{}\":{{\"identitytoken\":\"{IDENTITY}\"}}}},\"credHelpers\":{{\"{}\":\"good\",\"{}\":\"wrong\",\
+             \"{}\":\"bad\",\"{}\":\"worse\"}}}}",
+            self.identity.host(),
+            self.leading.host(),
+            self.helped.host(),
+            self.unhelped.host(),
+            self.complaining.host(),
         )
-    };
-    let auth = [
-        entry(&good, RIGHT),
-        entry(&basic, WRONG),
-        entry(&bearer, WRONG),
-        entry(&denied, RIGHT),
-        entry(&echoing, RIGHT),
-        entry(&signing, RIGHT),
-    ];
-    let all = [
-        &basic,
-        &bearer,
-        &denied,
-        &echoing,
-        &leading,
-        &helped,
-        &unhelped,
-        &identity,
-        &signing,
-        &complaining,
-    ];
-    let rules: String = all
-        .iter()
-        .enumerate()
-        .map(|(at, from)| format!("{}/a:v1: {}/to{at}\n", from.host(), good.host()))
-        .chain([format!("{0}/a:v1: {0}/b\n", good.host())])
-        .collect();
-    let docker = format!(
-        "{{\"auths\":{{\"{}\":{{\"identitytoken\":\"{IDENTITY}\"}}}},\"credHelpers\":{{\"{}\":\"good\",\"{}\":\"wrong\",\
-         \"{}\":\"bad\",\"{}\":\"worse\"}}}}",
-        identity.host(),
-        leading.host(),
-        helped.host(),
-        unhelped.host(),
-        complaining.host(),
-    );
-    let certificates: String = [&leading, &helped, &unhelped, &identity, &complaining]
+    }
+
+    fn certificates(&self) -> String {
+        [
+            &self.leading,
+            &self.helped,
+            &self.unhelped,
+            &self.identity,
+            &self.complaining,
+        ]
         .map(|registry| registry.ca_pem().unwrap())
-        .concat();
-    let helper = |password: &str| {
-        format!(
-            "#!/bin/sh\ncat >/dev/null\necho '{{\"Username\":\"ada\",\"Secret\":\"{password}\"}}'\n"
-        )
-    };
-    let place = Place::new()
-        .file("auth.yaml", &auth.concat())
-        .file("images.yaml", &rules)
-        .file("config.json", &docker)
-        .file("ca.pem", &certificates)
-        .file("docker-credential-good", &helper(HELPED))
-        .file("docker-credential-wrong", &helper(WRONG))
-        .file(
-            "docker-credential-bad",
-            &format!(
-                "#!/bin/sh\necho '{{\"Secret\":\"{HALF_SAID}'\necho {HALF_SAID} >&2\nexit 1\n"
-            ),
-        )
-        .file(
-            "docker-credential-worse",
-            &format!("#!/bin/sh\necho 'cannot use the password: {COMPLAINT}'\nexit 1\n"),
-        );
-    for name in ["good", "wrong", "bad", "worse"] {
-        let path = place.path(&format!("docker-credential-{name}"));
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        .concat()
     }
-    let directory = place.path("").display().to_string();
-    let ca = place.path("ca.pem").display().to_string();
-    let place = place
-        .variable("DOCKER_CONFIG", &directory)
-        .variable("PATH", &format!("{directory}:/usr/bin:/bin"))
-        .variable("SSL_CERT_FILE", &ca)
-        .variable(
-            "RUST_LOG",
-            "trace,hyper=trace,h2=trace,rustls=trace,hyper_util=trace",
-        );
+
+    /// Returns the directory of the runs, with all files and helpers.
+    fn place(&self) -> Place {
+        let helper = |password: &str| {
+            format!(
+                "#!/bin/sh\ncat >/dev/null\necho '{{\"Username\":\"ada\",\"Secret\":\"{password}\"}}'\n"
+            )
+        };
+        let bad =
+            format!("#!/bin/sh\necho '{{\"Secret\":\"{HALF_SAID}'\necho {HALF_SAID} >&2\nexit 1\n");
+        let worse = format!("#!/bin/sh\necho 'cannot use the password: {COMPLAINT}'\nexit 1\n");
+        let place = Place::new()
+            .file("auth.yaml", &self.auth())
+            .file("images.yaml", &self.rules())
+            .file("config.json", &self.docker_config())
+            .file("ca.pem", &self.certificates())
+            .file("docker-credential-good", &helper(HELPED))
+            .file("docker-credential-wrong", &helper(WRONG))
+            .file("docker-credential-bad", &bad)
+            .file("docker-credential-worse", &worse);
+        for name in ["good", "wrong", "bad", "worse"] {
+            let path = place.path(&format!("docker-credential-{name}"));
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let directory = place.path("").display().to_string();
+        let ca = place.path("ca.pem").display().to_string();
+        place
+            .variable("DOCKER_CONFIG", &directory)
+            .variable("PATH", &format!("{directory}:/usr/bin:/bin"))
+            .variable("SSL_CERT_FILE", &ca)
+            .variable(
+                "RUST_LOG",
+                "trace,hyper=trace,h2=trace,rustls=trace,hyper_util=trace",
+            )
+    }
+
+    /// Returns the bearer tokens that the registries received.
+    fn tokens(&self) -> impl Iterator<Item = String> {
+        let registries = self.failing().into_iter().chain([&self.good]);
+        registries
+            .flat_map(Registry::requests)
+            .filter_map(|request| match request.authorization {
+                Authorization::Bearer(token) => Some(token),
+                _ => None,
+            })
+    }
+}
+
+fn has_login(request: &testkit::Request) -> bool {
+    !matches!(request.authorization, Authorization::None)
+}
+
+/// Syncs with every form of output. The form of the lists of images is `format`.
+fn sync_with_all_outputs(place: &Place, format: &str) -> [Outcome; 5] {
+    let files = ["--auth", "auth.yaml", "--images", "images.yaml"];
+    let lists = ["--output-success-images", "out"];
+    let form = ["--output-images-format", format];
+    let flags = [&files[..], &["-vvv", "-r0", "--force"], &lists, &form].concat();
+    let run = |more: &[&str]| place.run(&[&flags[..], more].concat()).exits(1);
+    let json = ["--log", "json", "--log-format", "json"];
+    [
+        run(&[]).says("10 failed"),
+        run(&["--log", "log"]),
+        run(&["--log-format", "json", "--report", "report"]).says("10 failed"),
+        run(&[&json[..], &["--log-level", "trace"]].concat()),
+        run(&["--failed-images", "failed", "--progress", "plain"]),
+    ]
+}
+
+/// Plans the same rules, and checks the document.
+fn assert_plan_hides(secrets: &BTreeSet<String>, place: &Place) {
+    let files = ["--auth", "auth.yaml", "--images", "images.yaml"];
+    let flags = [&["plan"], &files[..], &["-r0", "--output", "json"]].concat();
+    let planned = place.run(&flags).exits(1);
+    assert_hidden(secrets, "stderr", &planned.stderr);
+    assert_hidden(secrets, "plan", &planned.stdout);
+    assert!(planned.stdout.contains("X-Amz-Signature=***"));
+}
+
+#[test]
+fn a_run_with_every_kind_of_failure_reveals_no_secret() {
+    let servers = Servers::start();
+    let place = servers.place();
     let mut secrets = secrets();
     for format in ["yaml", "json"] {
-        let run = |more: &[&str]| {
-            let flags = [
-                "--auth",
-                "auth.yaml",
-                "--images",
-                "images.yaml",
-                "-vvv",
-                "-r0",
-                "--force",
-                "--output-success-images",
-                "out",
-                "--output-images-format",
-                format,
-            ];
-            place.run(&[&flags[..], more].concat()).exits(1)
-        };
-        let runs = [
-            run(&[]).says("10 failed"),
-            run(&["--log", "log"]),
-            run(&["--log-format", "json", "--report", "report"]).says("10 failed"),
-            run(&[
-                "--log",
-                "json",
-                "--log-format",
-                "json",
-                "--log-level",
-                "trace",
-            ]),
-            run(&["--failed-images", "failed", "--progress", "plain"]),
-        ];
-        for registry in all.iter().chain([&&good]) {
-            for request in registry.requests() {
-                if let Authorization::Bearer(token) = request.authorization {
-                    secrets.insert(token);
-                }
-            }
-        }
+        let runs = sync_with_all_outputs(&place, format);
+        secrets.extend(servers.tokens());
         for outcome in runs {
             let outcome = outcome
                 .says("1 copied")
@@ -258,19 +314,7 @@ fn none_is_told_by_a_run_whatever_fails() {
             assert_hidden(&secrets, "stderr", &outcome.stderr);
             assert_hidden(&secrets, "stdout", &outcome.stdout);
         }
-        let flags = [
-            "plan",
-            "--auth",
-            "auth.yaml",
-            "--images",
-            "images.yaml",
-            "-r0",
-        ];
-        let planned = place.run(&[&flags[..], &["--output", "json"]].concat());
-        let planned = planned.exits(1);
-        assert_hidden(&secrets, "stderr", &planned.stderr);
-        assert_hidden(&secrets, "plan", &planned.stdout);
-        assert!(planned.stdout.contains("X-Amz-Signature=***"));
+        assert_plan_hides(&secrets, &place);
         for file in ["log", "json", "report", "failed", "out"] {
             assert_hidden(&secrets, file, &place.read(file));
         }

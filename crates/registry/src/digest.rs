@@ -183,7 +183,7 @@ impl Hasher {
     /// A hasher for the algorithm of `digest`.
     ///
     /// # Errors
-    /// When the algorithm is not one that this crate computes.
+    /// If the algorithm is not one that this crate computes.
     pub fn new(digest: &Digest) -> Result<Self, DigestError> {
         digest.algorithm().map(Self::with_algorithm).ok_or_else(|| {
             DigestError(format!(

@@ -26,7 +26,7 @@ pub fn require_regular(path: &Path) -> io::Result<()> {
 /// Reads up to `limit` bytes of a regular file, and one more if it is longer, so that the caller can tell.
 ///
 /// # Errors
-/// Those of [`require_regular`], and if the file cannot be read.
+/// The errors of [`require_regular`], and an error if the file cannot be read.
 pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     require_regular(path)?;

@@ -28,7 +28,7 @@ fn part(text: &str) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// Returns a number without leading zeros. The longer one is larger, whatever its length.
+/// Returns a number without leading zeros. The longer one is larger. Numbers of every length are compared.
 fn number(part: &str) -> Option<&str> {
     let is_number = part.starts_with(|c: char| c.is_ascii_digit());
     is_number.then(|| part.trim_start_matches('0'))

@@ -28,7 +28,7 @@ pub(super) fn lines(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine>
         let kept = failures.len() as u64;
         let number = summary.by_cause.get(&group).copied().unwrap_or(kept);
         counted += number;
-        // The first few of each group are kept, whatever their number is.
+        // The first few of each group are kept, of any number of failures.
         is_complete &= number <= FEW;
         lines.extend(group_lines(number, &failures));
     }

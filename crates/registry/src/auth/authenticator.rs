@@ -154,7 +154,7 @@ impl Authenticator {
         };
         match (scheme, &access.credential) {
             (None, _) => Ok(None),
-            // What docker calls a registry token goes out as it is, whatever is asked for.
+            // Docker's registry token is sent unchanged, for every scope.
             (Some(_), Credential::Bearer(token)) => Ok(bearer(token.reveal())),
             (Some(AuthScheme::Basic), _) => match self.login(endpoint, access).await? {
                 TokenLogin::Password { username, password } => Ok(basic(&username, &password)),
@@ -182,7 +182,7 @@ impl Authenticator {
         token.is_none_or(|token| token.grants(&wanted))
     }
     /// Records that a request with `used` as its header was accepted (any answer except 401). A token that was accepted
-    /// before and is refused later has expired and is renewed. A token that was never accepted is refused for good.
+    /// before and is refused later has expired and is renewed. A token that was never accepted is refused permanently.
     pub fn accepted(
         &self,
         endpoint: &Endpoint,
@@ -215,7 +215,7 @@ impl Authenticator {
             state.queues.wake();
         }
     }
-    /// Records a request with `used` as its header that was refused for good because of its login, with its `error`.
+    /// Records a request with `used` as its header that was refused permanently because of its login, with its `error`.
     pub fn login_failed(
         &self,
         endpoint: &Endpoint,

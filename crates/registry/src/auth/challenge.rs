@@ -33,7 +33,7 @@ pub(super) struct BearerChallenge {
     pub(super) scopes: Vec<String>,
     /// True if the registry says that the token is valid but grants too little (`insufficient_scope`).
     pub(super) insufficient: bool,
-    /// The token itself was not taken (`invalid_token`, RFC 6750), whatever it is good for.
+    /// The token itself was refused (`invalid_token`, RFC 6750), not its scopes.
     pub(super) invalid: bool,
 }
 

@@ -49,7 +49,7 @@ pub fn token_replies(data: &[u8]) {
     }
 }
 
-/// `config.json` of docker: whatever it says, its secrets are not in what is told of it.
+/// `config.json` of docker: no error and no description of it contains its secrets.
 pub fn docker_config(data: &[u8]) {
     let config = match DockerConfig::parse(data) {
         Ok(config) => config,

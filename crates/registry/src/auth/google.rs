@@ -156,7 +156,7 @@ impl ServiceAccounts {
             token.expires_at.saturating_duration_since(Instant::now()) > MARGIN
         };
         let exchange = async {
-            // Whatever the registry's certificate is, Google's is checked.
+            // Google's certificate is checked, even if the registry's is not.
             let endpoint = Endpoint {
                 registry: endpoint.registry.clone(),
                 insecure: false,
@@ -311,7 +311,7 @@ impl TokenExchange<'_> {
     }
 }
 
-/// Checks the `token_uri` of a key file: whoever wrote the file would receive the signature.
+/// Checks the `token_uri` of a key file: the author of the file would receive the signature.
 fn token_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let host = url.domain()?;

@@ -63,7 +63,7 @@ impl Keychain {
     /// file (docs/files.md#credentials).
     ///
     /// # Errors
-    /// When a prefix is not a registry or a path below one, two prefixes mean the same, or a service account cannot
+    /// If a prefix is not a registry or a path below one, two prefixes mean the same, or a service account cannot
     /// be read: [`ErrorKind::Credentials`].
     pub fn new(entries: Vec<KeychainEntry>, files: Option<DockerFiles>) -> Result<Self, Error> {
         let mut by_registry: HashMap<Registry, Vec<ParsedEntry>> = HashMap::new();
@@ -86,7 +86,7 @@ impl Keychain {
     /// than the registry.
     ///
     /// # Errors
-    /// When one is not a host: [`ErrorKind::Credentials`].
+    /// If one is not a host: [`ErrorKind::Credentials`].
     pub fn with_trusted_realms(mut self, realms: Vec<String>) -> Result<Self, Error> {
         for realm in &realms {
             Registry::parse(realm)
@@ -103,7 +103,7 @@ impl Keychain {
     /// limited time.
     ///
     /// # Errors
-    /// When a credential file cannot be read or a helper fails: [`ErrorKind::Credentials`].
+    /// If a credential file cannot be read or a helper fails: [`ErrorKind::Credentials`].
     pub async fn access(&self, repository: &Repository) -> Result<Access, Error> {
         let given = self.entry_for(repository);
         if let Some(entry) = given.filter(|entry| entry.credential != Credential::Anonymous) {

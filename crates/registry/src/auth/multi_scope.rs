@@ -66,7 +66,7 @@ impl MultiScopeSupport {
         match (state.stage, state.readable) {
             (Stage::Several, _) | (Stage::Unknown, Some(true)) => state.most,
             (Stage::Unknown, Some(false)) => MOST_UNREAD,
-            // Whatever comes of the first request for several, nobody waits for others one by one.
+            // After the first request for several, whether it succeeds or fails, no request waits for others one by one.
             (Stage::Unknown, None) if state.denied => MOST_UNREAD,
             (Stage::Unknown, None) | (Stage::Unproven | Stage::Single, _) => 1,
         }

@@ -97,7 +97,7 @@ impl Authenticator {
         let state = self.state(endpoint);
         let queue = state.queues.queue(&access.credential);
         let position = queue.join(wanted);
-        // Whoever shared the request is told of their own part of it.
+        // Each request that shared it receives its own part of the outcome.
         let own = |error: Error| error.with_action(wanted.action());
         loop {
             match position.next().await {
@@ -152,7 +152,7 @@ impl Authenticator {
             refusal::explain(error, &self.registry, access, &login, wanted, withheld)
         });
         match &outcome {
-            // Whatever the token is for, the login is the right one.
+            // The login is the right one for every scope of the token.
             Ok(_) => {
                 for writes in [false, true] {
                     state.token_logins.gate(shown, writes).accepted();

@@ -45,7 +45,7 @@ impl Authenticator {
     /// from a host that it redirected to. A caller sends one request at most [`MAX_AGAIN`] more times.
     ///
     /// # Errors
-    /// When `GET /v2/` had to be asked and failed.
+    /// If `GET /v2/` had to be asked and failed.
     pub async fn refused(
         &self,
         endpoint: &Endpoint,

@@ -24,7 +24,7 @@ pub(super) struct RequestAuth {
 /// Permission to send a request, or a refusal.
 pub(super) enum Admission {
     Pass(RequestAuth),
-    /// An earlier request was refused for good, so this one would be as well.
+    /// An earlier request was refused permanently, so this one would be as well.
     Refused(Error),
 }
 
@@ -221,7 +221,7 @@ impl Client {
         Ok(Some(error))
     }
 
-    /// Requests a newer credential once, in place of one that was refused for good.
+    /// Requests a newer credential once, in place of one that was refused and is not retried.
     pub(super) async fn renew(&self, context: &mut RepositoryContext) -> Result<bool, Error> {
         if context.renewed {
             return Ok(false);

@@ -44,7 +44,7 @@ enum AttemptOutcome {
     Answer(Response),
     /// The request is sent again, with another header.
     Again,
-    /// The login is refused for good.
+    /// The login is refused permanently.
     Refused(Error),
 }
 

@@ -43,7 +43,7 @@ pub(super) struct RegistryCapabilities {
 struct MountSupport {
     /// Mounting a blob from the repository itself is answered with an error.
     no_self: bool,
-    /// Mounting is answered with an error, whatever the repository.
+    /// Mounting is answered with an error in every repository.
     none: bool,
     /// Repositories that mounting from is answered with an error.
     refused: HashSet<String>,

@@ -1,7 +1,7 @@
 //! Foreign layers, fetched from the `urls` of their descriptors (image-spec, descriptor.md).
 //!
 //! Anyone who can push a manifest can write an address into it, so addresses are not trusted: no credential is sent
-//! there, not even to the registry itself; addresses in private networks are refused, whatever network the registry is
+//! there, not even to the registry itself; addresses in private networks are refused in every network that the registry is
 //! in; the scheme is https, unless the registry was marked insecure; and the bytes are hashed and measured like those
 //! of every blob.
 

@@ -32,7 +32,7 @@ pub(super) struct RequestSpec {
     pub(super) weight: u64,
     pub(super) counted: bool,
     pub(super) public_only: bool,
-    /// True if the request is not retried, whatever the outcome of its first try.
+    /// True if the request is not retried after any outcome of its first try.
     pub(super) once: bool,
 }
 

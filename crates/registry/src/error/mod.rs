@@ -206,7 +206,7 @@ impl Error {
         self
     }
     /// Marks the error as a possible conflict with another client that writes the same content at this moment: it is
-    /// transient for a few tries, whatever its kind.
+    /// transient for a few tries, for every kind.
     #[must_use]
     pub(crate) fn with_conflict(mut self) -> Self {
         self.0.conflict = true;

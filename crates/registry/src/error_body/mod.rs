@@ -208,7 +208,7 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &str) -> Said {
     } else {
         plain(status, headers, body.trim())
     };
-    // The status is told already.
+    // The status is in the message already.
     said.clause = said
         .clause
         .filter(|clause| !clause.is_empty() && !is_status(status, clause));

@@ -45,7 +45,7 @@ impl Manifest {
     /// the caller's to verify, over what [`digested_bytes`] answers.
     ///
     /// # Errors
-    /// When the document is of no known shape or says two things at once (`manifests` and `layers`).
+    /// If the document is of no known shape or says two things at once (`manifests` and `layers`).
     pub fn new(
         bytes: Bytes,
         content_type: Option<&str>,
@@ -83,7 +83,7 @@ impl Manifest {
     /// [lists of referrers](Manifest::append) the only document ever written by us. Where every entry is kept, the document stays what it is, byte for byte.
     ///
     /// # Errors
-    /// When the document is no index, or cannot be read.
+    /// If the document is no index, or cannot be read.
     pub fn retain(
         &self,
         keep: impl FnMut(usize, &Descriptor) -> bool,
@@ -95,7 +95,7 @@ impl Manifest {
     /// content (`data`).
     ///
     /// # Errors
-    /// When the document is no index, cannot be read, or has no entry at a position.
+    /// If the document is no index, cannot be read, or has no entry at a position.
     pub fn replace(&self, replacements: &[(usize, Manifest)]) -> Result<Self, ManifestError> {
         edit::replace(self, replacements)
     }
@@ -104,7 +104,7 @@ impl Manifest {
     /// nothing is to be added, the document stays what it is, byte for byte.
     ///
     /// # Errors
-    /// When the document is no OCI index, or cannot be read.
+    /// If the document is no OCI index, or cannot be read.
     pub fn append(&self, descriptors: &[Descriptor]) -> Result<Self, ManifestError> {
         edit::append(self, descriptors)
     }
@@ -123,7 +123,7 @@ impl Manifest {
     /// For an index: what it lists, as a list of referrers.
     ///
     /// # Errors
-    /// When the document is no index, or cannot be read.
+    /// If the document is no index, or cannot be read.
     pub(crate) fn referrer_list(&self) -> Result<ReferrerList, ManifestError> {
         match shape::Shape::from_document(&self.bytes, &self.media_type)? {
             shape::Shape::Index => view::read_referrers(&self.bytes),
@@ -134,7 +134,7 @@ impl Manifest {
     /// type of its config; of an index only its own) and a copy of its annotations.
     ///
     /// # Errors
-    /// When the document cannot be read.
+    /// If the document cannot be read.
     pub fn referrer_descriptor(&self) -> Result<Descriptor, ManifestError> {
         referrer::describe(self)
     }

@@ -1,4 +1,4 @@
-//! Names of fields, which Go's decoder matches whatever their case.
+//! Names of fields, which Go's decoder matches without regard to case.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;

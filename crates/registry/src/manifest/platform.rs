@@ -37,7 +37,7 @@ impl Platform {
     /// config of an artifact may state none: then os and architecture are empty.
     ///
     /// # Errors
-    /// When the blob is not a JSON object.
+    /// If the blob is not a JSON object.
     pub fn from_config(config: &[u8]) -> Result<Self, ManifestError> {
         lenient::read_config::<RawPlatform>(config).map(Self::from)
     }

@@ -36,7 +36,7 @@ struct Protected {
 /// without the signatures (distribution, manifest/schema1).
 ///
 /// # Errors
-/// When the document is no manifest at all, or its signatures do not lead back to a payload.
+/// If the document is no manifest at all, or its signatures do not lead back to a payload.
 pub fn digested_bytes<'a>(
     bytes: &'a [u8],
     content_type: Option<&str>,

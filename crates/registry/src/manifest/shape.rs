@@ -210,7 +210,7 @@ fn is_media_type(text: &str) -> bool {
         .is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
 }
 
-/// Types that servers give to whatever they do not know.
+/// Types that servers give to content that they do not know.
 fn is_generic(content_type: &str) -> bool {
     const GENERIC: [&str; 5] = [
         "",

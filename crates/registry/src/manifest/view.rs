@@ -39,7 +39,7 @@ impl ManifestView {
 /// An index.
 #[derive(Clone, Debug)]
 pub struct IndexView {
-    /// Its entries in order, whatever their media types.
+    /// Its entries in order, of every media type.
     pub manifests: Vec<Descriptor>,
     /// Subject, if any.
     pub subject: Option<Descriptor>,

@@ -311,7 +311,7 @@ mod tests {
             ("2002:7f00:1::", true),
             ("2002:a00:1::5", true),
             ("2002:808:808::", false),
-            // Teredo, whatever it embeds.
+            // Teredo, for every embedded address.
             ("2001:0:808:808::f7f7:f7f7", true),
         ] {
             assert_eq!(is_special(address.parse().unwrap()), special, "{address}");

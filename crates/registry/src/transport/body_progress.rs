@@ -3,7 +3,7 @@
 //! The HTTP library pulls a request's body, so progress is observed from outside: [`MeteredBody`] notes which side is
 //! waiting, and [`BodyProgress::stalled`] ends when the network kept the producer waiting for too long. While the
 //! producer has nothing to give, nobody is stalled. The producer is stored here and not in the body, so that it can be
-//! dropped as soon as the exchange is over, whatever the HTTP library still holds.
+//! dropped as soon as the exchange is over, even if the HTTP library still holds parts of it.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

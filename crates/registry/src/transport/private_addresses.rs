@@ -31,7 +31,7 @@ pub(crate) async fn leads_inside(
     inside && !is_host_private(from).await
 }
 
-/// Returns true if `target` is in a private network and not `allowed`, whoever leads there.
+/// Returns true if `target` is in a private network and not `allowed`.
 pub(super) async fn lies_inside(target: &Url, insecure: bool, allowed: &[String]) -> bool {
     if allowed.iter().any(|name| names(name, target)) {
         return false;

@@ -27,7 +27,7 @@ const INDEXED: usize = 8;
 const CUT: usize = 12;
 /// Shorter values of a query are not signatures.
 const SHORTEST_PARAMETER: usize = 8;
-/// Minimum length of a value that may be a signature, whatever the name of its parameter.
+/// Minimum length of a value that may be a signature, for every name of its parameter.
 const SIGNATURE: usize = 16;
 /// Replacement of a secret.
 const REDACTED: &str = "***";

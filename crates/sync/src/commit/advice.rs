@@ -135,13 +135,13 @@ pub(super) fn demanded<'a>(
     let Ok(ManifestView::Image(image)) = manifest.view() else {
         return None;
     };
-    let brought = |digest: &Digest| {
+    let is_copied = |digest: &Digest| {
         let mut blobs = plan.blobs.iter().chain(&plan.present);
         blobs.any(|blob| blob.digest == *digest)
     };
     let is_demanded = |digest: &&Digest| {
         let mut layers = image.layers.iter();
-        layers.any(|layer| layer.is_foreign() && layer.digest == **digest) && !brought(digest)
+        layers.any(|layer| layer.is_foreign() && layer.digest == **digest) && !is_copied(digest)
     };
     missing.iter().find(is_demanded)
 }

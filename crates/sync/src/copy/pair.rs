@@ -1,4 +1,4 @@
-//! Pairs of an image and a destination: each starts once and ends once, whatever happens in between.
+//! Pairs of an image and a destination: each starts once and ends once, even after a panic.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

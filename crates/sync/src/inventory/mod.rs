@@ -63,7 +63,7 @@ pub(crate) struct BlobKnowledge {
     pub(crate) here: bool,
     /// The records place the blob in the repository, and have not been wrong about that repository too often.
     pub(crate) recorded: bool,
-    /// The blob is missing or damaged, whatever the registry answers.
+    /// The blob is missing or damaged, even if the registry claims to have it.
     pub(crate) missing: bool,
     /// Other repositories of the registry that have the blob, the best to mount from first.
     pub(crate) elsewhere: Vec<MountCandidate>,

@@ -3,7 +3,7 @@
 /// Evidence for a mount from a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum MountConfidence {
-    /// This run brought the blob there, and no manifest is known to name it. Some registries (ECR) mount only blobs
+    /// This run uploaded the blob there, and no manifest is known to name it. Some registries (ECR) mount only blobs
     /// that a manifest names.
     Uncommitted,
     /// A manifest in the repository names the blob.

@@ -131,11 +131,11 @@ impl RegistryFacts {
     ) -> bool {
         self.add_location(repository, blob, |id| KnownRepository::new(id, committed))
     }
-    /// Notes that this run brought the blob to the repository.
+    /// Notes that this run uploaded the blob to the repository.
     pub(super) fn record_upload(&mut self, repository: &Repository, blob: DigestKey) {
         self.add_location(repository, blob, KnownRepository::uploaded);
     }
-    /// Returns whether this run brought the blob to the repository.
+    /// Returns whether this run uploaded the blob to the repository.
     pub(super) fn was_uploaded(&self, repository: &Repository, blob: DigestKey) -> bool {
         let id = self.ids.get(repository).copied();
         let location = id.zip(self.blobs.get(&blob));

@@ -19,7 +19,7 @@ const COMMITTED: u32 = 1 << 31;
 /// Only the records place the content there.
 const RECORDED: u32 = 1 << 30;
 
-/// This run brought the content there.
+/// This run uploaded the content there.
 const UPLOADED: u32 = 1 << 29;
 
 /// Maximum number of repositories of a registry.
@@ -30,7 +30,7 @@ impl KnownRepository {
     pub(super) fn new(repository: u32, committed: bool) -> Self {
         Self(repository | if committed { COMMITTED } else { 0 })
     }
-    /// Repository of this id that this run brought the content to.
+    /// Repository of this id that this run uploaded the content to.
     pub(super) fn uploaded(repository: u32) -> Self {
         Self(repository | UPLOADED)
     }
@@ -69,7 +69,7 @@ impl RepositorySet {
         self.get(repository)
             .is_some_and(|location| !location.is_recorded())
     }
-    /// Adds `location`. Committed and brought content stays so, and a fact of this run replaces a recorded one. When
+    /// Adds `location`. Committed and uploaded content stays so, and a fact of this run replaces a recorded one. When
     /// the set grows, repositories that are not `is_known` are removed.
     pub(super) fn add(&mut self, location: KnownRepository, is_known: impl Fn(u32) -> bool) {
         let known = match self {

@@ -21,7 +21,7 @@ pub(super) enum CompletionResult {
         /// The failure.
         failure: Failure,
     },
-    /// The blob was not brought, for a reason that does not concern other tasks.
+    /// The blob was not copied, for a reason that does not concern other tasks.
     Released,
 }
 

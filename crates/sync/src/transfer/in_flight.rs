@@ -78,7 +78,7 @@ pub(super) enum UploadStrategy {
     Check,
     /// Mount it from a repository of the same registry; send the bytes if that is refused.
     Mount(MountCandidate),
-    /// Send the bytes, whatever the registry says.
+    /// Send the bytes, even if the registry claims to have them.
     SendUnchecked,
     /// Send the bytes, unless the registry has them.
     Upload,

@@ -36,7 +36,7 @@ use run::DeliveryRun;
 /// Way in which a blob got to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// It was present, or another image of this run brought it; the inventory distinguishes the two.
+    /// It was present, or another image of this run uploaded it; the inventory distinguishes the two.
     Present,
     /// The registry mounted it from another of its repositories.
     Mounted,

@@ -2,7 +2,7 @@
 //!
 //! There are two kinds of cuts. *Immediate*: buffered bytes are lost. *After the flush*: hyper writes its buffers first
 //! (a body that has reached the byte of a fault returns "pending", after which hyper flushes), then the stream ends.
-//! That makes cuts exact to the byte.
+//! Cuts are exact to the byte for this reason.
 
 use std::io;
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 //! Token realms that may see a credential (docs/files.md#credentials).
 //!
-//! A challenge is only a header: whoever can insert one into an answer names the host that receives the next request
+//! A challenge is only a header: an attacker who can insert one into an answer names the host that receives the next request
 //! with the login. Therefore the realm has to belong to the registry:
 //!
 //! 1. the same host, on any port;

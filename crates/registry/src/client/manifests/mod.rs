@@ -319,7 +319,7 @@ impl Client {
             let error = request
                 .error(ErrorKind::Protocol, message)
                 .with_status(whole.status);
-            // Bytes with the right digest come from a registry, whatever they are.
+            // Bytes with the right digest come from a registry, even if they are no manifest.
             if header.is_some() || matches!(target, Target::Digest(_)) {
                 error.with_cause(Cause::ManifestInvalid)
             } else {

@@ -33,7 +33,7 @@ pub(in crate::client) struct BlobFetch {
 
 /// Answer to a request for bytes.
 pub(super) enum FetchAnswer {
-    /// The whole blob, whatever was requested.
+    /// The whole blob, even if a range was requested.
     Whole(ResponseBody),
     /// The requested part.
     Part(ResponseBody),
@@ -202,7 +202,7 @@ impl BlobFetch {
         }
     }
 
-    /// Accepts a 200: the whole blob, whatever was requested.
+    /// Accepts a 200: the whole blob, even if a range was requested.
     fn accept_whole(&mut self, response: Response) -> Result<FetchAnswer, Error> {
         let length = ranges::content_length(&response.headers);
         self.measure(length)?;

@@ -23,7 +23,7 @@ const BATCH: usize = 128 * 1024;
 const QUEUE: usize = 1;
 /// Cores that one stream with a separate hash uses: decrypting, hashing, encrypting.
 const STAGES: usize = 3;
-/// Maximum number of streams with a separate hash, whatever the number of cores: each holds up to three more batches.
+/// Maximum number of streams with a separate hash, also on machines with more cores: each holds up to three more batches.
 const MOST: usize = 4;
 
 /// Blobs of a run that are being hashed.

@@ -179,7 +179,7 @@ impl ParallelismTuner {
         self.rest_at(flowing.max(least).min(self.wanted));
     }
 
-    /// Returns to one connection, whatever was measured.
+    /// Returns to one connection, without regard to measurements.
     pub(super) fn alone(&mut self) {
         self.rest_at(1);
     }

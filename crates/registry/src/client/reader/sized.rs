@@ -47,7 +47,7 @@ impl BlobStream {
             ..self
         }
     }
-    /// Returns the length of the whole blob, whatever the offset of the stream.
+    /// Returns the length of the whole blob, for every offset of the stream.
     pub fn size(&self) -> &BlobSize {
         &self.size
     }

@@ -84,7 +84,7 @@ impl Client {
             }
         })
     }
-    /// Opens a session without a mount: for a blob that the registry lacks, or holds wrongly, whatever it claims.
+    /// Opens a session without a mount: for a blob that the registry lacks, or holds wrongly, even if it claims to have it.
     pub async fn start_upload(
         &self,
         repository: &Repository,

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every this many turns the oldest goes, whatever its weight.
+/// Number of turns after which the oldest request goes, without regard to its weight.
 const OLDEST_EVERY: u8 = 4;
 
 /// A place in a queue.

@@ -118,7 +118,7 @@ impl MemoryStores {
         let tags = &mut state.content(repository).tags;
         tags.insert(tag, manifest.digest().clone());
     }
-    /// Lists `referrers` of `subject` explicitly, whatever they state themselves.
+    /// Lists `referrers` of `subject` explicitly, even if they name another subject.
     pub(crate) fn list(&self, repository: &Repository, subject: &Digest, referrers: &[&Manifest]) {
         let referrers = referrers
             .iter()
