@@ -7,7 +7,7 @@ use image_syncer_registry::ErrorKind;
 use super::*;
 use crate::lock::lock;
 use crate::rule::{RuleError, RuleSource};
-use crate::settings::{Intent, Settings};
+use crate::scenario::settings;
 use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 
@@ -32,21 +32,6 @@ impl Listener for EventLog {
 fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
     let no_default = |_: &Repository| Err(RuleError("no default".to_owned()));
     Arc::new(Rule::parse(source, destinations, &no_default).unwrap())
-}
-
-fn settings() -> Settings {
-    Settings {
-        intent: Intent::Copy,
-        platforms: Arc::default(),
-        parts: crate::rule::Parts::default(),
-        force: false,
-        verify: false,
-        immutable: Arc::default(),
-        referrers: None,
-        transfers: None,
-        images: 4,
-        records: None,
-    }
 }
 
 fn tags(stores: &MemoryStores, name: &str, tags: &[&str]) {
