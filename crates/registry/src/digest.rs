@@ -214,6 +214,20 @@ impl FromStr for Digest {
         Self::parse(text)
     }
 }
+impl FromStr for Algorithm {
+    type Err = DigestError;
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        [Self::Sha256, Self::Sha512]
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == text)
+            .ok_or_else(|| {
+                DigestError(format!(
+                    "{} is not a digest algorithm that is computed here: sha256 and sha512 are",
+                    quoted(text)
+                ))
+            })
+    }
+}
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -73,6 +73,7 @@ pub mod manifest;
 mod open_files;
 mod quote;
 mod reference;
+mod serde_text;
 mod text;
 mod timestamp;
 pub mod transport;
@@ -88,7 +89,7 @@ pub use client::{
     Referrers, ReferrersOrigin, Registries, TagPages, Upload,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
-pub use error::{Cause, Error, ErrorKind, Retryable};
+pub use error::{Cause, Error, ErrorKind, Retryable, UnknownName};
 pub use file::require_regular;
 pub use manifest::{Descriptor, Manifest, Platform};
 pub use reference::{Reference, ReferenceError, Registry, Repository, Tag, Target};

@@ -5,8 +5,9 @@
 //! known registries. A wrong guess only leads to a hint that does not fit.
 
 use std::fmt;
+use std::str::FromStr;
 
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, UnknownName};
 
 /// Cause of a failure.
 #[derive(
@@ -147,6 +148,16 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl FromStr for Cause {
+    type Err = UnknownName;
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.iter().find(|cause| cause.name() == name);
+        found
+            .copied()
+            .ok_or_else(|| UnknownName::new(name, "a cause of failure"))
     }
 }
 

@@ -4,6 +4,7 @@ mod answer;
 #[cfg(test)]
 mod answer_tests;
 mod cause;
+mod kind;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::reference::Repository;
 
 pub(crate) use answer::{ErrorAnswer, from_answer, from_request};
 pub use cause::Cause;
+pub use kind::{ErrorKind, UnknownName};
 
 /// Retries of a refusal that may be about the repository.
 const DOUBTFUL_RETRIES: u32 = 2;
@@ -49,46 +51,6 @@ struct Inner {
     /// The answer shows no sign of a registry.
     lacks_registry_signs: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
-}
-
-/// Kinds of failure that callers distinguish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// 404 or an equivalent answer.
-    NotFound,
-    /// 401 after all attempts to authorize, or a token server that refuses the credential.
-    Unauthorized,
-    /// 403.
-    Denied,
-    /// 429.
-    RateLimited,
-    /// No connection: the name does not resolve, no process listens, or the proxy refuses.
-    Connect,
-    /// The certificate is not trusted, or the port does not speak TLS.
-    Tls,
-    /// No byte within the stall time, or no answer within its limit.
-    Stalled,
-    /// The connection broke during the exchange.
-    Broken,
-    /// 5xx, and statuses of proxies that mean "later".
-    Server,
-    /// The manifest names blobs or children that are missing in the repository; see [`Error::missing`].
-    MissingContent,
-    /// The registry refuses the content and would refuse it again (400, 405, 409, 412, 413, 415, 422).
-    Rejected,
-    /// The upload session is lost or out of step. A new one may succeed.
-    UploadLost,
-    /// The bytes do not match their digest or size.
-    Corrupt,
-    /// The answer is invalid: not from a registry, an unknown document, or beyond a limit.
-    Protocol,
-    /// An unsafe redirect, realm or downgrade was refused.
-    Refused,
-    /// A credential file or helper failed.
-    Credentials,
-    /// The work was cancelled.
-    Cancelled,
 }
 
 /// Prospect of the same request on another attempt.

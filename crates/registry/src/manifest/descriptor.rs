@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::lenient::{BoundedList, LenientObject, LenientText, TextMap};
 use super::platform::{Platform, RawPlatform};
@@ -10,22 +10,32 @@ use super::{ManifestError, media_type};
 use crate::digest::Digest;
 
 /// A descriptor (image-spec, descriptor.md).
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It serialises as the JSON object of the specification, without the fields that are empty. Fields of a document that
+/// have no place here (`data`) are not part of it: a document that is copied is copied as its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// The media type of what it names; empty where not said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub media_type: String,
     /// The digest of what it names.
     pub digest: Digest,
     /// Its length in bytes; `None` only for layers of schema 1, which does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// The platform, in an index.
-    pub platform: Option<Platform>,
-    /// Annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// Other addresses of the content (foreign layers).
-    pub urls: Vec<String>,
     /// The artifact type, where one is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
+    /// Annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// The platform, in an index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Other addresses of the content (foreign layers).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
 }
 
 /// A descriptor as it stands in a document, before digest and size are checked.

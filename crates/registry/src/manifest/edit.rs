@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::view::{IndexView, ManifestView};
 use super::{Descriptor, Manifest, ManifestError, media_type};
@@ -80,7 +80,7 @@ pub(super) fn append(
     }
     let list = manifest.referrer_list()?;
     let listed = list.descriptors.into_iter().map(|entry| entry.digest);
-    let new = unlisted(listed.collect(), descriptors);
+    let new = unlisted(listed.collect(), descriptors)?;
     if new.is_empty() {
         return Ok(manifest.clone());
     }
@@ -92,7 +92,7 @@ pub(super) fn append(
 
 /// A new index.
 pub(super) fn index_of_descriptors(descriptors: &[Descriptor]) -> Result<Manifest, ManifestError> {
-    let entries = unlisted(HashSet::new(), descriptors);
+    let entries = unlisted(HashSet::new(), descriptors)?;
     write(
         &json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries}),
         media_type::OCI_INDEX.into(),
@@ -100,28 +100,15 @@ pub(super) fn index_of_descriptors(descriptors: &[Descriptor]) -> Result<Manifes
 }
 
 /// The descriptors whose digests are not `listed`, each once, as they are written.
-fn unlisted(mut listed: HashSet<Digest>, descriptors: &[Descriptor]) -> Vec<Value> {
+fn unlisted(
+    mut listed: HashSet<Digest>,
+    descriptors: &[Descriptor],
+) -> Result<Vec<Value>, ManifestError> {
     descriptors
         .iter()
         .filter(|descriptor| listed.insert(descriptor.digest.clone()))
-        .map(entry)
+        .map(|descriptor| serde_json::to_value(descriptor).map_err(|error| unwritable(&error)))
         .collect()
-}
-
-/// A referrer's descriptor as JSON.
-fn entry(descriptor: &Descriptor) -> Value {
-    let mut entry = Map::new();
-    let mut set = |field: &str, value: Value| entry.insert(field.to_owned(), value);
-    set("mediaType", Value::from(descriptor.media_type.as_str()));
-    set("digest", Value::from(descriptor.digest.as_str()));
-    set("size", Value::from(descriptor.size.unwrap_or_default()));
-    if let Some(artifact_type) = &descriptor.artifact_type {
-        set("artifactType", Value::from(artifact_type.as_str()));
-    }
-    if !descriptor.annotations.is_empty() {
-        set("annotations", json!(descriptor.annotations));
-    }
-    Value::Object(entry)
 }
 
 fn index_of(manifest: &Manifest) -> Result<IndexView, ManifestError> {

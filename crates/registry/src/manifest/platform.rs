@@ -2,21 +2,27 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ManifestError;
 use super::lenient::{self, LenientText};
 
-/// A platform as descriptors and configs state it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// A platform as descriptors and configs state it. It serialises as the object of the specification, without the fields
+/// that are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Platform {
     /// `linux`, `windows`, …; empty where not said.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub os: String,
     /// `amd64`, `arm64`, …; empty where not said.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub architecture: String,
     /// `v7`, `v8`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// The version of the operating system (Windows).
+    #[serde(rename = "os.version", skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
 }
 

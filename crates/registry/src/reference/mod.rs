@@ -212,6 +212,17 @@ impl Tag {
     }
 }
 
+impl Target {
+    /// Reads a digest, which has a colon, or else a tag, which has none.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        if text.contains(':') {
+            let digest = Digest::parse(text).map_err(|error| ReferenceError(error.to_string()))?;
+            return Ok(Self::Digest(digest));
+        }
+        Tag::parse(text).map(Self::Tag)
+    }
+}
+
 impl Reference {
     /// Reads `[registry/]path[:tag][@digest]`.
     ///
@@ -288,6 +299,30 @@ impl fmt::Display for Reference {
             write!(f, "@{digest}")?;
         }
         Ok(())
+    }
+}
+impl FromStr for Registry {
+    type Err = ReferenceError;
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        Self::parse(text)
+    }
+}
+impl FromStr for Repository {
+    type Err = ReferenceError;
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        Self::parse(text)
+    }
+}
+impl FromStr for Tag {
+    type Err = ReferenceError;
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        Self::parse(text)
+    }
+}
+impl FromStr for Target {
+    type Err = ReferenceError;
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        Self::parse(text)
     }
 }
 impl FromStr for Reference {
