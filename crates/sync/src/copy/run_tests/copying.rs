@@ -1,6 +1,7 @@
 //! One image and one destination: the calls, their order, and the volume.
 
 use image_syncer_registry::ErrorKind;
+use image_syncer_registry::manifest::media_type;
 use serde_json::json;
 
 use crate::failure::Side;
@@ -11,8 +12,8 @@ fn scenario() -> Scenario {
     Scenario::new("src.example/app:v1", &["dst.example/copy"])
 }
 
-/// The `calls`, with the three calls of each blob in their required order.
-fn upload(blob: &str) -> [String; 3] {
+/// Returns the three calls of the upload of a blob.
+fn upload_calls(blob: &str) -> [String; 3] {
     [
         format!("open-upload dst.example/copy@{blob}"),
         format!("send dst.example/copy@{blob}"),
@@ -24,11 +25,8 @@ fn upload(blob: &str) -> [String; 3] {
 async fn an_unchanged_image_costs_a_head_at_each_end() {
     let scenario = scenario();
     scenario.image("image", &["v1"], &["base"]);
-    scenario
-        .stores
-        .copy_repository(&scenario.source, &scenario.destination);
-    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&scenario.stores, settings(), &rules).await;
+    scenario.fill_destination();
+    let heard = scenario.run().await;
     let expected = ["src.example/app:v1 -> dst.example/copy:v1: unchanged"];
     assert_eq!(heard.endings(), expected);
     let expected = [
@@ -42,8 +40,7 @@ async fn an_unchanged_image_costs_a_head_at_each_end() {
 async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
     let scenario = scenario();
     let image = scenario.image("image", &["v1"], &["base", "app"]);
-    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&scenario.stores, settings(), &rules).await;
+    let heard = scenario.run().await;
 
     let calls = scenario.stores.calls();
     let layers = 2;
@@ -58,34 +55,24 @@ async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
     assert_eq!(calls[2], "manifest src.example/app@image");
     assert_eq!(calls.last().unwrap(), "put-manifest dst.example/copy:v1");
     let mut blobs = calls[3..calls.len() - 1].to_vec();
-    let mut expected = [upload("base"), upload("app"), upload("image.config")].concat();
+    let mut expected = [
+        upload_calls("base"),
+        upload_calls("app"),
+        upload_calls("image.config"),
+    ]
+    .concat();
     blobs.sort();
     expected.sort();
     assert_eq!(blobs, expected);
 
     let copied = heard.copied();
     assert_eq!(copied.digest, *image.digest());
-    assert_eq!(
-        (
-            copied.volume.manifests,
-            copied.volume.blobs,
-            copied.filtered
-        ),
-        (1, 3, false)
-    );
-    let lies = |name: &[u8]| {
-        let digest = image_syncer_registry::Digest::sha256(name);
-        scenario
-            .stores
-            .blob_bytes(&scenario.destination, &digest)
-            .unwrap()
-    };
-    assert_eq!(lies(b"base"), "base");
-    assert_eq!(lies(b"app"), "app");
-    assert_eq!(
-        scenario.stores.tagged(&scenario.destination, "v1").as_ref(),
-        Some(image.digest())
-    );
+    assert_eq!((heard.copied_counts(), copied.filtered), ((1, 3), false));
+    for name in ["base", "app"] {
+        let bytes = scenario.copied_blob(&digest_of(name));
+        assert_eq!(bytes.unwrap(), name);
+    }
+    assert_eq!(scenario.copied_digest("v1").as_ref(), Some(image.digest()));
 }
 
 #[tokio::test]
@@ -94,14 +81,9 @@ async fn the_largest_blob_is_started_first() {
     let big = "a layer that is much longer than any config could be, said over and over again, \
                until nobody can doubt that it is the biggest of them all by far and wide";
     scenario.image("image", &["v1"], &["base", big, "app"]);
-    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    run(&scenario.stores, settings(), &rules).await;
-    let calls = scenario.stores.calls();
-    let first = calls
-        .iter()
-        .find(|call| call.starts_with("open-upload"))
-        .unwrap();
-    assert_eq!(*first, format!("open-upload dst.example/copy@{big}"));
+    scenario.run().await;
+    let uploads = scenario.calls_with(&["open-upload"]);
+    assert_eq!(uploads[0], format!("open-upload dst.example/copy@{big}"));
 }
 
 #[tokio::test]
@@ -109,15 +91,11 @@ async fn existing_blobs_are_not_sent() {
     let scenario = scenario();
     scenario.image("image", &["v1"], &["base", "app"]);
     scenario.stores.blob(&scenario.destination, "base", "base");
-    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&scenario.stores, settings(), &rules).await;
+    let heard = scenario.run().await;
     let copied = heard.copied();
     assert_eq!((copied.volume.blobs, copied.volume.present_bytes), (2, 4));
-    assert_eq!(
-        scenario.stores.count("open-upload dst.example/copy@base"),
-        1
-    );
-    assert_eq!(scenario.stores.count("open-blob src.example/app@base"), 0);
+    assert_eq!(scenario.count("open-upload dst.example/copy@base"), 1);
+    assert_eq!(scenario.count("open-blob src.example/app@base"), 0);
 }
 
 #[tokio::test]
@@ -126,17 +104,10 @@ async fn layers_of_an_earlier_tag_are_not_queried() {
     scenario.image("one", &["v1"], &["base", "one"]);
     scenario.image("two", &["v2"], &["base", "two"]);
     let rules = [rule("src.example/app:v1,v2", &["dst.example/copy"])];
-    let one_at_a_time = Settings {
-        images: 1,
-        ..settings()
-    };
-    let heard = run(&scenario.stores, one_at_a_time, &rules).await;
+    let heard = scenario.run_rules(one_at_a_time(), &rules).await;
     assert_eq!(heard.summary().copied, 2);
     assert_eq!(heard.summary().volume.shared_bytes, 4);
-    assert_eq!(
-        scenario.stores.count("open-upload dst.example/copy@base"),
-        1
-    );
+    assert_eq!(scenario.count("open-upload dst.example/copy@base"), 1);
 }
 
 #[tokio::test]
@@ -144,24 +115,19 @@ async fn further_tags_of_one_digest_cost_a_get_at_the_source_and_a_push() {
     let scenario = scenario();
     let image = scenario.image("image", &["v1", "v2", "latest"], &["base"]);
     let rules = [rule("src.example/app", &["dst.example/copy"])];
-    let heard = run(&scenario.stores, settings(), &rules).await;
+    let heard = scenario.run_rules(settings(), &rules).await;
     assert_eq!(heard.summary().copied, 3);
     for tag in ["v1", "v2", "latest"] {
+        assert_eq!(scenario.copied_digest(tag).as_ref(), Some(image.digest()));
         assert_eq!(
-            scenario.stores.tagged(&scenario.destination, tag).as_ref(),
-            Some(image.digest())
-        );
-        assert_eq!(
-            scenario
-                .stores
-                .count(&format!("put-manifest dst.example/copy:{tag}")),
+            scenario.count(&format!("put-manifest dst.example/copy:{tag}")),
             1
         );
     }
     // The source's list takes two requests, up to its empty last page. The destination has no repository: one request.
-    assert_eq!(scenario.stores.count("tags src"), 2);
-    assert_eq!(scenario.stores.count("tags dst"), 1);
-    assert_eq!(scenario.stores.count("manifest src.example/app:"), 3);
+    assert_eq!(scenario.count("tags src"), 2);
+    assert_eq!(scenario.count("tags dst"), 1);
+    assert_eq!(scenario.count("manifest src.example/app:"), 3);
     let blobs = 2;
     assert_eq!(scenario.stores.calls().len(), 3 + 3 + 3 * blobs + 3);
 }
@@ -171,12 +137,8 @@ async fn an_image_by_digest_needs_no_head_at_the_source() {
     let scenario = scenario();
     let image = scenario.image("image", &[], &["base"]);
     let source = format!("src.example/app@{}", image.digest());
-    let heard = run(
-        &scenario.stores,
-        settings(),
-        &[rule(&source, &["dst.example/copy"])],
-    )
-    .await;
+    let rules = [rule(&source, &["dst.example/copy"])];
+    let heard = scenario.run_rules(settings(), &rules).await;
     let calls = scenario.stores.calls();
     assert_eq!(calls[0], "resolve-for-push dst.example/copy@image");
     assert_eq!(calls[1], "manifest src.example/app@image");
@@ -185,12 +147,7 @@ async fn an_image_by_digest_needs_no_head_at_the_source() {
     assert_eq!(heard.endings(), [format!("{source} -> {name}: copied")]);
 
     scenario.stores.take_sorted();
-    run(
-        &scenario.stores,
-        settings(),
-        &[rule(&source, &["dst.example/copy"])],
-    )
-    .await;
+    scenario.run_rules(settings(), &rules).await;
     assert_eq!(
         scenario.stores.calls(),
         ["resolve-for-push dst.example/copy@image"]
@@ -201,13 +158,9 @@ async fn an_image_by_digest_needs_no_head_at_the_source() {
 async fn force_pushes_the_manifest_and_no_existing_blob() {
     let scenario = scenario();
     scenario.image("image", &["v1"], &["base"]);
-    scenario
-        .stores
-        .copy_repository(&scenario.source, &scenario.destination);
-    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&scenario.stores, forced(), &rules).await;
-    assert_eq!(heard.copied().volume.blobs, 0);
-    assert_eq!(heard.copied().volume.manifests, 1);
+    scenario.fill_destination();
+    let heard = scenario.run_with(forced()).await;
+    assert_eq!(heard.copied_counts(), (1, 0));
     let expected = [
         "find-blob dst.example/copy@base",
         "find-blob dst.example/copy@image.config",
@@ -223,23 +176,14 @@ async fn force_pushes_the_manifest_and_no_existing_blob() {
 async fn force_restores_lost_blobs() {
     let scenario = scenario();
     scenario.image("image", &["v1"], &["base"]);
-    scenario
-        .stores
-        .copy_repository(&scenario.source, &scenario.destination);
-    let base = image_syncer_registry::Digest::sha256(b"base");
-    scenario.stores.remove_blob(&scenario.destination, &base);
-    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&scenario.stores, forced(), &rules).await;
+    scenario.fill_destination();
+    let base = scenario.remove_copied_blob("base");
+    let heard = scenario.run_with(forced()).await;
     assert_eq!(
         (heard.copied().volume.blobs, heard.copied().volume.bytes),
         (1, 4)
     );
-    assert!(
-        scenario
-            .stores
-            .blob_bytes(&scenario.destination, &base)
-            .is_some()
-    );
+    assert!(scenario.has_copied_blob(&base));
 }
 
 #[tokio::test]
@@ -247,13 +191,12 @@ async fn a_missing_image_fails_with_a_message() {
     let scenario = scenario();
     scenario.image("image", &["v1"], &["base"]);
     let rules = [rule("src.example/app:v9", &["dst.example/copy"])];
-    let heard = run(&scenario.stores, settings(), &rules).await;
+    let heard = scenario.run_rules(settings(), &rules).await;
     let expected = "src.example/app:v9 -> dst.example/copy:v9: failed, \
                     cannot find app:v9 at src.example: the registry does not have it";
     assert_eq!(heard.endings(), [expected]);
-    let failure = &heard.summary().failures[0].failure;
     assert_eq!(
-        (failure.side, failure.kind),
+        heard.failure_kind(),
         (Side::Source, Some(ErrorKind::NotFound))
     );
 }
@@ -264,12 +207,11 @@ async fn an_error_at_the_destination_is_not_taken_for_absence() {
     scenario.image("image", &["v1"], &["base"]);
     let fault = || error(ErrorKind::Server, "dst.example");
     scenario.stores.fail("resolve-for-push", 1, fault);
-    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&scenario.stores, settings(), &rules).await;
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().failed, 1);
-    assert_eq!(heard.summary().failures[0].failure.side, Side::Destination);
-    assert_eq!(scenario.stores.count("put-manifest"), 0);
-    assert_eq!(scenario.stores.count("manifest"), 0);
+    assert_eq!(heard.failure().side, Side::Destination);
+    assert_eq!(scenario.count("put-manifest"), 0);
+    assert_eq!(scenario.count("manifest"), 0);
 }
 
 #[tokio::test]
@@ -279,24 +221,14 @@ async fn foreign_layers_stay_where_they_are() {
     let foreign = scenario.stores.blob(&scenario.source, "foreign", "foreign");
     let document = json!({
         "schemaVersion": 2,
-        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "mediaType": media_type::DOCKER_MANIFEST,
         "config": blob_json("application/vnd.docker.container.image.v1+json", &config),
         "layers": [blob_json("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", &foreign)],
     });
-    let media_type = "application/vnd.docker.distribution.manifest.v2+json";
-    let image = scenario
-        .stores
-        .document(&scenario.source, "image", media_type, &document);
-    scenario.stores.tag(&scenario.source, "v1", &image);
-    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&scenario.stores, settings(), &rules).await;
+    scenario.document("image", &["v1"], media_type::DOCKER_MANIFEST, &document);
+    let heard = scenario.run().await;
     assert_eq!(heard.copied().volume.blobs, 1);
-    assert_eq!(
-        scenario
-            .stores
-            .count("open-upload dst.example/copy@foreign"),
-        0
-    );
+    assert_eq!(scenario.count("open-upload dst.example/copy@foreign"), 0);
 }
 
 #[tokio::test]
@@ -304,21 +236,15 @@ async fn a_tag_that_moves_meanwhile_does_not_mix_versions() {
     let scenario = scenario();
     let old = scenario.image("old", &["v1"], &["base"]);
     let gate = scenario.stores.block_calls("manifest src.example/app@old");
-    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let settings = settings();
-    let copying = run(&scenario.stores, settings, &rules);
     let moving = async {
         gate.reached(1).await;
         scenario.image("new", &["v1"], &["other"]);
         gate.open();
     };
-    let (heard, ()) = tokio::join!(copying, moving);
+    let (heard, ()) = tokio::join!(scenario.run(), moving);
     assert_eq!(heard.summary().copied, 1);
-    assert_eq!(
-        scenario.stores.tagged(&scenario.destination, "v1").as_ref(),
-        Some(old.digest())
-    );
-    assert_eq!(scenario.stores.count("resolve src"), 1);
+    assert_eq!(scenario.copied_digest("v1").as_ref(), Some(old.digest()));
+    assert_eq!(scenario.count("resolve src"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -333,7 +259,7 @@ async fn stages_do_not_wait_for_each_other() {
     ];
     let start = tokio::time::Instant::now();
     for outcome in ["copied", "unchanged"] {
-        let heard = run(&scenario.stores, settings(), &rules).await;
+        let heard = scenario.run_rules(settings(), &rules).await;
         let endings = heard.endings();
         assert_eq!(endings.len(), 7);
         assert!(

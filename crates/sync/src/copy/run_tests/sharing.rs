@@ -7,18 +7,14 @@ use crate::store::memory::{error, repository};
 
 const DESTINATIONS: [&str; 2] = ["one.example/copy", "two.example/copy"];
 
-fn scenario() -> Scenario {
-    Scenario::new("src.example/app:v1", &DESTINATIONS)
+/// Returns the scenario with an image of these layers under `v1`.
+fn scenario_with(layers: &[&str]) -> Scenario {
+    let scenario = Scenario::new("src.example/app:v1", &DESTINATIONS);
+    scenario.image("image", &["v1"], layers);
+    scenario
 }
 
-fn push_image(scenario: &Scenario, layers: &[&str]) {
-    let image = scenario
-        .stores
-        .image(&scenario.source, "image", "linux/amd64", layers);
-    scenario.stores.tag(&scenario.source, "v1", &image);
-}
-
-fn has_copy(scenario: &Scenario, destination: &str) -> bool {
+fn is_copied_to(scenario: &Scenario, destination: &str) -> bool {
     scenario
         .stores
         .tagged(&repository(destination), "v1")
@@ -27,8 +23,7 @@ fn has_copy(scenario: &Scenario, destination: &str) -> bool {
 
 #[tokio::test]
 async fn the_source_is_read_once_for_all() {
-    let scenario = scenario();
-    push_image(&scenario, &["base", "app"]);
+    let scenario = scenario_with(&["base", "app"]);
     let heard = scenario.run().await;
     assert_eq!(heard.summary().copied, 2);
     let calls = scenario.stores.take_sorted();
@@ -50,18 +45,15 @@ async fn the_source_is_read_once_for_all() {
 
 #[tokio::test]
 async fn blobs_are_sent_only_to_the_destination_that_lacks_them() {
-    let scenario = scenario();
-    push_image(&scenario, &["base"]);
-    scenario
-        .stores
-        .copy_repository(&scenario.source, &repository(DESTINATIONS[0]));
+    let scenario = scenario_with(&["base"]);
+    scenario.fill_destination();
     let heard = scenario.run().await;
     let expected = [
         "src.example/app:v1 -> one.example/copy:v1: unchanged",
         "src.example/app:v1 -> two.example/copy:v1: copied",
     ];
     assert_eq!(heard.endings(), expected);
-    assert_eq!(scenario.stores.count("open-upload one.example"), 0);
+    assert_eq!(scenario.count("open-upload one.example"), 0);
 }
 
 #[tokio::test]
@@ -72,8 +64,7 @@ async fn a_destination_that_fails_fails_alone() {
         "send one",
         "put-manifest one",
     ] {
-        let scenario = scenario();
-        push_image(&scenario, &["base", "app"]);
+        let scenario = scenario_with(&["base", "app"]);
         scenario
             .stores
             .fail(call, 1, || error(ErrorKind::Denied, "one.example"));
@@ -82,7 +73,7 @@ async fn a_destination_that_fails_fails_alone() {
         assert_eq!((summary.failed, summary.copied), (1, 1), "{call}");
         assert_eq!(summary.failures[0].failure.host, "one.example", "{call}");
         assert!(
-            !has_copy(&scenario, DESTINATIONS[0]) && has_copy(&scenario, DESTINATIONS[1]),
+            !is_copied_to(&scenario, DESTINATIONS[0]) && is_copied_to(&scenario, DESTINATIONS[1]),
             "{call}"
         );
     }
@@ -90,49 +81,42 @@ async fn a_destination_that_fails_fails_alone() {
 
 #[tokio::test]
 async fn a_failing_source_fails_all_destinations_with_one_request() {
-    let scenario = scenario();
-    push_image(&scenario, &["base"]);
+    let scenario = scenario_with(&["base"]);
     scenario.stores.fail("manifest src", 1, || {
         error(ErrorKind::Server, "src.example")
     });
     let heard = scenario.run().await;
     assert_eq!(heard.summary().failed, 2);
-    assert_eq!(scenario.stores.count("manifest src"), 1);
+    assert_eq!(scenario.count("manifest src"), 1);
 }
 
 #[tokio::test]
 async fn a_destination_that_failed_is_sent_no_further_blobs() {
-    let scenario = scenario();
     let layers: Vec<String> = (10..30).map(|number| format!("layer-{number}")).collect();
     let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
-    push_image(&scenario, &layers);
+    let scenario = scenario_with(&layers);
     let refused = || error(ErrorKind::Denied, "one.example");
     scenario
         .stores
         .fail("open-upload one.example", 1_000, refused);
     let gate = scenario.stores.block_calls("open-upload two.example");
 
-    let heard = Arc::new(Heard::default());
-    let engine = Engine::new(Arc::new(scenario.stores.clone()), settings(), heard.clone());
-    let running = engine.run(scenario.rules.clone(), CancellationToken::new());
+    let run = scenario.prepare(settings(), &scenario.rules);
     let opening = async {
         gate.reached(16).await;
-        while heard.endings().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        until(|| !run.events.endings().is_empty()).await;
         gate.open();
     };
-    tokio::join!(running, opening);
+    run.finish_during(opening).await;
     // Sixteen are in flight at a time. The other five were not started for the failed destination.
-    assert_eq!(scenario.stores.count("open-upload one.example"), 16);
-    assert_eq!(scenario.stores.count("open-upload two.example"), 21);
-    assert!(has_copy(&scenario, DESTINATIONS[1]));
+    assert_eq!(scenario.count("open-upload one.example"), 16);
+    assert_eq!(scenario.count("open-upload two.example"), 21);
+    assert!(is_copied_to(&scenario, DESTINATIONS[1]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_comparison_delays_the_others_for_a_bounded_time() {
-    let scenario = scenario();
-    push_image(&scenario, &["base"]);
+    let scenario = scenario_with(&["base"]);
     let slow = scenario.stores.block_calls("resolve-for-push two.example");
     let quick = scenario.stores.block_calls("put-manifest one.example");
     let opening = async {
@@ -142,33 +126,31 @@ async fn a_slow_comparison_delays_the_others_for_a_bounded_time() {
     };
     let (heard, ()) = tokio::join!(scenario.run(), opening);
     assert_eq!(heard.summary().copied, 2);
-    assert_eq!(scenario.stores.count("manifest src"), 1);
+    assert_eq!(scenario.count("manifest src"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slightly_slower_comparison_shares_the_download() {
-    let scenario = scenario();
-    push_image(&scenario, &["base"]);
+    let scenario = scenario_with(&["base"]);
     let slow = scenario.stores.block_calls("resolve-for-push two.example");
     let opening = async {
         tokio::time::sleep(std::time::Duration::from_millis(900)).await;
-        assert_eq!(scenario.stores.count("open-upload"), 0);
+        assert_eq!(scenario.count("open-upload"), 0);
         slow.open();
     };
     let (heard, ()) = tokio::join!(scenario.run(), opening);
     assert_eq!(heard.summary().copied, 2);
-    assert_eq!(scenario.stores.count("open-blob"), 2);
+    assert_eq!(scenario.count("open-blob"), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_destination_with_all_blobs_is_committed_at_once() {
-    let scenario = scenario();
-    push_image(&scenario, &["base"]);
+    let scenario = scenario_with(&["base"]);
     let slow = scenario.stores.block_calls("send two.example");
     let quick = scenario.stores.block_calls("put-manifest one.example");
     let opening = async {
         quick.reached(1).await;
-        assert_eq!(scenario.stores.count("put-manifest two.example"), 0);
+        assert_eq!(scenario.count("put-manifest two.example"), 0);
         slow.open();
         quick.open();
     };
@@ -178,13 +160,12 @@ async fn a_destination_with_all_blobs_is_committed_at_once() {
 
 #[tokio::test]
 async fn a_second_repository_of_the_registry_takes_the_blobs_from_the_first() {
-    let scenario = scenario();
-    push_image(&scenario, &["base", "app"]);
+    let scenario = scenario_with(&["base", "app"]);
     let destinations = ["one.example/copy", "one.example/other"];
     let rules = [rule("src.example/app:v1", &destinations)];
-    let heard = run(&scenario.stores, settings(), &rules).await;
+    let heard = scenario.run_rules(settings(), &rules).await;
     assert_eq!(heard.summary().copied, 2);
-    assert_eq!(scenario.stores.count("open-blob"), 3);
-    assert_eq!(scenario.stores.count("mount"), 3);
-    assert_eq!(scenario.stores.count("send"), 3);
+    assert_eq!(scenario.count("open-blob"), 3);
+    assert_eq!(scenario.count("mount"), 3);
+    assert_eq!(scenario.count("send"), 3);
 }

@@ -6,22 +6,27 @@ use serde_json::json;
 
 use crate::rule::Location;
 use crate::scenario::*;
-use crate::store::memory::{error, repository};
+use crate::store::memory::{entry, error, repository};
 
-/// `src.example/one` and `src.example/two`, each with an image of its own under `tags`.
-fn stores(tags: &[&str]) -> MemoryStores {
-    let stores = MemoryStores::new();
+/// Returns a scenario with `src.example/one` and `src.example/two`, each with an image of its own under `tags`, and a rule
+/// for each.
+fn scenario(tags: &[&str]) -> Scenario {
+    let scenario = scenario_without_images();
     for name in ["one", "two"] {
-        let source = repository(&format!("src.example/{name}"));
-        let image = stores.image(&source, name, "linux/amd64", &[]);
-        for tag in tags {
-            stores.tag(&source, tag, &image);
-        }
+        scenario.image_in(&format!("src.example/{name}"), name, tags, &[]);
     }
-    stores
+    scenario
 }
 
-fn at(line: usize, source: &str, destinations: &[&str]) -> Arc<Rule> {
+fn scenario_without_images() -> Scenario {
+    let rules = vec![
+        rule_at(1, "src.example/one", &["dst.example/app"]),
+        rule_at(2, "src.example/two", &["dst.example/app"]),
+    ];
+    Scenario::new("src.example/one", &["dst.example/app"]).with_rules(rules)
+}
+
+fn rule_at(line: usize, source: &str, destinations: &[&str]) -> Arc<Rule> {
     let mut rule = Arc::unwrap_or_clone(rule(source, destinations));
     rule.location = Some(Location {
         file: "images.yaml".into(),
@@ -30,29 +35,14 @@ fn at(line: usize, source: &str, destinations: &[&str]) -> Arc<Rule> {
     Arc::new(rule)
 }
 
-/// Name of the manifest under the tag at `dst.example/app`.
-fn stands(stores: &MemoryStores, tag: &str) -> Option<String> {
-    let digest = stores.tagged(&repository("dst.example/app"), tag)?;
-    Some(stores.name(&digest))
-}
-
 const BOTH: &str = "cannot write src.example/two:v1 (rule src.example/two (images.yaml:2)) to dst.example/app:v1: \
                     rule src.example/one (images.yaml:1) writes another image to this tag, src.example/one:v1";
 
-fn lists() -> [Arc<Rule>; 2] {
-    ["one", "two"]
-        .map(|name| format!("src.example/{name}"))
-        .map(|source| {
-            let line = if source.ends_with("one") { 1 } else { 2 };
-            at(line, &source, &["dst.example/app"])
-        })
-}
-
 #[tokio::test]
 async fn the_second_image_fails_with_both_rules_and_the_first_keeps_the_tag_in_every_run() {
-    let stores = stores(&["v1"]);
+    let scenario = scenario(&["v1"]);
     for first_ends_as in ["copied", "unchanged"] {
-        let heard = run(&stores, settings(), &lists()).await;
+        let heard = scenario.run().await;
         let expected = [
             format!("src.example/one:v1 -> dst.example/app:v1: {first_ends_as}"),
             format!("src.example/two:v1 -> dst.example/app:v1: failed, {BOTH}"),
@@ -61,21 +51,17 @@ async fn the_second_image_fails_with_both_rules_and_the_first_keeps_the_tag_in_e
         let summary = heard.summary();
         assert_eq!((summary.exit_code(), summary.warnings_given), (1, 0));
         assert_eq!(summary.failures[0].failure.cause, Cause::TagConflict);
-        assert_eq!(stands(&stores, "v1").as_deref(), Some("one"));
+        assert_eq!(scenario.copied_name("v1").as_deref(), Some("one"));
     }
-    let pushes = stores.count("put-manifest dst.example/app:v1");
+    let pushes = scenario.count("put-manifest dst.example/app:v1");
     assert_eq!(pushes, 1, "the tag was written more than once");
 }
 
 #[tokio::test]
 async fn plan_and_check_report_the_conflict_of_a_copy() {
     for intent in [Intent::Plan, Intent::Check] {
-        let stores = stores(&["v1"]);
-        let settings = Settings {
-            intent,
-            ..settings()
-        };
-        let heard = run(&stores, settings, &lists()).await;
+        let scenario = scenario(&["v1"]);
+        let heard = scenario.run_with(with_intent(intent)).await;
         let expected = [
             "src.example/one:v1 -> dst.example/app:v1: planned, New".to_owned(),
             format!("src.example/two:v1 -> dst.example/app:v1: failed, {BOTH}"),
@@ -87,33 +73,26 @@ async fn plan_and_check_report_the_conflict_of_a_copy() {
 
 #[tokio::test]
 async fn the_order_of_rules_decides_and_not_that_of_lists() {
-    let stores = stores(&["v1", "v2", "v3"]);
-    let first = stores.block_calls("tags src.example/one");
-    let heard = Arc::new(Heard::default());
-    let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
-    let run = engine.run(lists().to_vec(), CancellationToken::new());
-    let open = async {
+    let scenario = scenario(&["v1", "v2", "v3"]);
+    let first = scenario.stores.block_calls("tags src.example/one");
+    let opening = async {
         first.reached(1).await;
-        while stores.count("tags src.example/two") < 2 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(stores.count("put-manifest"), 0);
+        until(|| scenario.count("tags src.example/two") >= 2).await;
+        assert_eq!(scenario.count("put-manifest"), 0);
         first.open();
     };
-    tokio::join!(run, open);
+    let (heard, ()) = tokio::join!(scenario.run(), opening);
     let summary = heard.summary();
     assert_eq!((summary.copied, summary.failed), (3, 3));
     for tag in ["v1", "v2", "v3"] {
-        assert_eq!(stands(&stores, tag).as_deref(), Some("one"), "{tag}");
+        assert_eq!(scenario.copied_name(tag).as_deref(), Some("one"), "{tag}");
     }
 }
 
 #[tokio::test]
 async fn a_rule_that_lists_keeps_its_tags_from_later_rules_that_name_theirs() {
-    let stores = stores(&["v1"]);
-    let source = repository("src.example/one");
-    let other = stores.image(&source, "other", "linux/amd64", &[]);
-    stores.tag(&source, "v2", &other);
+    let scenario = scenario(&["v1"]);
+    scenario.image("other", &["v2"], &[]);
     let rules = [
         rule("src.example/one:/^v1/", &["dst.example/app"]),
         rule("src.example/two:v1", &["dst.example/app"]),
@@ -122,7 +101,7 @@ async fn a_rule_that_lists_keeps_its_tags_from_later_rules_that_name_theirs() {
         rule("src.example/one:v2", &["dst.example/app"]),
         rule("src.example/one:v1", &["dst.example/app"]),
     ];
-    let heard = run(&stores, settings(), &rules).await;
+    let heard = scenario.run_rules(settings(), &rules).await;
     let short: Vec<String> = heard
         .endings()
         .iter()
@@ -139,85 +118,82 @@ async fn a_rule_that_lists_keeps_its_tags_from_later_rules_that_name_theirs() {
         ]
     );
     // The last rule selects the same image as the first.
-    assert_eq!(stands(&stores, "v1").as_deref(), Some("one"));
-    assert_eq!(stands(&stores, "v2").as_deref(), Some("one"));
+    assert_eq!(scenario.copied_name("v1").as_deref(), Some("one"));
+    assert_eq!(scenario.copied_name("v2").as_deref(), Some("one"));
 }
 
 #[tokio::test]
 async fn one_image_from_two_sources_is_no_conflict() {
-    let stores = MemoryStores::new();
-    for name in ["one", "two"] {
-        let source = repository(&format!("src.example/{name}"));
-        let image = stores.image(&source, "same", "linux/amd64", &["base"]);
-        stores.tag(&source, "v1", &image);
+    let scenario = scenario_without_images();
+    for source in ["src.example/one", "src.example/two"] {
+        scenario.image_in(source, "same", &["v1"], &["base"]);
     }
-    let heard = run(&stores, settings(), &lists()).await;
+    let heard = scenario.run().await;
     let summary = heard.summary();
     assert_eq!((summary.finished(), summary.exit_code()), (2, 0));
-    assert_eq!(stands(&stores, "v1").as_deref(), Some("same"));
+    assert_eq!(scenario.copied_name("v1").as_deref(), Some("same"));
 }
 
 #[tokio::test]
 async fn what_a_filter_leaves_is_compared() {
-    let stores = MemoryStores::new();
+    let scenario = scenario_without_images();
     for (name, arm) in [("one", "arm.one"), ("two", "arm.two")] {
         let source = repository(&format!("src.example/{name}"));
-        let amd = stores.image(&source, "amd", "linux/amd64", &[]);
-        let arm = stores.image(&source, arm, "linux/arm64", &[]);
+        let amd = scenario.stores.image(&source, "amd", "linux/amd64", &[]);
+        let arm = scenario.stores.image(&source, arm, "linux/arm64", &[]);
         let entries = [("linux/amd64", amd), ("linux/arm64", arm)];
-        let entries =
-            entries.map(|(platform, image)| crate::store::memory::entry(&image, Some(platform)));
+        let entries = entries.map(|(platform, image)| entry(&image, Some(platform)));
         let index = json!({
             "schemaVersion": 2,
             "mediaType": OCI_INDEX,
             "manifests": entries,
         });
-        let index = stores.document(&source, &format!("{name}.index"), OCI_INDEX, &index);
-        stores.tag(&source, "v1", &index);
+        let index = scenario
+            .stores
+            .document(&source, &format!("{name}.index"), OCI_INDEX, &index);
+        scenario.stores.tag(&source, "v1", &index);
     }
-    let both = run(&stores, settings(), &lists()).await;
+    let both = scenario.run().await;
     assert_eq!((both.summary().copied, both.summary().failed), (1, 1));
-    stores.remove_repository(&repository("dst.example/app"));
-    let amd = run(&stores, only("amd64"), &lists()).await;
+    scenario.stores.remove_repository(&scenario.destination);
+    let amd = scenario.run_with(only("amd64")).await;
     assert_eq!((amd.summary().finished(), amd.summary().failed), (2, 0));
     // Nothing of the first image passes, so that the tag is free.
-    stores.remove_repository(&repository("dst.example/app"));
-    let source = repository("src.example/one");
-    let image = stores.image(&source, "one", "linux/amd64", &[]);
-    stores.tag(&source, "v1", &image);
-    let arm = run(&stores, only("arm64"), &lists()).await;
+    scenario.stores.remove_repository(&scenario.destination);
+    scenario.image("one", &["v1"], &[]);
+    let arm = scenario.run_with(only("arm64")).await;
     let summary = arm.summary();
     assert_eq!((summary.skipped, summary.copied, summary.failed), (1, 1, 0));
 }
 
 #[tokio::test]
 async fn tags_of_a_failed_list_are_queried_for_later_rules() {
-    let stores = stores(&["v1"]);
-    let two = repository("src.example/two");
-    let image = stores.image(&two, "only.two", "linux/amd64", &[]);
-    stores.tag(&two, "v2", &image);
-    stores.fail_after("tags src.example/one", 0, || {
+    let scenario = scenario(&["v1"]);
+    scenario.image_in("src.example/two", "only.two", &["v2"], &[]);
+    scenario.stores.fail_after("tags src.example/one", 0, || {
         error(ErrorKind::Server, "src.example")
     });
-    let heard = run(&stores, settings(), &lists()).await;
+    let heard = scenario.run().await;
     let expected = [
         format!("src.example/two:v1 -> dst.example/app:v1: failed, {BOTH}"),
         "src.example/two:v2 -> dst.example/app:v2: copied".to_owned(),
     ];
     assert_eq!(heard.endings(), expected);
     assert_eq!(heard.summary().failed_rules, 1);
-    assert_eq!(stands(&stores, "v1"), None);
+    assert_eq!(scenario.copied_name("v1"), None);
 }
 
 #[tokio::test]
 async fn an_image_that_cannot_be_read_keeps_its_tag() {
-    let stores = stores(&["v1"]);
-    stores.fail_after("resolve src.example/one", 0, || {
-        error(ErrorKind::Server, "src.example")
-    });
+    let scenario = scenario(&["v1"]);
+    scenario
+        .stores
+        .fail_after("resolve src.example/one", 0, || {
+            error(ErrorKind::Server, "src.example")
+        });
     let rules =
         ["one", "two"].map(|name| rule(&format!("src.example/{name}:v1"), &["dst.example/app"]));
-    let heard = run(&stores, settings(), &rules).await;
+    let heard = scenario.run_rules(settings(), &rules).await;
     let why = "cannot do what was asked at src.example: the test says no";
     let expected = [
         format!("src.example/one:v1 -> dst.example/app:v1: failed, {why}"),
@@ -228,28 +204,24 @@ async fn an_image_that_cannot_be_read_keeps_its_tag() {
         ),
     ];
     assert_eq!(heard.endings(), expected);
-    assert_eq!(stands(&stores, "v1"), None);
+    assert_eq!(scenario.copied_name("v1"), None);
 }
 
 #[tokio::test]
 async fn rules_of_separate_repositories_do_not_wait() {
-    let stores = stores(&["v1"]);
+    let scenario = scenario(&["v1"]);
     let rules = [
         rule("src.example/one", &["dst.example/app"]),
         rule("src.example/one:/^v/", &["dst.example/app"]),
         rule("src.example/two", &["dst.example/other"]),
     ];
-    let first = stores.block_calls("tags src.example/one");
-    let heard = Arc::new(Heard::default());
-    let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
-    let run = engine.run(rules.to_vec(), CancellationToken::new());
-    let open = async {
+    let first = scenario.stores.block_calls("tags src.example/one");
+    let run = scenario.prepare(settings(), &rules);
+    let opening = async {
         first.reached(1).await;
-        while heard.summary().copied == 0 {
-            tokio::task::yield_now().await;
-        }
+        until(|| run.events.summary().copied > 0).await;
         first.open();
     };
-    tokio::join!(run, open);
+    let heard = run.finish_during(opening).await;
     assert_eq!(heard.summary().copied, 2);
 }

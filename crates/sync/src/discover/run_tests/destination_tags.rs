@@ -1,69 +1,40 @@
 //! Requests that lists of destinations and records save.
 
-use std::time::Duration;
+use image_syncer_registry::ErrorKind;
 
-use image_syncer_registry::{ErrorKind, Manifest};
-use tempfile::TempDir;
-
-use crate::inventory::records::Records;
 use crate::rule::Immutable;
 use crate::scenario::*;
-use crate::store::memory::{entry, error, repository};
+use crate::store::memory::error;
 
-/// Reached only by a failing test.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// `src.example/REPOSITORY` with these tags, each with its own image.
-fn images(stores: &MemoryStores, path: &str, tags: &[&str]) {
-    let source = repository(&format!("src.example/{path}"));
-    for tag in tags {
-        let name = format!("{path}-{tag}");
-        let image = stores.image(&source, &name, "linux/amd64", &[&name]);
-        stores.tag(&source, tag, &image);
-    }
+fn scenario() -> Scenario {
+    Scenario::new("src.example/app", &["dst.example/app"])
 }
 
-/// `src.example/app` with these tags, all for one image.
-fn one_image(stores: &MemoryStores, tags: &[&str]) -> Manifest {
-    let source = repository("src.example/app");
-    let image = stores.image(&source, "image", "linux/amd64", &["base"]);
-    for tag in tags {
-        stores.tag(&source, tag, &image);
-    }
-    image
+/// Returns a scenario with `src.example/app` and the image `v1`, which its rule names.
+fn scenario_with_v1() -> Scenario {
+    let scenario = Scenario::new("src.example/app:v1", &["dst.example/app"]);
+    scenario.image_for_each_tag("app", &["v1"]);
+    scenario
 }
 
-fn copy_of(path: &str) -> Arc<Rule> {
-    rule(
-        &format!("src.example/{path}"),
-        &[&format!("dst.example/{path}")],
-    )
+/// Returns a scenario with the repositories `app0` and on, each with the images `v0` and on, and a rule for each
+/// repository.
+fn scenario_with_images(repositories: usize, tags: usize) -> Scenario {
+    let mut scenario = scenario();
+    let tags: Vec<String> = (0..tags).map(|number| format!("v{number}")).collect();
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    let rule = |number: usize| {
+        let path = format!("app{number}");
+        scenario.image_for_each_tag(&path, &tags);
+        rule_for(&path)
+    };
+    scenario.rules = (0..repositories).map(rule).collect();
+    scenario
 }
 
-/// A records file, and runs that use it.
-struct Remembering(TempDir);
-
-impl Remembering {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-    async fn run(
-        &self,
-        stores: &MemoryStores,
-        settings: Settings,
-        rules: &[Arc<Rule>],
-    ) -> Arc<Heard> {
-        let path = self.0.path().join("records.sqlite3");
-        let records = Arc::new(Records::open(&path, |error| panic!("{error}")).unwrap());
-        let settings = Settings {
-            records: Some(Arc::clone(&records)),
-            ..settings
-        };
-        stores.take_sorted();
-        let heard = run(stores, settings, rules).await;
-        records.close(PATIENCE);
-        heard
-    }
+fn rule_for(path: &str) -> Arc<Rule> {
+    let destination = format!("dst.example/{path}");
+    rule(&format!("src.example/{path}"), &[&destination])
 }
 
 fn immutable(patterns: &[&str]) -> Settings {
@@ -76,41 +47,33 @@ fn immutable(patterns: &[&str]) -> Settings {
 
 #[tokio::test]
 async fn new_images_cost_one_list_of_each_destination_and_no_head_anywhere() {
-    let stores = MemoryStores::new();
-    let tags: Vec<String> = (0..10).map(|number| format!("v{number}")).collect();
-    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    let paths: Vec<String> = (0..10).map(|number| format!("app{number}")).collect();
-    let rules: Vec<_> = paths.iter().map(|path| copy_of(path)).collect();
-    for path in &paths {
-        images(&stores, path, &tags);
-    }
-    let heard = run(&stores, settings(), &rules).await;
+    let scenario = scenario_with_images(10, 10);
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().copied, 100);
-    for path in &paths {
-        assert_eq!(stores.count(&format!("tags dst.example/{path}")), 1);
-        assert_eq!(
-            stores.count(&format!("manifest src.example/{path}:")),
-            tags.len()
-        );
+    for number in 0..10 {
+        let tags = scenario.count(&format!("tags dst.example/app{number}"));
+        let roots = scenario.count(&format!("manifest src.example/app{number}:"));
+        assert_eq!((tags, roots), (1, 10));
     }
-    assert_eq!(stores.count("resolve"), 0);
-    assert_eq!(stores.count("manifest"), 100);
+    assert_eq!(scenario.count("resolve"), 0);
+    assert_eq!(scenario.count("manifest"), 100);
     // A page and the empty last one; the root and its push; three requests for each of two blobs.
-    assert_eq!(stores.calls().len(), 10 * (2 + 1) + 100 * (1 + 1 + 3 * 2));
+    assert_eq!(
+        scenario.stores.calls().len(),
+        10 * (2 + 1) + 100 * (1 + 1 + 3 * 2)
+    );
 }
 
 #[tokio::test]
 async fn a_list_pays_for_three_named_tags_and_not_for_two() {
     for (tags, lists, heads) in [("v1,v2", 0, 4), ("v1,v2,v3", 1, 0)] {
-        let stores = MemoryStores::new();
-        images(&stores, "app", &["v1", "v2", "v3"]);
-        let rules = [rule(
-            &format!("src.example/app:{tags}"),
-            &["dst.example/app"],
-        )];
-        run(&stores, settings(), &rules).await;
+        let scenario = scenario();
+        scenario.image_for_each_tag("app", &["v1", "v2", "v3"]);
+        let source = format!("src.example/app:{tags}");
+        let rules = [rule(&source, &["dst.example/app"])];
+        scenario.run_rules(settings(), &rules).await;
         assert_eq!(
-            (stores.count("tags dst"), stores.count("resolve")),
+            (scenario.count("tags dst"), scenario.count("resolve")),
             (lists, heads)
         );
     }
@@ -118,38 +81,32 @@ async fn a_list_pays_for_three_named_tags_and_not_for_two() {
 
 #[tokio::test]
 async fn tags_of_several_rules_count_together_and_share_the_list() {
-    let stores = MemoryStores::new();
+    let scenario = scenario();
     let rules = ["a", "b", "c"].map(|path| {
-        images(&stores, path, &["v1"]);
+        scenario.image_for_each_tag(path, &["v1"]);
         let tag = format!("dst.example/all:{path}");
         rule(&format!("src.example/{path}:v1"), &[&tag])
     });
-    let heard = run(&stores, settings(), &rules).await;
+    let heard = scenario.run_rules(settings(), &rules).await;
     assert_eq!(heard.summary().copied, 3);
     assert_eq!(
-        (stores.count("tags"), stores.count("resolve")),
+        (scenario.count("tags"), scenario.count("resolve")),
         (1, 0),
         "{:?}",
-        stores.calls()
+        scenario.stores.calls()
     );
 }
 
 #[tokio::test]
 async fn listed_tags_cost_two_heads_and_missing_ones_a_get() {
-    let stores = MemoryStores::new();
-    images(&stores, "app", &["v1", "v2"]);
-    stores.copy_repository(
-        &repository("src.example/app"),
-        &repository("dst.example/app"),
-    );
-    images(&stores, "app", &["v3"]);
-    let heard = run(&stores, settings(), &[copy_of("app")]).await;
+    let scenario = scenario();
+    scenario.image_for_each_tag("app", &["v1", "v2"]);
+    scenario.fill_destination();
+    scenario.image_for_each_tag("app", &["v3"]);
+    let heard = scenario.run().await;
     assert_eq!((heard.summary().copied, heard.summary().unchanged), (1, 2));
-    let calls = stores.take_sorted();
-    let asked: Vec<&String> = calls
-        .iter()
-        .filter(|call| call.starts_with("resolve") || call.starts_with("manifest"))
-        .collect();
+    let mut reads = scenario.calls_with(&["resolve", "manifest"]);
+    reads.sort();
     let expected = [
         "manifest src.example/app:v3",
         "resolve src.example/app:v1",
@@ -157,66 +114,60 @@ async fn listed_tags_cost_two_heads_and_missing_ones_a_get() {
         "resolve-for-push dst.example/app:v1",
         "resolve-for-push dst.example/app:v2",
     ];
-    assert_eq!(asked, expected);
+    assert_eq!(reads, expected);
 }
 
 #[tokio::test]
 async fn known_repositories_are_not_listed() {
-    let stores = MemoryStores::new();
-    let remembering = Remembering::new();
-    images(&stores, "app", &["v1", "v2", "v3"]);
-    let rules = [copy_of("app")];
-    remembering.run(&stores, settings(), &rules).await;
-    assert_eq!(stores.count("tags dst"), 1);
-    let heard = remembering.run(&stores, settings(), &rules).await;
+    let scenario = scenario().with_records();
+    scenario.image_for_each_tag("app", &["v1", "v2", "v3"]);
+    scenario.run_with_records(settings()).await;
+    assert_eq!(scenario.count("tags dst"), 1);
+    let heard = scenario.run_with_records(settings()).await;
     assert_eq!(heard.summary().unchanged, 3);
-    assert_eq!(stores.count("tags src"), 2);
-    assert_eq!(stores.count("resolve"), 2 * 3);
-    assert_eq!(stores.calls().len(), 2 + 2 * 3);
+    assert_eq!(scenario.count("tags src"), 2);
+    assert_eq!(scenario.count("resolve"), 2 * 3);
+    assert_eq!(scenario.stores.calls().len(), 2 + 2 * 3);
 }
 
 #[tokio::test]
 async fn without_a_list_every_tag_costs_a_head() {
     for kind in [ErrorKind::Denied, ErrorKind::NotFound, ErrorKind::Rejected] {
-        let stores = MemoryStores::new();
-        images(&stores, "app", &["v1", "v2", "v3"]);
-        stores.fail("tags dst", 9, move || error(kind, "dst.example"));
-        let heard = run(&stores, settings(), &[copy_of("app")]).await;
+        let scenario = scenario();
+        scenario.image_for_each_tag("app", &["v1", "v2", "v3"]);
+        scenario
+            .stores
+            .fail("tags dst", 9, move || error(kind, "dst.example"));
+        let heard = scenario.run().await;
         let summary = heard.summary();
         assert_eq!((summary.copied, summary.warnings_given), (3, 0));
         assert_eq!(
-            (stores.count("tags dst"), stores.count("resolve")),
+            (scenario.count("tags dst"), scenario.count("resolve")),
             (1, 2 * 3)
         );
     }
 }
 
-/// Another client pushes the tag after the list, and the registry keeps it.
-async fn behind_the_list(there: impl Fn(&MemoryStores) -> Manifest) -> (Arc<Heard>, MemoryStores) {
-    let stores = MemoryStores::new();
-    images(&stores, "app", &["v1", "v2", "v3"]);
-    let gate = stores.block_calls("manifest src.example/app:v1");
+/// Returns a run in which another client pushes its image `name` to `v1` after the list, and the registry keeps it.
+async fn run_behind_the_list(name: &str) -> (Scenario, Arc<RunEvents>) {
+    let scenario = scenario();
+    scenario.image_for_each_tag("app", &["v1", "v2", "v3"]);
+    let gate = scenario.stores.block_calls("manifest src.example/app:v1");
     let refused = || error(ErrorKind::Rejected, "dst.example");
-    stores.fail("put-manifest dst.example/app:v1", 9, refused);
-    let rules = [copy_of("app")];
-    let copying = run(&stores, settings(), &rules);
+    let push = "put-manifest dst.example/app:v1";
+    scenario.stores.fail(push, 9, refused);
     let meddling = async {
         gate.reached(1).await;
-        let image = there(&stores);
-        stores.tag(&repository("dst.example/app"), "v1", &image);
+        scenario.image_in("dst.example/app", name, &["v1"], &[name]);
         gate.open();
     };
-    let (heard, ()) = tokio::join!(copying, meddling);
-    (heard, stores)
+    let (heard, ()) = tokio::join!(scenario.run(), meddling);
+    (scenario, heard)
 }
 
 #[tokio::test]
 async fn a_tag_that_a_stale_list_lacks_and_that_cannot_be_pushed_again_is_unchanged() {
-    let (heard, stores) = behind_the_list(|stores| {
-        let destination = repository("dst.example/app");
-        stores.image(&destination, "app-v1", "linux/amd64", &["app-v1"])
-    })
-    .await;
+    let (scenario, heard) = run_behind_the_list("app-v1").await;
     let expected = [
         "src.example/app:v1 -> dst.example/app:v1: unchanged",
         "src.example/app:v2 -> dst.example/app:v2: copied",
@@ -224,20 +175,16 @@ async fn a_tag_that_a_stale_list_lacks_and_that_cannot_be_pushed_again_is_unchan
     ];
     assert_eq!(heard.endings(), expected);
     assert_eq!(
-        stores.count("resolve-for-push"),
+        scenario.count("resolve-for-push"),
         1,
         "{:?}",
-        stores.take_sorted()
+        scenario.stores.take_sorted()
     );
 }
 
 #[tokio::test]
 async fn a_tag_that_a_stale_list_lacks_and_that_names_something_else_fails() {
-    let (heard, _) = behind_the_list(|stores| {
-        let destination = repository("dst.example/app");
-        stores.image(&destination, "another", "linux/amd64", &["another"])
-    })
-    .await;
+    let (_, heard) = run_behind_the_list("another").await;
     let expected = "src.example/app:v1 -> dst.example/app:v1: failed, cannot do what was asked at dst.example: the \
                     test says no";
     assert_eq!(heard.endings()[0], expected);
@@ -245,14 +192,14 @@ async fn a_tag_that_a_stale_list_lacks_and_that_names_something_else_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_list_delays_only_its_own_repository_for_a_bounded_time() {
-    let stores = MemoryStores::new();
-    images(&stores, "slow", &["v1", "v2", "v3"]);
-    images(&stores, "quick", &["v1", "v2", "v3"]);
-    let _gate = stores.block_calls("tags dst.example/slow");
-    let rules = [copy_of("slow"), copy_of("quick")];
-    let heard = run(&stores, settings(), &rules).await;
+    let scenario = scenario();
+    scenario.image_for_each_tag("slow", &["v1", "v2", "v3"]);
+    scenario.image_for_each_tag("quick", &["v1", "v2", "v3"]);
+    let _gate = scenario.stores.block_calls("tags dst.example/slow");
+    let rules = [rule_for("slow"), rule_for("quick")];
+    let heard = scenario.run_rules(settings(), &rules).await;
     assert_eq!(heard.summary().copied, 6);
-    let calls = stores.calls();
+    let calls = scenario.stores.calls();
     let position = |wanted: &str| calls.iter().position(|call| call == wanted).unwrap();
     let slow = position("resolve-for-push dst.example/slow:v1");
     for tag in ["v1", "v2", "v3"] {
@@ -262,15 +209,16 @@ async fn a_late_list_delays_only_its_own_repository_for_a_bounded_time() {
 
 #[tokio::test]
 async fn further_tags_of_an_image_that_is_there_cost_one_push_each() {
-    let stores = MemoryStores::new();
-    let destination = repository("dst.example/app");
-    let image = one_image(&stores, &["v1"]);
-    stores.copy_repository(&repository("src.example/app"), &destination);
-    one_image(&stores, &["a", "b", "v1.0", "v1.0.0", "w"]);
-    let heard = run(&stores, settings(), &[copy_of("app")]).await;
+    let scenario = scenario();
+    let image = scenario.image("image", &["v1"], &["base"]);
+    scenario.fill_destination();
+    for tag in ["a", "b", "v1.0", "v1.0.0", "w"] {
+        scenario.tag(tag, &image);
+    }
+    let heard = scenario.run().await;
     assert_eq!((heard.summary().copied, heard.summary().unchanged), (5, 1));
     assert_eq!(heard.summary().volume.manifests, 5);
-    let calls = stores.take_sorted();
+    let calls = scenario.stores.take_sorted();
     let at = |end: &str| -> Vec<&String> {
         let place = format!(" {end}.example/");
         calls.iter().filter(|call| call.contains(&place)).collect()
@@ -288,87 +236,62 @@ async fn further_tags_of_an_image_that_is_there_cost_one_push_each() {
     assert_eq!(at("dst"), expected);
     // Two requests of the lists, a HEAD, and a GET for each new tag.
     assert_eq!(at("src").len(), 2 + 1 + 5);
-    assert_eq!(
-        stores.tagged(&destination, "w").as_ref(),
-        Some(image.digest())
-    );
+    assert_eq!(scenario.copied_digest("w").as_ref(), Some(image.digest()));
 }
 
 #[tokio::test]
 async fn further_tags_of_an_index_touch_none_of_its_children() {
-    let stores = MemoryStores::new();
-    let (source, destination) = (repository("src.example/app"), repository("dst.example/app"));
-    let entries: Vec<_> = ["amd64", "arm64"]
-        .map(|arch| {
-            let platform = format!("linux/{arch}");
-            let child = stores.image(&source, arch, &platform, &[arch]);
-            entry(&child, Some(&platform))
-        })
-        .to_vec();
-    let index = stores.index(&source, "index", &entries);
-    stores.tag(&source, "v1", &index);
-    stores.copy_repository(&source, &destination);
+    let scenario = scenario();
+    let [index, ..] = scenario.index_of_two_platforms(&["v1"]);
+    scenario.fill_destination();
     for tag in ["a", "b", "c", "x", "y"] {
-        stores.tag(&source, tag, &index);
+        scenario.tag(tag, &index);
     }
-    let heard = run(&stores, settings(), &[copy_of("app")]).await;
+    let heard = scenario.run().await;
     assert_eq!(
         (heard.summary().copied, heard.summary().volume.manifests),
         (5, 5)
     );
-    assert_eq!(stores.count("put-manifest dst.example/app:"), 5);
-    assert_eq!(stores.count("tags dst"), 2);
-    assert_eq!(stores.count("resolve"), 2);
-    assert_eq!(stores.count("manifest src.example/app:"), 5);
-    assert_eq!(stores.calls().len(), 5 + 2 + 2 + 2 + 5);
+    assert_eq!(scenario.count("put-manifest dst.example/app:"), 5);
+    assert_eq!(scenario.count("tags dst"), 2);
+    assert_eq!(scenario.count("resolve"), 2);
+    assert_eq!(scenario.count("manifest src.example/app:"), 5);
+    assert_eq!(scenario.stores.calls().len(), 5 + 2 + 2 + 2 + 5);
 }
 
 #[tokio::test]
 async fn recorded_immutable_tags_cost_only_lists() {
-    let stores = MemoryStores::new();
-    let remembering = Remembering::new();
-    let tags: Vec<String> = (0..20).map(|number| format!("v{number}")).collect();
-    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    let paths: Vec<String> = (0..5).map(|number| format!("app{number}")).collect();
-    let rules: Vec<_> = paths.iter().map(|path| copy_of(path)).collect();
-    for path in &paths {
-        images(&stores, path, &tags);
-    }
-    remembering.run(&stores, settings(), &rules).await;
-    let heard = remembering.run(&stores, immutable(&["v*"]), &rules).await;
+    let scenario = scenario_with_images(5, 20).with_records();
+    scenario.run_with_records(settings()).await;
+    let heard = scenario.run_with_records(immutable(&["v*"])).await;
     let summary = heard.summary();
     assert_eq!((summary.unchanged, summary.recorded), (100, 100));
     // At each end a page with tags and the empty last one.
-    assert_eq!(stores.count("tags src"), 2 * 5);
-    assert_eq!(stores.count("tags dst"), 2 * 5);
-    assert_eq!(stores.calls().len(), 4 * 5);
+    assert_eq!(scenario.count("tags src"), 2 * 5);
+    assert_eq!(scenario.count("tags dst"), 2 * 5);
+    assert_eq!(scenario.stores.calls().len(), 4 * 5);
 }
 
 #[tokio::test]
 async fn a_single_immutable_tag_costs_the_list_of_its_destination() {
-    let stores = MemoryStores::new();
-    let remembering = Remembering::new();
-    images(&stores, "app", &["v1"]);
-    let rules = [rule("src.example/app:v1", &["dst.example/app"])];
+    let scenario = scenario_with_v1().with_records();
     let settings = immutable(&["/^v[0-9]+$/"]);
-    remembering.run(&stores, settings.clone(), &rules).await;
-    assert_eq!(stores.count("tags"), 0);
-    let heard = remembering.run(&stores, settings, &rules).await;
+    scenario.run_with_records(settings.clone()).await;
+    assert_eq!(scenario.count("tags"), 0);
+    let heard = scenario.run_with_records(settings).await;
     let expected = ["src.example/app:v1 -> dst.example/app:v1: unchanged by record"];
     assert_eq!(heard.endings(), expected);
-    assert_eq!(stores.calls(), ["tags dst.example/app"; 2]);
+    assert_eq!(scenario.stores.calls(), ["tags dst.example/app"; 2]);
 }
 
 #[tokio::test]
 async fn the_records_settle_only_existing_immutable_tags() {
-    let stores = MemoryStores::new();
-    let remembering = Remembering::new();
-    images(&stores, "app", &["latest", "v1", "v2"]);
-    let rules = [copy_of("app")];
-    remembering.run(&stores, settings(), &rules).await;
-    stores.untag(&repository("dst.example/app"), "v2");
-    images(&stores, "app", &["v3"]);
-    let heard = remembering.run(&stores, immutable(&["v*"]), &rules).await;
+    let scenario = scenario().with_records();
+    scenario.image_for_each_tag("app", &["latest", "v1", "v2"]);
+    scenario.run_with_records(settings()).await;
+    scenario.stores.untag(&scenario.destination, "v2");
+    scenario.image_for_each_tag("app", &["v3"]);
+    let heard = scenario.run_with_records(immutable(&["v*"])).await;
     let expected = [
         "src.example/app:latest -> dst.example/app:latest: unchanged",
         "src.example/app:v1 -> dst.example/app:v1: unchanged by record",
@@ -380,51 +303,44 @@ async fn the_records_settle_only_existing_immutable_tags() {
         "resolve src.example/app:latest",
         "resolve-for-push dst.example/app:latest",
     ];
-    let mut calls = stores.calls();
-    calls.retain(|call| call.starts_with("resolve"));
-    calls.sort();
-    assert_eq!(calls, expected);
-    assert_eq!(stores.count("manifest src.example/app:v2"), 1);
-    assert_eq!(stores.count("manifest src.example/app:v3"), 1);
+    let mut heads = scenario.calls_with(&["resolve"]);
+    heads.sort();
+    assert_eq!(heads, expected);
+    assert_eq!(scenario.count("manifest src.example/app:v2"), 1);
+    assert_eq!(scenario.count("manifest src.example/app:v3"), 1);
 }
 
 #[tokio::test]
 async fn force_and_verify_ignore_the_records_of_immutable_tags() {
-    let stores = MemoryStores::new();
-    let remembering = Remembering::new();
-    images(&stores, "app", &["v1"]);
-    let rules = [rule("src.example/app:v1", &["dst.example/app"])];
-    remembering.run(&stores, settings(), &rules).await;
+    let scenario = scenario_with_v1().with_records();
+    scenario.run_with_records(settings()).await;
     for (changed, ending) in [(forced(), "copied"), (verifying(), "verified")] {
         let settings = Settings {
             immutable: immutable(&["*"]).immutable,
             ..changed
         };
-        let heard = remembering.run(&stores, settings, &rules).await;
+        let heard = scenario.run_with_records(settings).await;
         let expected = format!("src.example/app:v1 -> dst.example/app:v1: {ending}");
         assert_eq!(heard.endings(), [expected]);
-        assert_eq!(stores.count("resolve-for-push dst.example/app:v1"), 1);
+        assert_eq!(scenario.count("resolve-for-push dst.example/app:v1"), 1);
     }
 }
 
 #[tokio::test]
 async fn records_of_another_filter_or_source_are_ignored() {
-    let stores = MemoryStores::new();
-    let remembering = Remembering::new();
-    images(&stores, "app", &["v1"]);
-    images(&stores, "other", &["v1"]);
-    let rules = [rule("src.example/app:v1", &["dst.example/app"])];
-    remembering.run(&stores, settings(), &rules).await;
+    let mut scenario = scenario_with_v1().with_records();
+    scenario.image_for_each_tag("other", &["v1"]);
+    scenario.run_with_records(settings()).await;
     let filtered = Settings {
         platforms: only("amd64").platforms,
         ..immutable(&["v*"])
     };
-    let heard = remembering.run(&stores, filtered, &rules).await;
+    let heard = scenario.run_with_records(filtered).await;
     assert_eq!(
         (heard.summary().unchanged, heard.summary().recorded),
         (1, 0)
     );
-    let rules = [rule("src.example/other:v1", &["dst.example/app"])];
-    let heard = remembering.run(&stores, immutable(&["v*"]), &rules).await;
+    scenario.rules = vec![rule("src.example/other:v1", &["dst.example/app"])];
+    let heard = scenario.run_with_records(immutable(&["v*"])).await;
     assert_eq!((heard.summary().copied, heard.summary().recorded), (1, 0));
 }

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod broken_lists;
 mod conflicts;
 mod destination_tags;
 mod leftovers;

@@ -1,77 +1,51 @@
 //! Different signatures of one image, from two sources in one destination repository: the earlier rule keeps the tag.
 
-use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag};
+use image_syncer_registry::{Cause, ErrorKind, Manifest};
 
 use crate::scenario::*;
 use crate::store::memory::{entry, error, repository};
 
 const DESTINATION: &str = "dst.example/app";
+const SOURCES: [&str; 2] = ["src.example/one", "src.example/two"];
 
-/// `src.example/one` and `src.example/two`.
-struct World {
-    stores: MemoryStores,
-    sources: [Repository; 2],
+/// Returns a scenario with the sources `src.example/one` and `src.example/two`, the first of which is its source.
+fn scenario() -> Scenario {
+    Scenario::new("src.example/one", &[DESTINATION])
 }
 
-fn signature_tag(subject: &Digest) -> String {
-    format!("{}.sig", Tag::of_referrers_to(subject))
+/// Returns a scenario with the same image under `v1` of both sources, each with a signature of its own, and the tag of the
+/// signatures.
+fn scenario_with_two_signatures() -> (Scenario, String) {
+    let scenario = scenario();
+    let image = push_image(&scenario, "image", &["v1"]);
+    let tag = companion_tag(image.digest(), ".sig");
+    sign(&scenario, &tag);
+    (scenario, tag)
 }
 
-impl World {
-    fn new() -> Self {
-        Self {
-            stores: MemoryStores::new(),
-            sources: ["one", "two"].map(|name| repository(&format!("src.example/{name}"))),
-        }
-    }
+/// Stores the same image in both sources, under `tags`.
+fn push_image(scenario: &Scenario, name: &str, tags: &[&str]) -> Manifest {
+    let [image, _] = SOURCES.map(|source| scenario.image_in(source, name, tags, &[]));
+    image
+}
 
-    /// The same image under `v1` of both sources, each with a signature of its own. Returns the tag of the signatures.
-    fn with_two_signatures() -> (Self, String) {
-        let world = Self::new();
-        let image = world.same_image();
-        world.tag_both("v1", &image);
-        let tag = signature_tag(image.digest());
-        world.sign(&tag);
-        (world, tag)
-    }
-
-    fn same_image(&self) -> Manifest {
-        let build = |source| self.stores.image(source, "image", "linux/amd64", &[]);
-        let [image, _] = self.sources.each_ref().map(build);
-        image
-    }
-
-    fn tag_both(&self, tag: &str, manifest: &Manifest) {
-        for source in &self.sources {
-            self.stores.tag(source, tag, manifest);
-        }
-    }
-
-    fn sign(&self, tag: &str) {
-        for (source, name) in self.sources.iter().zip(["signature.one", "signature.two"]) {
-            let signature = self.stores.image(source, name, "linux/amd64", &[]);
-            self.stores.tag(source, tag, &signature);
-        }
-    }
-
-    async fn run(&self, intent: Intent, sources: [&str; 2]) -> Arc<Heard> {
-        let settings = Settings {
-            intent,
-            referrers: Some(Arc::default()),
-            ..settings()
-        };
-        let rules = sources.map(|source| rule(source, &[DESTINATION]));
-        run(&self.stores, settings, &rules).await
-    }
-
-    /// Name of the manifest under the tag at the destination.
-    fn tagged(&self, tag: &str) -> Option<String> {
-        let digest = self.stores.tagged(&repository(DESTINATION), tag)?;
-        Some(self.stores.name(&digest))
+/// Stores another image under the tag of each source.
+fn sign(scenario: &Scenario, tag: &str) {
+    for (source, name) in SOURCES.iter().zip(["signature.one", "signature.two"]) {
+        scenario.image_in(source, name, &[tag], &[]);
     }
 }
 
-/// Reason of the conflict between these rules.
+async fn run(scenario: &Scenario, intent: Intent, sources: [&str; 2]) -> Arc<RunEvents> {
+    let settings = Settings {
+        intent,
+        ..with_referrers()
+    };
+    let rules = sources.map(|source| rule(source, &[DESTINATION]));
+    scenario.run_rules(settings, &rules).await
+}
+
+/// Returns the reason of the conflict between these rules.
 fn conflict(tag: &str, [one, two]: [&str; 2]) -> String {
     format!(
         "cannot write src.example/two:{tag} (rule {two}) to {DESTINATION}:{tag}: rule {one} writes another image to this \
@@ -79,13 +53,12 @@ fn conflict(tag: &str, [one, two]: [&str; 2]) -> String {
     )
 }
 
-const LISTS: [&str; 2] = ["src.example/one", "src.example/two"];
 const NAMES: [&str; 2] = ["src.example/one:v1", "src.example/two:v1"];
 
 #[tokio::test]
 async fn the_earlier_rule_keeps_the_signature_and_the_other_image_fails_in_every_run() {
-    for rules in [LISTS, NAMES] {
-        let (world, tag) = World::with_two_signatures();
+    for rules in [SOURCES, NAMES] {
+        let (scenario, tag) = scenario_with_two_signatures();
         let failed = format!(
             "src.example/two:v1 -> {DESTINATION}:v1: failed, {}",
             conflict(&tag, rules)
@@ -98,33 +71,30 @@ async fn the_earlier_rule_keeps_the_signature_and_the_other_image_fails_in_every
             (Intent::Plan, "unchanged"),
             (Intent::Check, "unchanged"),
         ] {
-            let heard = world.run(intent, rules).await;
+            let heard = run(&scenario, intent, rules).await;
             let kept = format!("src.example/one:v1 -> {DESTINATION}:v1: {first}");
             assert_eq!(heard.endings(), [kept, failed.clone()], "{intent:?}");
             let summary = heard.summary();
             assert_eq!(summary.exit_code(), 1);
             assert_eq!(summary.failures[0].failure.cause, Cause::TagConflict);
         }
-        assert_eq!(world.tagged(&tag).as_deref(), Some("signature.one"));
-        let pushes = world
-            .stores
-            .count(&format!("put-manifest {DESTINATION}:{tag}"));
-        assert_eq!(pushes, 1);
+        assert_eq!(scenario.copied_name(&tag).as_deref(), Some("signature.one"));
+        let push = format!("put-manifest {DESTINATION}:{tag}");
+        assert_eq!(scenario.count(&push), 1);
     }
 }
 
 #[tokio::test]
 async fn signatures_of_children_conflict_as_well() {
-    let world = World::new();
-    let child = world.same_image();
-    let index = |source| {
+    let scenario = scenario();
+    let child = push_image(&scenario, "image", &[]);
+    for source in SOURCES.map(repository) {
         let entries = [entry(&child, Some("linux/amd64"))];
-        world.stores.index(source, "index", &entries)
-    };
-    let [index, _] = world.sources.each_ref().map(index);
-    world.tag_both("v1", &index);
-    let tag = signature_tag(child.digest());
-    world.sign(&tag);
+        let index = scenario.stores.index(&source, "index", &entries);
+        scenario.stores.tag(&source, "v1", &index);
+    }
+    let tag = companion_tag(child.digest(), ".sig");
+    sign(&scenario, &tag);
     for intent in [
         Intent::Check,
         Intent::Plan,
@@ -132,36 +102,36 @@ async fn signatures_of_children_conflict_as_well() {
         Intent::Copy,
         Intent::Check,
     ] {
-        let summary = world.run(intent, LISTS).await.summary();
+        let summary = run(&scenario, intent, SOURCES).await.summary();
         assert_eq!((summary.finished(), summary.failed), (2, 1), "{intent:?}");
-        assert_eq!(summary.failures[0].failure.reason, conflict(&tag, LISTS));
+        assert_eq!(summary.failures[0].failure.reason, conflict(&tag, SOURCES));
     }
-    assert_eq!(world.tagged(&tag).as_deref(), Some("signature.one"));
+    assert_eq!(scenario.copied_name(&tag).as_deref(), Some("signature.one"));
 }
 
 #[tokio::test]
 async fn orphan_signatures_of_two_sources_conflict() {
-    let world = World::new();
-    let tag = signature_tag(&Digest::sha256(b"deleted"));
-    world.sign(&tag);
+    let scenario = scenario();
+    let tag = companion_tag(&digest_of("deleted"), ".sig");
+    sign(&scenario, &tag);
     for intent in [Intent::Check, Intent::Plan, Intent::Copy, Intent::Copy] {
-        let heard = world.run(intent, LISTS).await;
+        let heard = run(&scenario, intent, SOURCES).await;
         let failed = format!(
             "src.example/two:{tag} -> {DESTINATION}:{tag}: failed, {}",
-            conflict(&tag, LISTS)
+            conflict(&tag, SOURCES)
         );
         assert_eq!(heard.endings().last(), Some(&failed), "{intent:?}");
         assert_eq!((heard.summary().finished(), heard.summary().failed), (2, 1));
     }
-    assert_eq!(world.tagged(&tag).as_deref(), Some("signature.one"));
+    assert_eq!(scenario.copied_name(&tag).as_deref(), Some("signature.one"));
 }
 
 #[tokio::test]
 async fn a_rule_that_names_the_signature_of_an_earlier_image_fails() {
-    let (world, tag) = World::with_two_signatures();
+    let (scenario, tag) = scenario_with_two_signatures();
     let named = format!("src.example/two:{tag}");
     let rules = ["src.example/one:v1", named.as_str()];
-    let heard = world.run(Intent::Copy, rules).await;
+    let heard = run(&scenario, Intent::Copy, rules).await;
     let expected = [
         format!("src.example/one:v1 -> {DESTINATION}:v1: copied"),
         format!(
@@ -174,44 +144,36 @@ async fn a_rule_that_names_the_signature_of_an_earlier_image_fails() {
 
 #[tokio::test]
 async fn equal_signatures_and_those_of_images_that_are_not_copied_are_no_conflict() {
-    let (world, tag) = World::with_two_signatures();
-    let other = world
-        .stores
-        .image(&world.sources[0], "other", "linux/amd64", &[]);
-    world.stores.tag(&world.sources[0], "v0", &other);
+    let (scenario, tag) = scenario_with_two_signatures();
+    scenario.image("other", &["v0"], &[]);
     for rules in [
         ["src.example/one:v0", "src.example/two:v1"],
         ["src.example/one:/^v0$/", "src.example/two:/^v1$/"],
     ] {
-        let summary = world.run(Intent::Copy, rules).await.summary();
+        let summary = run(&scenario, Intent::Copy, rules).await.summary();
         assert_eq!(
             (summary.finished(), summary.exit_code()),
             (2, 0),
             "{rules:?}"
         );
-        assert_eq!(world.tagged(&tag).as_deref(), Some("signature.two"));
+        assert_eq!(scenario.copied_name(&tag).as_deref(), Some("signature.two"));
     }
-    let world = World::new();
-    let image = world.same_image();
-    world.tag_both("v1", &image);
-    for source in &world.sources {
-        let signature = world.stores.image(source, "signature", "linux/amd64", &[]);
-        world
-            .stores
-            .tag(source, &signature_tag(image.digest()), &signature);
-    }
-    let summary = world.run(Intent::Copy, LISTS).await.summary();
+    let scenario = self::scenario();
+    let image = push_image(&scenario, "image", &["v1"]);
+    let tag = companion_tag(image.digest(), ".sig");
+    push_image(&scenario, "signature", &[&tag]);
+    let summary = run(&scenario, Intent::Copy, SOURCES).await.summary();
     assert_eq!((summary.finished(), summary.exit_code()), (2, 0));
 }
 
 #[tokio::test]
 async fn a_signature_that_cannot_be_read_keeps_its_tag() {
-    let (world, tag) = World::with_two_signatures();
+    let (scenario, tag) = scenario_with_two_signatures();
     let prefix = format!("resolve src.example/one:{tag}");
-    world
+    scenario
         .stores
         .fail_after(&prefix, 0, || error(ErrorKind::Server, "src.example"));
-    let summary = world.run(Intent::Copy, NAMES).await.summary();
+    let summary = run(&scenario, Intent::Copy, NAMES).await.summary();
     assert_eq!((summary.copied, summary.failed), (1, 1));
     let why = "cannot do what was asked at src.example: the test says no";
     let reasons: Vec<_> = summary
@@ -224,5 +186,5 @@ async fn a_signature_that_cannot_be_read_keeps_its_tag() {
          writes to this tag as well, and its image src.example/one:{tag} cannot be compared: {why}"
     );
     assert!(reasons.contains(&unknown.as_str()), "{reasons:#?}");
-    assert_eq!(world.tagged(&tag).as_deref(), Some("signature.one"));
+    assert_eq!(scenario.copied_name(&tag).as_deref(), Some("signature.one"));
 }

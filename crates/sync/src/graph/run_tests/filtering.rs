@@ -1,7 +1,7 @@
 //! Platform filters on every kind of image.
 
+use image_syncer_registry::Digest;
 use image_syncer_registry::manifest::{ManifestView, media_type};
-use image_syncer_registry::{Digest, Manifest};
 use serde_json::json;
 
 use crate::scenario::*;
@@ -11,29 +11,16 @@ fn scenario() -> Scenario {
     Scenario::new("src.example/app:v1", &["dst.example/copy"])
 }
 
-fn push_image(scenario: &Scenario, name: &str, platform: &str) -> Manifest {
-    scenario
-        .stores
-        .image(&scenario.source, name, platform, &[name])
-}
-
-fn tag_root(scenario: &Scenario, root: &Manifest) {
-    scenario.stores.tag(&scenario.source, "v1", root);
-}
-
-async fn run_for(scenario: &Scenario, arch: &str) -> Arc<Heard> {
+async fn filtered_run(scenario: &Scenario, arch: &str) -> Arc<RunEvents> {
     scenario.stores.take_sorted();
     scenario.run_with(only(arch)).await
 }
 
-/// Entries of the index under the destination's tag, or under `digest`.
-fn index_entries(scenario: &Scenario, digest: Option<&Digest>) -> Vec<Digest> {
-    let tagged = scenario.stores.tagged(&scenario.destination, "v1");
+/// Returns the entries of the index under the destination's tag, or under `digest`.
+fn entry_digests(scenario: &Scenario, digest: Option<&Digest>) -> Vec<Digest> {
+    let tagged = scenario.copied_digest("v1");
     let digest = digest.or(tagged.as_ref()).unwrap();
-    let manifest = scenario
-        .stores
-        .manifest(&scenario.destination, digest)
-        .unwrap();
+    let manifest = scenario.copied_manifest(digest);
     let ManifestView::Index(index) = manifest.view().unwrap() else {
         panic!("not an index");
     };
@@ -47,29 +34,26 @@ fn index_entries(scenario: &Scenario, digest: Option<&Digest>) -> Vec<Digest> {
 #[tokio::test]
 async fn an_index_is_narrowed_and_the_second_run_costs_its_root() {
     let scenario = scenario();
-    let (amd64, arm64) = (
-        push_image(&scenario, "amd64", "linux/amd64"),
-        push_image(&scenario, "arm64", "linux/arm64"),
-    );
-    let unsaid = push_image(&scenario, "unsaid", "linux/riscv64");
+    let amd64 = scenario.child("amd64", "linux/amd64");
+    let arm64 = scenario.child("arm64", "linux/arm64");
+    let unsaid = scenario.child("unsaid", "linux/riscv64");
     let entries = [
         entry(&amd64, Some("linux/amd64")),
         entry(&arm64, Some("linux/arm64")),
         entry(&unsaid, None),
     ];
-    let index = scenario.stores.index(&scenario.source, "index", &entries);
-    tag_root(&scenario, &index);
-    let heard = run_for(&scenario, "arm64").await;
+    let index = scenario.index_of_entries("index", &["v1"], &entries);
+    let heard = filtered_run(&scenario, "arm64").await;
     let copied = heard.copied();
     assert!(copied.filtered && copied.digest != *index.digest());
     assert_eq!((copied.volume.manifests, copied.volume.blobs), (3, 4));
     assert_eq!(
-        index_entries(&scenario, None),
+        entry_digests(&scenario, None),
         [arm64.digest().clone(), unsaid.digest().clone()]
     );
-    assert_eq!(scenario.stores.count("manifest src.example/app@amd64"), 0);
+    assert_eq!(scenario.count("manifest src.example/app@amd64"), 0);
 
-    let heard = run_for(&scenario, "arm64").await;
+    let heard = filtered_run(&scenario, "arm64").await;
     assert_eq!(heard.summary().unchanged, 1);
     let expected = [
         "manifest src.example/app@index",
@@ -82,15 +66,10 @@ async fn an_index_is_narrowed_and_the_second_run_costs_its_root() {
 #[tokio::test]
 async fn an_index_whose_entries_all_pass_is_unchanged() {
     let scenario = scenario();
-    let entries = ["arm64", "other-arm64"].map(|name| {
-        entry(
-            &push_image(&scenario, name, "linux/arm64"),
-            Some("linux/arm64"),
-        )
-    });
-    let index = scenario.stores.index(&scenario.source, "index", &entries);
-    tag_root(&scenario, &index);
-    let heard = run_for(&scenario, "arm64").await;
+    let entries = ["arm64", "other-arm64"]
+        .map(|name| entry(&scenario.child(name, "linux/arm64"), Some("linux/arm64")));
+    let index = scenario.index_of_entries("index", &["v1"], &entries);
+    let heard = filtered_run(&scenario, "arm64").await;
     assert_eq!(
         (heard.copied().digest, heard.copied().filtered),
         (index.digest().clone(), false)
@@ -100,86 +79,58 @@ async fn an_index_whose_entries_all_pass_is_unchanged() {
 #[tokio::test]
 async fn a_docker_list_is_narrowed_by_variant() {
     let scenario = scenario();
-    let (v6, v7) = (
-        push_image(&scenario, "v6", "linux/arm/v6"),
-        push_image(&scenario, "v7", "linux/arm/v7"),
-    );
+    let v6 = scenario.child("v6", "linux/arm/v6");
+    let v7 = scenario.child("v7", "linux/arm/v7");
     let document = json!({
         "schemaVersion": 2,
         "mediaType": media_type::DOCKER_LIST,
         "manifests": [entry(&v6, Some("linux/arm/v6")), entry(&v7, Some("linux/arm/v7"))],
     });
-    let list =
-        scenario
-            .stores
-            .document(&scenario.source, "list", media_type::DOCKER_LIST, &document);
-    tag_root(&scenario, &list);
-    run_for(&scenario, "arm:v7").await;
-    assert_eq!(index_entries(&scenario, None), [v7.digest().clone()]);
-    let root = scenario.stores.tagged(&scenario.destination, "v1").unwrap();
-    let root = scenario
-        .stores
-        .manifest(&scenario.destination, &root)
-        .unwrap();
+    scenario.document("list", &["v1"], media_type::DOCKER_LIST, &document);
+    filtered_run(&scenario, "arm:v7").await;
+    assert_eq!(entry_digests(&scenario, None), [v7.digest().clone()]);
+    let root = scenario.copied_manifest(&scenario.copied_digest("v1").unwrap());
     assert_eq!(root.media_type(), media_type::DOCKER_LIST);
 }
 
 #[tokio::test]
 async fn an_index_within_an_index_is_narrowed_too() {
     let scenario = scenario();
-    let (amd64, arm64) = (
-        push_image(&scenario, "amd64", "linux/amd64"),
-        push_image(&scenario, "arm64", "linux/arm64"),
-    );
-    let entries = [
-        entry(&amd64, Some("linux/amd64")),
-        entry(&arm64, Some("linux/arm64")),
-    ];
-    let inner = scenario.stores.index(&scenario.source, "inner", &entries);
+    let children = [("amd64", "linux/amd64"), ("arm64", "linux/arm64")];
+    let (inner, [amd64, arm64]) = scenario.index("inner", &[], children);
     let left_out = [entry(&amd64, Some("linux/amd64"))];
-    let left_out = scenario
-        .stores
-        .index(&scenario.source, "left-out", &left_out);
+    let left_out = scenario.index_of_entries("left-out", &[], &left_out);
     let entries = [entry(&left_out, None), entry(&inner, None)];
-    let outer = scenario.stores.index(&scenario.source, "outer", &entries);
-    tag_root(&scenario, &outer);
-    let heard = run_for(&scenario, "arm64").await;
-    assert_eq!(
-        (heard.copied().volume.manifests, heard.copied().volume.blobs),
-        (3, 2)
-    );
-    let entries = index_entries(&scenario, None);
+    scenario.index_of_entries("outer", &["v1"], &entries);
+    let heard = filtered_run(&scenario, "arm64").await;
+    assert_eq!(heard.copied_counts(), (3, 2));
+    let entries = entry_digests(&scenario, None);
     assert_eq!(entries.len(), 1);
     assert!(entries[0] != *inner.digest());
     assert_eq!(
-        index_entries(&scenario, Some(&entries[0])),
+        entry_digests(&scenario, Some(&entries[0])),
         [arm64.digest().clone()]
     );
-    assert_eq!(scenario.stores.count("manifest src.example/app@inner"), 1);
+    assert_eq!(scenario.count("manifest src.example/app@inner"), 1);
 }
 
 #[tokio::test]
 async fn attestations_follow_their_image() {
     let scenario = scenario();
-    let (amd64, arm64) = (
-        push_image(&scenario, "amd64", "linux/amd64"),
-        push_image(&scenario, "arm64", "linux/arm64"),
-    );
-    let of_amd64 = push_image(&scenario, "of-amd64", "unknown/unknown");
-    let of_arm64 = push_image(&scenario, "of-arm64", "unknown/unknown");
+    let amd64 = scenario.child("amd64", "linux/amd64");
+    let arm64 = scenario.child("arm64", "linux/arm64");
+    let of_amd64 = scenario.child("of-amd64", "unknown/unknown");
+    let of_arm64 = scenario.child("of-arm64", "unknown/unknown");
     let entries = [
         entry(&amd64, Some("linux/amd64")),
         attestation(&of_amd64, &amd64),
         attestation(&of_arm64, &arm64),
         entry(&arm64, Some("linux/arm64")),
     ];
-    tag_root(
-        &scenario,
-        &scenario.stores.index(&scenario.source, "index", &entries),
-    );
-    run_for(&scenario, "arm64").await;
+    scenario.index_of_entries("index", &["v1"], &entries);
+    filtered_run(&scenario, "arm64").await;
     assert_eq!(
-        index_entries(&scenario, None),
+        entry_digests(&scenario, None),
         [of_arm64.digest().clone(), arm64.digest().clone()]
     );
 }
@@ -187,58 +138,40 @@ async fn attestations_follow_their_image() {
 #[tokio::test]
 async fn an_index_without_passing_entries_is_skipped() {
     let scenario = scenario();
-    let amd64 = push_image(&scenario, "amd64", "linux/amd64");
-    let attests = push_image(&scenario, "of-amd64", "unknown/unknown");
+    let amd64 = scenario.child("amd64", "linux/amd64");
+    let attests = scenario.child("of-amd64", "unknown/unknown");
     let entries = [
         entry(&amd64, Some("linux/amd64")),
         attestation(&attests, &amd64),
     ];
-    tag_root(
-        &scenario,
-        &scenario.stores.index(&scenario.source, "index", &entries),
-    );
-    let heard = run_for(&scenario, "arm64").await;
+    scenario.index_of_entries("index", &["v1"], &entries);
+    let heard = filtered_run(&scenario, "arm64").await;
     let expected = "src.example/app:v1 -> dst.example/copy:v1: \
                     skipped, no platform of it passes --arch arm64";
     assert_eq!(heard.endings(), [expected]);
-    assert_eq!(scenario.stores.count("put-manifest"), 0);
+    assert_eq!(scenario.count("put-manifest"), 0);
 }
 
 #[tokio::test]
 async fn a_single_image_is_filtered_by_its_config_which_is_read_once() {
     let scenario = scenario();
-    tag_root(&scenario, &push_image(&scenario, "image", "linux/arm/v7"));
-    let heard = run_for(&scenario, "amd64,arm:v6").await;
+    scenario.tag("v1", &scenario.child("image", "linux/arm/v7"));
+    let heard = filtered_run(&scenario, "amd64,arm:v6").await;
     let expected = "src.example/app:v1 -> dst.example/copy:v1: \
                     skipped, its platform linux/arm/v7 does not pass --arch amd64,arm:v6";
     assert_eq!(heard.endings(), [expected]);
-    assert_eq!(
-        scenario
-            .stores
-            .count("read-blob src.example/app@image.config"),
-        1
-    );
+    assert_eq!(scenario.count("read-blob src.example/app@image.config"), 1);
 
-    let heard = run_for(&scenario, "arm:v7").await;
+    let heard = filtered_run(&scenario, "arm:v7").await;
     assert_eq!(
         (heard.copied().filtered, heard.copied().volume.blobs),
         (false, 2)
     );
-    assert_eq!(
-        scenario
-            .stores
-            .count("read-blob src.example/app@image.config"),
-        1
-    );
-    assert_eq!(
-        scenario
-            .stores
-            .count("open-blob src.example/app@image.config"),
-        0
-    );
+    assert_eq!(scenario.count("read-blob src.example/app@image.config"), 1);
+    assert_eq!(scenario.count("open-blob src.example/app@image.config"), 0);
 
     // A filter writes no new images: equal digests settle it.
-    let heard = run_for(&scenario, "arm:v7").await;
+    let heard = filtered_run(&scenario, "arm:v7").await;
     assert_eq!(heard.summary().unchanged, 1);
     assert_eq!(scenario.stores.calls().len(), 2);
 }
@@ -255,39 +188,25 @@ async fn an_artifact_has_no_platform_and_passes() {
         "config": blob_json("application/vnd.cncf.helm.config.v1+json", &config),
         "layers": [],
     });
-    let media_type = media_type::OCI_MANIFEST;
-    tag_root(
-        &scenario,
-        &scenario
-            .stores
-            .document(&scenario.source, "chart", media_type, &document),
-    );
-    let heard = run_for(&scenario, "arm64").await;
+    scenario.document("chart", &["v1"], media_type::OCI_MANIFEST, &document);
+    let heard = filtered_run(&scenario, "arm64").await;
     assert_eq!(heard.copied().volume.blobs, 1);
-    assert_eq!(scenario.stores.count("read-blob"), 0);
+    assert_eq!(scenario.count("read-blob"), 0);
 }
 
 #[tokio::test]
 async fn a_filtered_image_without_a_tag_is_pushed_by_its_new_digest() {
     let scenario = scenario();
-    let (amd64, arm64) = (
-        push_image(&scenario, "amd64", "linux/amd64"),
-        push_image(&scenario, "arm64", "linux/arm64"),
-    );
-    let entries = [
-        entry(&amd64, Some("linux/amd64")),
-        entry(&arm64, Some("linux/arm64")),
-    ];
-    let index = scenario.stores.index(&scenario.source, "index", &entries);
+    let [index, _, arm64] = scenario.index_of_two_platforms(&[]);
     let source = format!("src.example/app@{}", index.digest());
     let rules = [rule(&source, &["dst.example/copy"])];
-    let heard = run(&scenario.stores, only("arm64"), &rules).await;
+    let heard = scenario.run_rules(only("arm64"), &rules).await;
     let digest = heard.copied().digest;
     assert!(digest != *index.digest());
     assert_eq!(
-        index_entries(&scenario, Some(&digest)),
+        entry_digests(&scenario, Some(&digest)),
         [arm64.digest().clone()]
     );
-    let heard = run(&scenario.stores, only("arm64"), &rules).await;
+    let heard = scenario.run_rules(only("arm64"), &rules).await;
     assert_eq!(heard.summary().unchanged, 1);
 }

@@ -2,21 +2,11 @@
 
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use super::*;
-use crate::inventory::records::Records;
 
-/// Reached only by a failing test.
-const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// A records file, and runs with an interval of one hour.
-struct Hourly {
-    scenario: Scenario,
-    directory: TempDir,
-}
-
+/// Returns referrers with an interval of one hour.
 fn hourly() -> Referrers {
     Referrers {
         interval: HOUR,
@@ -24,93 +14,65 @@ fn hourly() -> Referrers {
     }
 }
 
-impl Hourly {
-    /// `app:v1` is an index with a referrer. One of its images has one as well, and cosign signed both. All of it was
-    /// copied.
-    async fn new(rule: &str) -> Self {
-        let scenario = scenario(rule);
-        let [index, amd, _] = push_index(&scenario, "v1");
-        push_referrer(&scenario, "signature", SIGNATURE, &index);
-        push_referrer(&scenario, "sbom", SBOM, &amd);
-        tag_companion(
-            &scenario,
-            ".sig",
-            &index,
-            &push_image(&scenario, "cosign", &[]),
-        );
-        tag_companion(
-            &scenario,
-            ".sig",
-            &amd,
-            &push_image(&scenario, "cosign-amd", &[]),
-        );
-        let directory = tempfile::tempdir().unwrap();
-        let hourly = Self {
-            scenario,
-            directory,
-        };
-        let heard = hourly.run(self::hourly()).await;
-        assert_eq!((heard.summary().copied, heard.copied().referrers), (1, 4));
-        hourly
+/// Returns a scenario with records whose tag `v1` is an index with a referrer. One of its images has one as well, and
+/// cosign signed both. All of it was copied.
+async fn copied_index(source: &str) -> Scenario {
+    let scenario = scenario(source).with_records();
+    let [index, amd, _] = push_index(&scenario, "v1");
+    scenario.referrer("signature", SIGNATURE, &index);
+    scenario.referrer("sbom", SBOM, &amd);
+    for (name, subject) in [("cosign", &index), ("cosign-amd", &amd)] {
+        let signature = push_image(&scenario, name, &[]);
+        scenario.tag_companion(".sig", subject, &signature);
     }
-    /// Runs once, after clearing the calls.
-    async fn run(&self, referrers: Referrers) -> Arc<Heard> {
-        let settings = Settings {
-            referrers: Some(Arc::new(referrers)),
-            ..settings()
-        };
-        self.run_with(settings).await
-    }
-    async fn run_with(&self, settings: Settings) -> Arc<Heard> {
-        let path = self.directory.path().join("r.sqlite3");
-        let records = Arc::new(Records::open(&path, |error| panic!("{error}")).unwrap());
-        let settings = Settings {
-            records: Some(Arc::clone(&records)),
-            ..settings
-        };
-        self.scenario.stores.take_sorted();
-        let heard = self.scenario.run_with(settings).await;
-        records.close(PATIENCE);
-        heard
-    }
-    /// Ages the records. Returns the number of recorded checks.
-    fn let_pass(&self, seconds: i64) -> usize {
-        let path = self.directory.path().join("r.sqlite3");
-        let file = rusqlite::Connection::open(path).unwrap();
-        let older = "UPDATE referrers SET looked = looked - ?1";
-        file.execute(older, (seconds,)).unwrap()
-    }
-    fn calls(&self) -> Vec<String> {
-        self.scenario.stores.take_sorted()
-    }
+    let heard = run(&scenario, hourly()).await;
+    assert_eq!((heard.summary().copied, heard.copied().referrers), (1, 4));
+    scenario
+}
+
+/// Runs once, after clearing the calls.
+async fn run(scenario: &Scenario, referrers: Referrers) -> Arc<RunEvents> {
+    let settings = Settings {
+        referrers: Some(Arc::new(referrers)),
+        ..settings()
+    };
+    scenario.run_with_records(settings).await
+}
+
+/// Ages the records. Returns the number of recorded checks.
+fn aged_checks(scenario: &Scenario, seconds: i64) -> usize {
+    let file = rusqlite::Connection::open(scenario.records_path()).unwrap();
+    let older = "UPDATE referrers SET looked = looked - ?1";
+    file.execute(older, (seconds,)).unwrap()
 }
 
 const HEADS: [&str; 2] = [
     "resolve src.example/app:v1",
     "resolve-for-push dst.example/copy:v1",
 ];
-const QUESTION: [&str; 1] = ["referrers src.example/app@index"];
+/// Query for the referrers of the root.
+const QUERY: [&str; 1] = ["referrers src.example/app@index"];
 
 #[tokio::test]
 async fn an_unchanged_image_costs_two_heads_within_the_interval() {
-    let hourly_runs = Hourly::new("src.example/app:v1").await;
-    assert_eq!(hourly_runs.let_pass(3_000), 1);
-    let heard = hourly_runs.run(hourly()).await;
+    let scenario = copied_index("src.example/app:v1").await;
+    assert_eq!(aged_checks(&scenario, 3_000), 1);
+    let heard = run(&scenario, hourly()).await;
     assert_eq!(heard.summary().unchanged, 1);
-    assert_eq!(hourly_runs.calls(), HEADS);
+    assert_eq!(scenario.stores.take_sorted(), HEADS);
     // An omitted query is not recorded.
-    assert_eq!(hourly_runs.let_pass(600), 1);
-    hourly_runs.run(hourly()).await;
-    let questions = take_queries(&hourly_runs.scenario);
-    assert_eq!(questions[..1], QUESTION);
+    assert_eq!(aged_checks(&scenario, 600), 1);
+    run(&scenario, hourly()).await;
+    let queries = take_queries(&scenario);
+    assert_eq!(queries[..1], QUERY);
     // Now it was queried.
-    hourly_runs.run(hourly()).await;
-    assert_eq!(hourly_runs.calls(), HEADS);
+    run(&scenario, hourly()).await;
+    assert_eq!(scenario.stores.take_sorted(), HEADS);
 }
 
 #[tokio::test]
 async fn a_check_for_other_referrers_does_not_count() {
-    let hourly_runs = Hourly::new("src.example/app:v1").await;
+    let scenario = copied_index("src.example/app:v1").await;
     let types = vec![SIGNATURE.to_owned()];
     let only_some = Referrers { types, ..hourly() };
     let deep = Referrers {
@@ -118,9 +80,9 @@ async fn a_check_for_other_referrers_does_not_count() {
         ..hourly()
     };
     for other in [only_some, deep, Referrers::default()] {
-        hourly_runs.run(other).await;
-        let questions = take_queries(&hourly_runs.scenario);
-        assert!(questions.iter().any(|question| question == QUESTION[0]));
+        run(&scenario, other).await;
+        let queries = take_queries(&scenario);
+        assert!(queries.iter().any(|query| query == QUERY[0]));
     }
     for (force, verify) in [(true, false), (false, true)] {
         let settings = Settings {
@@ -129,36 +91,30 @@ async fn a_check_for_other_referrers_does_not_count() {
             referrers: Some(Arc::new(hourly())),
             ..settings()
         };
-        hourly_runs.run_with(settings).await;
-        let questions = take_queries(&hourly_runs.scenario);
-        assert!(questions.iter().any(|question| question == QUESTION[0]));
+        scenario.run_with_records(settings).await;
+        let queries = take_queries(&scenario);
+        assert!(queries.iter().any(|query| query == QUERY[0]));
     }
 }
 
 #[tokio::test]
 async fn a_contended_list_is_checked_again() {
-    let scenario = scenario("src.example/app:v1");
-    let image = push_image(&scenario, "image", &["v1"]);
-    push_referrer(&scenario, "signature", SIGNATURE, &image);
-    let directory = tempfile::tempdir().unwrap();
-    let contended = Hourly {
-        scenario,
-        directory,
-    };
-    let stores = &contended.scenario.stores;
-    stores.behave(|behaviour| behaviour.contended = true);
-    let heard = contended.run(hourly()).await;
+    let scenario = signed_image().0.with_records();
+    scenario
+        .stores
+        .behave(|behaviour| behaviour.contended = true);
+    let heard = run(&scenario, hourly()).await;
     assert_eq!(heard.copied().contended, 1);
-    assert_eq!(contended.let_pass(0), 0);
+    assert_eq!(aged_checks(&scenario, 0), 0);
 }
 
 #[tokio::test]
 async fn signature_tags_of_skipped_checks_are_no_orphans() {
-    let hourly_runs = Hourly::new("src.example/app").await;
+    let scenario = copied_index("src.example/app").await;
     // The tag of the child belongs to the image as well, as its root shows.
-    hourly_runs.run(hourly()).await;
-    assert_eq!(take_queries(&hourly_runs.scenario), [""; 0]);
-    let heard = hourly_runs.run(hourly()).await;
+    run(&scenario, hourly()).await;
+    assert_eq!(take_queries(&scenario), [""; 0]);
+    let heard = run(&scenario, hourly()).await;
     assert_eq!(heard.summary().unchanged, 1);
     let expected = [
         "manifest src.example/app@index",
@@ -167,5 +123,5 @@ async fn signature_tags_of_skipped_checks_are_no_orphans() {
         "tags src.example/app",
         "tags src.example/app",
     ];
-    assert_eq!(hourly_runs.calls(), expected);
+    assert_eq!(scenario.stores.take_sorted(), expected);
 }

@@ -1,11 +1,9 @@
 //! Referrers of an image: calls, pushes, their order, and failures.
 
-use image_syncer_registry::{ErrorKind, Manifest, Tag};
-use serde_json::json;
+use image_syncer_registry::{ErrorKind, Manifest};
 
-use crate::rule::Referrers;
 use crate::scenario::*;
-use crate::store::memory::{blob_json, entry, error, repository};
+use crate::store::memory::{error, repository};
 
 mod interval;
 mod trouble;
@@ -14,16 +12,9 @@ const SIGNATURE: &str = "application/vnd.example.signature";
 const SBOM: &str = "application/vnd.example.sbom";
 const DESTINATION: &str = "dst.example/copy";
 
+/// Returns a scenario that copies referrers.
 fn scenario(source: &str) -> Scenario {
-    Scenario::new(source, &[DESTINATION])
-}
-
-/// Settings with referrers, the default of the program.
-fn accompanied() -> Settings {
-    Settings {
-        referrers: Some(Arc::default()),
-        ..settings()
-    }
+    Scenario::new(source, &[DESTINATION]).with_settings(with_referrers())
 }
 
 fn deep() -> Settings {
@@ -47,80 +38,35 @@ fn only_types(types: &[&str]) -> Settings {
 }
 
 fn push_image(scenario: &Scenario, name: &str, tags: &[&str]) -> Manifest {
-    let image = scenario
-        .stores
-        .image(&scenario.source, name, "linux/amd64", &["base"]);
-    for tag in tags {
-        scenario.stores.tag(&scenario.source, tag, &image);
-    }
-    image
+    scenario.image(name, tags, &["base"])
 }
 
-/// An index of two images, `amd` and `arm`.
+/// Stores an index of two images, `amd` and `arm`. Returns the index and the images.
 fn push_index(scenario: &Scenario, tag: &str) -> [Manifest; 3] {
-    let image = |name, platform| {
-        scenario
-            .stores
-            .image(&scenario.source, name, platform, &[name])
-    };
-    let (amd, arm) = (image("amd", "linux/amd64"), image("arm", "linux/arm64"));
-    let entries = [
-        entry(&amd, Some("linux/amd64")),
-        entry(&arm, Some("linux/arm64")),
-    ];
-    let index = scenario.stores.index(&scenario.source, "index", &entries);
-    scenario.stores.tag(&scenario.source, tag, &index);
+    let children = [("amd", "linux/amd64"), ("arm", "linux/arm64")];
+    let (index, [amd, arm]) = scenario.index("index", &[tag], children);
     [index, amd, arm]
 }
 
-/// An artifact that refers to `subject`.
-fn push_referrer(
-    scenario: &Scenario,
-    name: &str,
-    artifact_type: &str,
-    subject: &Manifest,
-) -> Manifest {
-    let blob = scenario
-        .stores
-        .blob(&scenario.source, &format!("{name}.blob"), name.to_owned());
-    let document = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "artifactType": artifact_type,
-        "config": blob_json("application/vnd.oci.empty.v1+json", &blob),
-        "layers": [],
-        "subject": entry(subject, None),
-    });
-    let media_type = "application/vnd.oci.image.manifest.v1+json";
-    scenario
-        .stores
-        .document(&scenario.source, name, media_type, &document)
+/// Returns a scenario with the image `v1` and its referrer, and both.
+fn signed_image() -> (Scenario, [Manifest; 2]) {
+    let scenario = scenario("src.example/app:v1");
+    let image = push_image(&scenario, "image", &["v1"]);
+    let signature = scenario.referrer("signature", SIGNATURE, &image);
+    (scenario, [image, signature])
 }
 
-/// Sets cosign's tag for `subject`.
-fn tag_companion(
-    scenario: &Scenario,
-    suffix: &str,
-    subject: &Manifest,
-    named: &Manifest,
-) -> String {
-    let tag = format!("{}{suffix}", Tag::of_referrers_to(subject.digest()));
-    scenario.stores.tag(&scenario.source, &tag, named);
-    tag
-}
-
-/// Pushes and list updates, in order. Clears all calls.
+/// Returns pushes and list updates, in order. Clears all calls.
 fn take_pushes(scenario: &Scenario) -> Vec<String> {
-    let calls = scenario.stores.calls();
+    let pushes = scenario.calls_with(&["put-manifest", "attach"]);
     scenario.stores.take_sorted();
-    let pushes = calls.into_iter();
-    pushes
-        .filter(|call| call.starts_with("put-manifest") || call.starts_with("attach"))
-        .map(|call| call.replace(" dst.example/copy", " "))
-        .collect()
+    let shortened = pushes
+        .iter()
+        .map(|push| push.replace(" dst.example/copy", " "));
+    shortened.collect()
 }
 
-/// Referrer queries, sorted. Clears all calls.
+/// Returns the referrer queries, sorted. Clears all calls.
 fn take_queries(scenario: &Scenario) -> Vec<String> {
     let mut calls = scenario.stores.take_sorted();
     calls.retain(|call| call.starts_with("referrers"));
@@ -128,12 +74,13 @@ fn take_queries(scenario: &Scenario) -> Vec<String> {
 }
 
 fn has_copy(scenario: &Scenario, manifest: &Manifest) -> bool {
+    let digest = manifest.digest();
     scenario
         .stores
-        .holds_manifest(&repository(DESTINATION), manifest.digest())
+        .holds_manifest(&scenario.destination, digest)
 }
 
-fn warnings(heard: &Heard) -> Vec<String> {
+fn warnings(heard: &RunEvents) -> Vec<String> {
     heard.summary().warnings
 }
 
@@ -141,12 +88,12 @@ fn warnings(heard: &Heard) -> Vec<String> {
 async fn the_tag_comes_last_after_children_root_and_signatures() {
     let scenario = scenario("src.example/app:v1");
     let [index, amd, _] = push_index(&scenario, "v1");
-    let signature = push_referrer(&scenario, "signature", SIGNATURE, &index);
-    push_referrer(&scenario, "note", SIGNATURE, &signature);
-    push_referrer(&scenario, "sbom", SBOM, &amd);
+    let signature = scenario.referrer("signature", SIGNATURE, &index);
+    scenario.referrer("note", SIGNATURE, &signature);
+    scenario.referrer("sbom", SBOM, &amd);
     let cosign = push_image(&scenario, "cosign", &[]);
-    let tag = tag_companion(&scenario, ".sig", &index, &cosign);
-    let heard = scenario.run_with(accompanied()).await;
+    let tag = scenario.tag_companion(".sig", &index, &cosign);
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().copied, 1);
     assert_eq!(heard.copied().referrers, 4);
     let pushes = take_pushes(&scenario);
@@ -171,7 +118,7 @@ async fn the_tag_comes_last_after_children_root_and_signatures() {
 async fn an_image_without_referrers_costs_no_further_push() {
     let scenario = scenario("src.example/app:v1");
     push_image(&scenario, "image", &["v1"]);
-    scenario.run_with(accompanied()).await;
+    scenario.run().await;
     assert_eq!(take_pushes(&scenario), ["put-manifest :v1"]);
 }
 
@@ -179,15 +126,15 @@ async fn an_image_without_referrers_costs_no_further_push() {
 async fn the_root_of_an_unchanged_image_is_queried_and_a_late_signature_is_copied_alone() {
     let scenario = scenario("src.example/app:v1");
     let [index, amd, _] = push_index(&scenario, "v1");
-    scenario.run_with(accompanied()).await;
+    scenario.run().await;
     scenario.stores.take_sorted();
-    let heard = scenario.run_with(accompanied()).await;
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().unchanged, 1);
     assert_eq!(take_queries(&scenario), ["referrers src.example/app@index"]);
 
-    push_referrer(&scenario, "late", SIGNATURE, &index);
-    push_referrer(&scenario, "late-sbom", SBOM, &amd);
-    let heard = scenario.run_with(accompanied()).await;
+    scenario.referrer("late", SIGNATURE, &index);
+    scenario.referrer("late-sbom", SBOM, &amd);
+    let heard = scenario.run().await;
     let copied = heard.copied();
     assert_eq!((copied.referrers, copied.volume.manifests), (1, 1));
     assert!(copied.root_unchanged);
@@ -204,7 +151,7 @@ async fn the_root_of_an_unchanged_image_is_queried_and_a_late_signature_is_copie
         ["put-manifest @late-sbom", "attach @amd"]
     );
 
-    let heard = scenario.run_with(accompanied()).await;
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().unchanged, 1);
     let expected = [
         "referrers src.example/app@index",
@@ -215,9 +162,7 @@ async fn the_root_of_an_unchanged_image_is_queried_and_a_late_signature_is_copie
 
 #[tokio::test]
 async fn without_referrers_no_query_is_sent() {
-    let scenario = scenario("src.example/app:v1");
-    let image = push_image(&scenario, "image", &["v1"]);
-    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
+    let (scenario, [image, signature]) = signed_image();
     scenario.run_with(settings()).await;
     assert_eq!(take_queries(&scenario), Vec::<String>::new());
     assert!(has_copy(&scenario, &image) && !has_copy(&scenario, &signature));
@@ -227,22 +172,21 @@ async fn without_referrers_no_query_is_sent() {
 async fn referrers_of_tags_with_one_digest_are_copied_once() {
     let scenario = scenario("src.example/app:v1,v2,v3");
     let image = push_image(&scenario, "image", &["v1", "v2", "v3"]);
-    push_referrer(&scenario, "signature", SIGNATURE, &image);
-    let heard = scenario.run_with(accompanied()).await;
+    scenario.referrer("signature", SIGNATURE, &image);
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().copied, 3);
-    let mut questions = scenario.stores.calls();
-    questions.retain(|call| call.starts_with("referrers"));
-    questions.sort();
+    let mut queries = scenario.calls_with(&["referrers"]);
+    queries.sort();
     let expected = [
         "referrers src.example/app@image",
         "referrers src.example/app@signature",
     ];
-    assert_eq!(questions, expected);
+    assert_eq!(queries, expected);
     let pushes = take_pushes(&scenario);
     let signatures = pushes.iter().filter(|push| push.ends_with("@signature"));
     assert_eq!(signatures.count(), 1);
 
-    let heard = scenario.run_with(accompanied()).await;
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().unchanged, 3);
     let expected = [
         "referrers src.example/app@image",
@@ -259,8 +203,8 @@ async fn destinations_share_the_queries_at_the_source() {
         &["one.example/a", "two.example/a"],
     )];
     let image = push_image(&scenario, "image", &["v1"]);
-    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
-    let heard = scenario.run_with(accompanied()).await;
+    let signature = scenario.referrer("signature", SIGNATURE, &image);
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().copied, 2);
     for place in ["one.example/a", "two.example/a"] {
         assert!(
@@ -269,10 +213,7 @@ async fn destinations_share_the_queries_at_the_source() {
                 .holds_manifest(&repository(place), signature.digest())
         );
     }
-    assert_eq!(
-        scenario.stores.count("manifest src.example/app@signature"),
-        1
-    );
+    assert_eq!(scenario.count("manifest src.example/app@signature"), 1);
     let expected = [
         "referrers src.example/app@image",
         "referrers src.example/app@signature",
@@ -284,9 +225,9 @@ async fn destinations_share_the_queries_at_the_source() {
 async fn what_the_filter_drops_leaves_its_referrers_behind() {
     let scenario = scenario("src.example/app:v1");
     let [index, amd, arm] = push_index(&scenario, "v1");
-    let whole = push_referrer(&scenario, "whole", SIGNATURE, &index);
-    let kept = push_referrer(&scenario, "kept", SIGNATURE, &amd);
-    let dropped = push_referrer(&scenario, "dropped", SIGNATURE, &arm);
+    let whole = scenario.referrer("whole", SIGNATURE, &index);
+    let kept = scenario.referrer("kept", SIGNATURE, &amd);
+    let dropped = scenario.referrer("dropped", SIGNATURE, &arm);
     let filtered = Settings {
         referrers: Some(Arc::default()),
         ..only("amd64")
@@ -313,10 +254,10 @@ async fn what_the_filter_drops_leaves_its_referrers_behind() {
 async fn an_image_pinned_by_digest_needs_no_tag() {
     let mut scenario = scenario("src.example/app:v1");
     let image = push_image(&scenario, "image", &[]);
-    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
+    let signature = scenario.referrer("signature", SIGNATURE, &image);
     let pinned = format!("src.example/app@{}", image.digest());
     scenario.rules = vec![rule(&pinned, &[DESTINATION])];
-    let heard = scenario.run_with(accompanied()).await;
+    let heard = scenario.run().await;
     assert_eq!(heard.copied().referrers, 1);
     let expected = [
         "put-manifest @image",
@@ -325,10 +266,7 @@ async fn an_image_pinned_by_digest_needs_no_tag() {
     ];
     assert_eq!(take_pushes(&scenario), expected);
     assert!(has_copy(&scenario, &signature));
-    assert_eq!(
-        scenario.run_with(accompanied()).await.summary().unchanged,
-        1
-    );
+    assert_eq!(scenario.run().await.summary().unchanged, 1);
 }
 
 #[tokio::test]
@@ -340,10 +278,10 @@ async fn only_the_selected_types_are_copied() {
     ] {
         let scenario = scenario("src.example/app:v1");
         let image = push_image(&scenario, "image", &["v1"]);
-        let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
-        let sbom = push_referrer(&scenario, "sbom", SBOM, &image);
+        let signature = scenario.referrer("signature", SIGNATURE, &image);
+        let sbom = scenario.referrer("sbom", SBOM, &image);
         let cosign = push_image(&scenario, "cosign", &[]);
-        tag_companion(&scenario, ".att", &image, &cosign);
+        scenario.tag_companion(".att", &image, &cosign);
         scenario.run_with(only_types(&types)).await;
         let found = [&signature, &sbom, &cosign].map(|one| has_copy(&scenario, one));
         assert_eq!(found, expected, "{types:?}");
@@ -355,9 +293,9 @@ async fn referrers_of_a_signature_are_pushed_before_its_tag() {
     let scenario = scenario("src.example/app:v1");
     let image = push_image(&scenario, "image", &["v1"]);
     let cosign = push_image(&scenario, "cosign", &[]);
-    let tag = tag_companion(&scenario, ".sig", &image, &cosign);
-    push_referrer(&scenario, "note", SIGNATURE, &cosign);
-    let heard = scenario.run_with(accompanied()).await;
+    let tag = scenario.tag_companion(".sig", &image, &cosign);
+    scenario.referrer("note", SIGNATURE, &cosign);
+    let heard = scenario.run().await;
     assert_eq!(heard.copied().referrers, 2);
     let expected = [
         "put-manifest @image".to_owned(),
@@ -374,43 +312,28 @@ async fn referrers_of_a_signature_are_pushed_before_its_tag() {
 async fn a_moved_signature_tag_is_copied_again() {
     let scenario = scenario("src.example/app:v1");
     let image = push_image(&scenario, "image", &["v1"]);
-    let tag = tag_companion(
-        &scenario,
-        ".sig",
-        &image,
-        &push_image(&scenario, "first", &[]),
-    );
-    scenario.run_with(accompanied()).await;
+    let tag = scenario.tag_companion(".sig", &image, &push_image(&scenario, "first", &[]));
+    scenario.run().await;
     take_pushes(&scenario);
-    assert_eq!(
-        scenario.run_with(accompanied()).await.summary().unchanged,
-        1
-    );
+    assert_eq!(scenario.run().await.summary().unchanged, 1);
     assert_eq!(take_pushes(&scenario), Vec::<String>::new());
-    tag_companion(
-        &scenario,
-        ".sig",
-        &image,
-        &push_image(&scenario, "second", &[]),
-    );
-    let heard = scenario.run_with(accompanied()).await;
+    scenario.tag_companion(".sig", &image, &push_image(&scenario, "second", &[]));
+    let heard = scenario.run().await;
     assert!(heard.copied().root_unchanged);
     assert_eq!(take_pushes(&scenario), [format!("put-manifest :{tag}")]);
 }
 
 #[tokio::test]
 async fn force_pushes_referrers_and_verify_repairs_them() {
-    let scenario = scenario("src.example/app:v1");
-    let image = push_image(&scenario, "image", &["v1"]);
-    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
-    scenario.run_with(accompanied()).await;
+    let (scenario, [_, signature]) = signed_image();
+    scenario.run().await;
     take_pushes(&scenario);
 
-    let again = Settings {
+    let forced = Settings {
         force: true,
-        ..accompanied()
+        ..with_referrers()
     };
-    scenario.run_with(again).await;
+    scenario.run_with(forced).await;
     let expected = [
         "put-manifest @image",
         "put-manifest @signature",
@@ -424,19 +347,14 @@ async fn force_pushes_referrers_and_verify_repairs_them() {
         panic!("it is an image");
     };
     let blob = blob.config.unwrap().digest;
-    scenario.stores.remove_blob(&repository(DESTINATION), &blob);
+    scenario.stores.remove_blob(&scenario.destination, &blob);
     let verifying = Settings {
         verify: true,
-        ..accompanied()
+        ..with_referrers()
     };
     let heard = scenario.run_with(verifying.clone()).await;
     assert_eq!(heard.copied().referrers, 1);
-    assert!(
-        scenario
-            .stores
-            .blob_bytes(&repository(DESTINATION), &blob)
-            .is_some()
-    );
+    assert!(scenario.has_copied_blob(&blob));
     let heard = scenario.run_with(verifying).await;
     assert_eq!(
         (heard.summary().unchanged, heard.summary().verified),

@@ -12,13 +12,11 @@ async fn a_referrer_that_fails_fails_its_image_before_the_tag() {
         "referrers src.example/app@image",
         "referrers src.example/app@signature",
     ] {
-        let scenario = scenario("src.example/app:v1");
-        let image = push_image(&scenario, "image", &["v1"]);
-        push_referrer(&scenario, "signature", SIGNATURE, &image);
+        let (scenario, _) = signed_image();
         scenario
             .stores
             .fail(call, usize::MAX, || error(ErrorKind::Server, "r.example"));
-        let heard = scenario.run_with(accompanied()).await;
+        let heard = scenario.run().await;
         assert_eq!(heard.summary().failed, 1, "{call}: {:?}", heard.endings());
         assert!(
             !take_pushes(&scenario).contains(&"put-manifest :v1".to_owned()),
@@ -29,14 +27,12 @@ async fn a_referrer_that_fails_fails_its_image_before_the_tag() {
 
 #[tokio::test]
 async fn a_failure_names_the_referrer_and_its_subject() {
-    let scenario = scenario("src.example/app:v1");
-    let image = push_image(&scenario, "image", &["v1"]);
-    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
+    let (scenario, [image, signature]) = signed_image();
     let call = "put-manifest dst.example/copy@signature";
     scenario
         .stores
         .fail(call, 9, || error(ErrorKind::Rejected, "dst.example"));
-    let ending = scenario.run_with(accompanied()).await.endings().remove(0);
+    let ending = scenario.run().await.endings().remove(0);
     let expected = format!(
         "referrer {}, which refers to {}: ",
         signature.digest(),
@@ -47,13 +43,11 @@ async fn a_failure_names_the_referrer_and_its_subject() {
 
 #[tokio::test]
 async fn contention_is_reported() {
-    let scenario = scenario("src.example/app:v1");
-    let image = push_image(&scenario, "image", &["v1"]);
-    push_referrer(&scenario, "signature", SIGNATURE, &image);
+    let (scenario, _) = signed_image();
     scenario
         .stores
         .behave(|behaviour| behaviour.contended = true);
-    let heard = scenario.run_with(accompanied()).await;
+    let heard = scenario.run().await;
     assert_eq!(heard.copied().contended, 1);
     let warnings = warnings(&heard);
     assert_eq!(warnings.len(), 1);
@@ -71,19 +65,12 @@ async fn cycles_of_cosign_tags_end() {
         push_image(&scenario, "one", &["v1"]),
         push_image(&scenario, "two", &["v2"]),
     );
-    let first = tag_companion(&scenario, ".sig", &one, &two);
-    let second = tag_companion(&scenario, ".sig", &two, &one);
-    let heard = scenario.run_with(accompanied()).await;
+    let first = scenario.tag_companion(".sig", &one, &two);
+    let second = scenario.tag_companion(".sig", &two, &one);
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().copied, 2);
-    let place = repository(DESTINATION);
-    assert_eq!(
-        scenario.stores.tagged(&place, &first).as_ref(),
-        Some(two.digest())
-    );
-    assert_eq!(
-        scenario.stores.tagged(&place, &second).as_ref(),
-        Some(one.digest())
-    );
+    assert_eq!(scenario.copied_digest(&first).as_ref(), Some(two.digest()));
+    assert_eq!(scenario.copied_digest(&second).as_ref(), Some(one.digest()));
 }
 
 #[tokio::test]
@@ -91,12 +78,12 @@ async fn referrers_nested_too_deeply_fail_the_image() {
     let scenario = scenario("src.example/app:v1");
     let mut subject = push_image(&scenario, "image", &["v1"]);
     for depth in 0..9 {
-        subject = push_referrer(&scenario, &format!("referrer-{depth}"), SIGNATURE, &subject);
+        subject = scenario.referrer(&format!("referrer-{depth}"), SIGNATURE, &subject);
     }
-    let heard = scenario.run_with(accompanied()).await;
+    let heard = scenario.run().await;
     let ending = heard.endings().remove(0);
     assert!(ending.contains("lie more than 8 deep"), "{ending}");
-    assert_eq!(scenario.stores.tagged(&repository(DESTINATION), "v1"), None);
+    assert_eq!(scenario.copied_digest("v1"), None);
 }
 
 #[tokio::test]
@@ -104,15 +91,15 @@ async fn wrong_entries_of_a_list_are_reported_and_the_rest_is_copied() {
     let scenario = scenario("src.example/app:v1");
     let image = push_image(&scenario, "image", &["v1"]);
     let stranger = push_image(&scenario, "stranger", &[]);
-    let gone = push_referrer(&scenario, "gone", SIGNATURE, &image);
-    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
+    let gone = scenario.referrer("gone", SIGNATURE, &image);
+    let signature = scenario.referrer("signature", SIGNATURE, &image);
     scenario
         .stores
         .list(&scenario.source, image.digest(), &[&stranger, &gone]);
     scenario
         .stores
         .remove_manifest(&scenario.source, gone.digest());
-    let heard = scenario.run_with(accompanied()).await;
+    let heard = scenario.run().await;
     assert_eq!(heard.copied().referrers, 1);
     assert!(has_copy(&scenario, &signature) && !has_copy(&scenario, &stranger));
     let mut warnings = warnings(&heard);
@@ -134,21 +121,16 @@ async fn wrong_entries_of_a_list_are_reported_and_the_rest_is_copied() {
 async fn without_a_list_of_tags_cosign_tags_are_queried_one_by_one() {
     let scenario = scenario("src.example/app:v1");
     let image = push_image(&scenario, "image", &["v1"]);
-    let tag = tag_companion(
-        &scenario,
-        ".att",
-        &image,
-        &push_image(&scenario, "cosign", &[]),
-    );
+    let tag = scenario.tag_companion(".att", &image, &push_image(&scenario, "cosign", &[]));
     let denied = || error(ErrorKind::Denied, "src.example");
     scenario.stores.fail("tags src.example/app", 1, denied);
-    let heard = scenario.run_with(accompanied()).await;
+    let heard = scenario.run().await;
     assert_eq!(heard.copied().referrers, 1);
     let call = format!(
         "resolve src.example/app:{}",
-        Tag::of_referrers_to(image.digest())
+        companion_tag(image.digest(), "")
     );
-    assert_eq!(scenario.stores.count(&call), 3);
+    assert_eq!(scenario.count(&call), 3);
     let expected = [
         "put-manifest @image".to_owned(),
         format!("put-manifest :{tag}"),
@@ -159,29 +141,21 @@ async fn without_a_list_of_tags_cosign_tags_are_queried_one_by_one() {
 
 #[tokio::test]
 async fn an_image_dropped_at_its_signature_has_no_tag() {
-    let scenario = scenario("src.example/app:v1");
-    let image = push_image(&scenario, "image", &["v1"]);
-    push_referrer(&scenario, "signature", SIGNATURE, &image);
+    let (scenario, _) = signed_image();
     let gate = scenario
         .stores
         .block_calls("put-manifest dst.example/copy@signature");
-    let heard = Arc::new(Heard::default());
-    let engine = Engine::new(
-        Arc::new(scenario.stores.clone()),
-        accompanied(),
-        heard.clone(),
-    );
+    let run = scenario.prepare(with_referrers(), &scenario.rules);
     let stop = Stop::new(std::time::Duration::ZERO);
-    let drop_it = async {
+    let dropping = async {
         gate.reached(1).await;
         stop.cancel.cancel();
         stop.abandon.cancel();
     };
-    tokio::join!(engine.run(scenario.rules.clone(), stop.clone()), drop_it);
+    let (heard, ()) = tokio::join!(run.finish(stop.clone()), dropping);
     let expected = ["src.example/app:v1 -> dst.example/copy:v1: interrupted"];
     assert_eq!(heard.endings(), expected);
-    assert_eq!(engine.locks(), 0);
     assert!(!take_pushes(&scenario).contains(&"put-manifest :v1".to_owned()));
     drop(gate);
-    assert_eq!(scenario.run_with(accompanied()).await.copied().referrers, 1);
+    assert_eq!(scenario.run().await.copied().referrers, 1);
 }
