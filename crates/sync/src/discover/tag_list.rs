@@ -178,90 +178,79 @@ fn is_no_repository(error: &Error) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::scenario::Scenario;
     use crate::store::Stores;
-    use crate::store::memory::{MemoryStores, error, repository};
+    use crate::store::memory::error;
 
-    struct World {
-        stores: MemoryStores,
-        list: TagList,
-        tasks: TaskTracker,
-    }
-
-    /// Returns the list of a repository with `tags` tags, `page` in a page.
-    fn world(tags: usize, page: usize) -> World {
-        let stores = MemoryStores::new();
-        stores.behave(|behaviour| behaviour.page = page);
-        let place = repository("dst.example/app");
+    /// Returns a scenario whose destination has `tags` tags, `page` in a page, and the list of the destination.
+    fn listed(tags: usize, page: usize) -> (Scenario, TagList) {
+        let scenario = Scenario::new("src.example/app", &["dst.example/app"]).with_page(page);
         if tags > 0 {
-            let image = stores.image(&place, "image", "linux/amd64", &[]);
-            for number in 0..tags {
-                stores.tag(&place, &format!("v{number}"), &image);
-            }
+            let tags: Vec<String> = (0..tags).map(|number| format!("v{number}")).collect();
+            let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+            scenario.image_in("dst.example/app", "image", &tags, &[]);
         }
-        World {
-            list: TagList::new(stores.store(&place)),
-            tasks: TaskTracker::new(),
-            stores,
-        }
+        let list = TagList::new(scenario.stores.store(&scenario.destination));
+        (scenario, list)
     }
 
-    impl World {
-        async fn wait(&self, wait: Wait) -> Waited {
-            self.list.start(&self.tasks);
-            self.list.wait(wait).await
-        }
-        fn has(&self, tag: &str) -> Option<bool> {
-            self.list.has(&Tag::parse(tag).unwrap())
-        }
+    /// Starts the list and waits for it.
+    async fn waited(list: &TagList, wait: Wait) -> Waited {
+        list.start(&TaskTracker::new());
+        list.wait(wait).await
+    }
+
+    fn has(list: &TagList, tag: &str) -> Option<bool> {
+        list.has(&Tag::parse(tag).unwrap())
     }
 
     #[tokio::test]
     async fn a_list_is_requested_once_and_tells_present_from_missing_tags() {
-        let world = world(5, 2);
-        assert_eq!((world.has("v1"), world.stores.calls().len()), (None, 0));
-        assert_eq!(world.wait(Wait::Near).await, Waited::Out);
-        assert_eq!(world.wait(Wait::Whole).await, Waited::Out);
-        assert_eq!(world.has("v4"), Some(true));
-        assert_eq!(world.has("v5"), Some(false));
+        let (scenario, list) = listed(5, 2);
+        assert_eq!((has(&list, "v1"), scenario.stores.calls().len()), (None, 0));
+        assert_eq!(waited(&list, Wait::Near).await, Waited::Out);
+        assert_eq!(waited(&list, Wait::Whole).await, Waited::Out);
+        assert_eq!(has(&list, "v4"), Some(true));
+        assert_eq!(has(&list, "v5"), Some(false));
         // Three pages, and the one that shows the end.
-        assert_eq!(world.stores.calls(), vec!["tags dst.example/app"; 4]);
+        assert_eq!(scenario.stores.calls(), vec!["tags dst.example/app"; 4]);
     }
 
     #[tokio::test]
     async fn a_missing_repository_has_no_tags_and_a_refusal_is_no_answer() {
-        let nothing = world(0, 100);
-        nothing.wait(Wait::Near).await;
-        assert_eq!(nothing.has("v1"), Some(false));
+        let (_, missing) = listed(0, 100);
+        waited(&missing, Wait::Near).await;
+        assert_eq!(has(&missing, "v1"), Some(false));
         for kind in [ErrorKind::NotFound, ErrorKind::Denied, ErrorKind::Server] {
-            let refused = world(1, 100);
-            refused
-                .stores
-                .fail("tags", 1, move || error(kind, "dst.example"));
-            assert_eq!(refused.wait(Wait::Whole).await, Waited::Out);
-            assert_eq!(refused.has("v0"), None);
+            let (scenario, list) = listed(1, 100);
+            let refused = move || error(kind, "dst.example");
+            scenario.stores.fail("tags", 1, refused);
+            assert_eq!(waited(&list, Wait::Whole).await, Waited::Out);
+            assert_eq!(has(&list, "v0"), None);
         }
     }
 
     #[tokio::test]
     async fn only_whole_waits_for_the_end_of_a_long_list() {
-        let world = world(40, 2);
-        let gate = world.stores.block_calls("tags dst.example/app");
-        world.list.start(&world.tasks);
+        let (scenario, list) = listed(40, 2);
+        let gate = scenario.stores.block_calls("tags dst.example/app");
+        list.start(&TaskTracker::new());
         gate.reached(1).await;
         gate.open();
-        world.list.wait(Wait::Near).await;
-        world.list.wait(Wait::Whole).await;
-        assert_eq!(world.has("v39"), Some(true));
+        list.wait(Wait::Near).await;
+        list.wait(Wait::Whole).await;
+        assert_eq!(has(&list, "v39"), Some(true));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_late_list_is_not_waited_for_and_is_cancelled() {
-        let world = world(1, 100);
-        let gate = world.stores.block_calls("tags");
-        assert_eq!(world.wait(Wait::Whole).await, Waited::Late);
-        assert_eq!(world.has("v0"), None);
+        let (scenario, list) = listed(1, 100);
+        let gate = scenario.stores.block_calls("tags");
+        let tasks = TaskTracker::new();
+        list.start(&tasks);
+        assert_eq!(list.wait(Wait::Whole).await, Waited::Late);
+        assert_eq!(has(&list, "v0"), None);
         gate.reached(1).await;
-        let World { list, tasks, .. } = world;
         drop(list);
         tasks.close();
         tasks.wait().await;
@@ -269,9 +258,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_the_wait() {
-        let world = world(1, 100);
-        world.stores.panic_at("tags");
-        assert_eq!(world.wait(Wait::Whole).await, Waited::Out);
-        assert_eq!(world.has("v0"), None);
+        let (scenario, list) = listed(1, 100);
+        scenario.stores.panic_at("tags");
+        assert_eq!(waited(&list, Wait::Whole).await, Waited::Out);
+        assert_eq!(has(&list, "v0"), None);
     }
 }

@@ -1,9 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::sync::Mutex;
-
 use futures_util::future::join_all;
-use image_syncer_registry::{Digest, ErrorKind, Repository, Tag};
+use image_syncer_registry::ErrorKind;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -11,53 +9,20 @@ use super::*;
 use crate::discover::{
     CoveredTags, DestinationTagIndex, Discovered, Discoverer, Image, SourceTags,
 };
-use crate::event::{Event, Listener};
-use crate::lock::lock;
-use crate::rule::{Immutable, RuleError};
-use crate::settings::{Intent, Settings};
+use crate::scenario::{RunEvents, Scenario, companion_tag, digest_of, one_at_a_time, rule};
 use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 
-#[derive(Default)]
-struct EventLog(Mutex<Vec<String>>);
-
-impl Listener for EventLog {
-    fn event(&self, event: &Event) {
-        let line = match event {
-            Event::RuleDiscovered { images, empty, .. } => {
-                format!("discovered {images}, {}", empty.as_deref().unwrap_or("-"))
-            }
-            Event::RuleFailed { failure, .. } => format!("failed, {failure}"),
-            _ => return,
-        };
-        lock(&self.0).push(line);
-    }
-}
-
-fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
-    let no_default = |_: &Repository| Err(RuleError("no default".to_owned()));
-    Arc::new(Rule::parse(source, destinations, &no_default).unwrap())
-}
-
-fn digest(name: &str) -> Digest {
-    Digest::sha256(name.as_bytes())
-}
-
-/// Tag for the digest of `name`.
+/// Returns the tag for the digest of `name`.
 fn tag_for(name: &str, suffix: &str) -> String {
-    format!("{}{suffix}", Tag::of_referrers_to(&digest(name)))
+    companion_tag(&digest_of(name), suffix)
 }
 
-/// `src.example/app` with these tags, two in a page.
+/// Returns stores with these tags in `src.example/app`, two in a page.
 fn stores(tags: &[&str]) -> MemoryStores {
-    let stores = MemoryStores::new();
-    stores.behave(|behaviour| behaviour.page = 2);
-    let source = repository("src.example/app");
-    let image = stores.image(&source, "image", "linux/amd64", &[]);
-    for tag in tags {
-        stores.tag(&source, tag, &image);
-    }
-    stores
+    let scenario = Scenario::new("src.example/app", &["dst.example/a"]).with_page(2);
+    scenario.image("image", tags, &[]);
+    scenario.stores
 }
 
 /// Searches of all `rules`, with a queue for one image.
@@ -87,26 +52,14 @@ impl Searching {
         &self,
         copy: impl AsyncFn(&Image, &Arc<SourceTags>) -> CoveredTags,
     ) -> (Vec<String>, Vec<String>) {
-        let log = Arc::new(EventLog::default());
+        let events = Arc::new(RunEvents::default());
         let stores: Arc<dyn Stores> = Arc::new(self.stores.clone());
-        let settings = Settings {
-            intent: Intent::Copy,
-            platforms: Arc::default(),
-            force: false,
-            verify: false,
-            immutable: Arc::<Immutable>::default(),
-            parts: crate::rule::Parts::default(),
-            referrers: None,
-            transfers: None,
-            images: 1,
-            records: None,
-        };
         let destination_index =
-            DestinationTagIndex::new(&stores, Arc::default(), &settings, &self.rules);
+            DestinationTagIndex::new(&stores, Arc::default(), &one_at_a_time(), &self.rules);
         let sources = SourceTags::bounded(stores, 10_000, self.most);
         sources.expect(&self.rules, &self.cancel);
         let discoverer = Discoverer::new(
-            log.clone(),
+            events.clone(),
             Arc::new(destination_index),
             Arc::clone(&sources),
             self.referrers.clone(),
@@ -138,8 +91,7 @@ impl Searching {
         let ((), (leftovers, _)) = tokio::join!(finishing, last);
         images.extend(leftovers);
         sources.drained().await;
-        let said = std::mem::take(&mut *lock(&log.0));
-        (images, said)
+        (images, events.rule_events())
     }
 }
 
@@ -170,7 +122,7 @@ async fn covers(
     sources.referrer_tags(&store).await;
     let mut covered = CoveredTags::default();
     for place in &image.places {
-        covered.add(&digest(subject), &place.repository);
+        covered.add(&digest_of(subject), &place.repository);
     }
     covered
 }
@@ -178,26 +130,27 @@ async fn covers(
 #[tokio::test]
 async fn tags_of_subjects_that_an_image_sees_to_are_no_images_and_the_others_come_last() {
     let (known, strange) = (tag_for("known", ".sig"), tag_for("strange", ""));
-    let world = stores(&[&known, &strange, "v1", "v2", "v3"]);
+    let stores = stores(&[&known, &strange, "v1", "v2", "v3"]);
     let searching = Searching::new(
-        world.clone(),
+        stores.clone(),
         &[rule("src.example/app", &["dst.example/a"])],
     );
-    let taken = searching.run(async |image, sources| covers("known", image, sources, &world).await);
+    let taken =
+        searching.run(async |image, sources| covers("known", image, sources, &stores).await);
     let (images, said) = taken.await;
     let expected = ["v1", "v2", "v3", &strange].map(|tag| format!("{tag} -> dst.example/a"));
     assert_eq!(images, expected);
     assert_eq!(said, ["discovered 4, -"]);
     // Three pages and the empty last one.
-    assert_eq!(world.count("tags src"), 4);
+    assert_eq!(stores.count("tags src"), 4);
 }
 
 #[tokio::test]
 async fn without_referrers_their_tags_are_ordinary_tags() {
     let signature = tag_for("known", ".sig");
-    let world = stores(&[&signature, "v1"]);
+    let stores = stores(&[&signature, "v1"]);
     let rules = [rule("src.example/app", &["dst.example/a"])];
-    let mut searching = Searching::new(world, &rules);
+    let mut searching = Searching::new(stores, &rules);
     searching.referrers = None;
     let (images, said) = searching.run(async |_, _| CoveredTags::default()).await;
     let expected = [signature.as_str(), "v1"].map(|tag| format!("{tag} -> dst.example/a"));
@@ -208,8 +161,8 @@ async fn without_referrers_their_tags_are_ordinary_tags() {
 #[tokio::test]
 async fn unselected_cosign_tags_are_not_copied() {
     let (signature, strange) = (tag_for("known", ".sig"), tag_for("strange", ""));
-    let world = stores(&[&signature, &strange, "v1"]);
-    let mut searching = Searching::new(world, &[rule("src.example/app", &["dst.example/a"])]);
+    let stores = stores(&[&signature, &strange, "v1"]);
+    let mut searching = Searching::new(stores, &[rule("src.example/app", &["dst.example/a"])]);
     let types = vec!["application/spdx+json".to_owned()];
     let referrers = Referrers {
         types,
@@ -225,24 +178,24 @@ async fn unselected_cosign_tags_are_not_copied() {
 #[tokio::test]
 async fn a_tag_that_a_rule_names_is_an_image_like_any_other() {
     let signature = tag_for("known", ".sig");
-    let world = stores(&[&signature]);
+    let stores = stores(&[&signature]);
     let source = format!("src.example/app:{signature}");
-    let searching = Searching::new(world.clone(), &[rule(&source, &["dst.example/a"])]);
+    let searching = Searching::new(stores.clone(), &[rule(&source, &["dst.example/a"])]);
     let (images, said) = searching.run(async |_, _| CoveredTags::default()).await;
     assert_eq!(images, [format!("{signature} -> dst.example/a")]);
     assert_eq!(said, ["discovered 1, -"]);
-    assert_eq!(world.calls(), Vec::<String>::new());
+    assert_eq!(stores.calls(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_pattern_selects_leftover_tags() {
     let (one, two) = (tag_for("one", ".sig"), tag_for("two", ".att"));
-    let world = stores(&[&one, &two, "v1"]);
+    let stores = stores(&[&one, &two, "v1"]);
     let rules = [
         rule("src.example/app:/^v/", &["dst.example/a"]),
         rule("src.example/app:/sig$/", &["dst.example/b"]),
     ];
-    let (images, said) = Searching::new(world.clone(), &rules)
+    let (images, said) = Searching::new(stores.clone(), &rules)
         .run(async |_, _| CoveredTags::default())
         .await;
     assert_eq!(
@@ -253,13 +206,13 @@ async fn a_pattern_selects_leftover_tags() {
         ]
     );
     assert_eq!(said, ["discovered 1, -", "discovered 1, -"]);
-    assert_eq!(world.count("tags src"), 3);
+    assert_eq!(stores.count("tags src"), 3);
 }
 
 #[tokio::test]
 async fn what_is_seen_to_at_one_destination_is_left_at_another() {
     let signature = tag_for("known", ".sig");
-    let world = stores(&[&signature, "v1"]);
+    let stores = stores(&[&signature, "v1"]);
     let rules = [
         rule("src.example/app:v1", &["dst.example/a"]),
         rule(
@@ -268,12 +221,12 @@ async fn what_is_seen_to_at_one_destination_is_left_at_another() {
         ),
         rule("src.example/app:/^sha256-/", &["dst.example/a"]),
     ];
-    let taken = Searching::new(world.clone(), &rules);
+    let taken = Searching::new(stores.clone(), &rules);
     let taken = taken.run(async |image, sources| {
         if image.target.to_string() != "v1" {
             return CoveredTags::default();
         }
-        covers("known", image, sources, &world).await
+        covers("known", image, sources, &stores).await
     });
     let (images, said) = taken.await;
     let expected = [
@@ -291,15 +244,15 @@ async fn too_many_deferred_tags_are_listed_again_and_none_is_lost() {
     let signatures = ["known", "one", "two"].map(|name| tag_for(name, ".sig"));
     let mut tags: Vec<&str> = signatures.iter().map(String::as_str).collect();
     tags.push("v1");
-    let world = stores(&tags);
+    let stores = stores(&tags);
     let rules = [rule("src.example/app", &["dst.example/a"])];
-    let mut searching = Searching::new(world.clone(), &rules);
+    let mut searching = Searching::new(stores.clone(), &rules);
     searching.most = 2;
     let taken = searching.run(async |image, sources| {
         if image.target.to_string() != "v1" {
             return CoveredTags::default();
         }
-        covers("known", image, sources, &world).await
+        covers("known", image, sources, &stores).await
     });
     let (mut images, said) = taken.await;
     images.sort();
@@ -308,15 +261,15 @@ async fn too_many_deferred_tags_are_listed_again_and_none_is_lost() {
     expected.sort();
     assert_eq!(images, expected);
     assert_eq!(said, ["discovered 3, -"]);
-    assert_eq!(world.count("tags src"), 2 * 3);
+    assert_eq!(stores.count("tags src"), 2 * 3);
 }
 
 #[tokio::test]
 async fn deferred_tags_before_a_failure_are_copied() {
     let signature = tag_for("known", ".sig");
-    let world = stores(&[&signature, "v1", "v2"]);
-    world.fail_after("tags src", 1, || error(ErrorKind::Server, "src.example"));
-    let searching = Searching::new(world, &[rule("src.example/app", &["dst.example/a"])]);
+    let stores = stores(&[&signature, "v1", "v2"]);
+    stores.fail_after("tags src", 1, || error(ErrorKind::Server, "src.example"));
+    let searching = Searching::new(stores, &[rule("src.example/app", &["dst.example/a"])]);
     let (images, said) = searching.run(async |_, _| CoveredTags::default()).await;
     let expected = ["v1", &signature].map(|tag| format!("{tag} -> dst.example/a"));
     assert_eq!(images, expected);
@@ -336,12 +289,12 @@ async fn a_run_that_is_stopped_waits_for_what_is_under_way_and_says_what_is_left
             "failed, interrupted before it was finished",
         ),
     ] {
-        let world = stores(&tags);
+        let stores = stores(&tags);
         let rules = [rule("src.example/app", &["dst.example/a"])];
-        let searching = Searching::new(world.clone(), &rules);
+        let searching = Searching::new(stores.clone(), &rules);
         let taken = searching.run(async |image, sources| {
             // The list is complete when the run is stopped.
-            let covered = covers("known", image, sources, &world).await;
+            let covered = covers("known", image, sources, &stores).await;
             searching.cancel.cancel();
             covered
         });
@@ -357,16 +310,17 @@ async fn a_query_and_a_full_queue_do_not_deadlock() {
     let numbered: Vec<String> = (0..50).map(|number| format!("v{number:02}")).collect();
     let mut tags: Vec<&str> = numbered.iter().map(String::as_str).collect();
     tags.push(&signature);
-    let world = stores(&tags);
+    let stores = stores(&tags);
     let searching = Searching::new(
-        world.clone(),
+        stores.clone(),
         &[rule("src.example/app", &["dst.example/a"])],
     );
-    let taken = searching.run(async |image, sources| covers("known", image, sources, &world).await);
+    let taken =
+        searching.run(async |image, sources| covers("known", image, sources, &stores).await);
     let (images, said) = taken.await;
     assert_eq!(
         (images.len(), said),
         (50, vec!["discovered 50, -".to_owned()])
     );
-    assert_eq!(world.count("tags src"), 27);
+    assert_eq!(stores.count("tags src"), 27);
 }
