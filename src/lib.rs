@@ -12,8 +12,10 @@ mod host_counts;
 mod images_file;
 mod interrupt;
 mod lock;
+mod problems;
 mod replacement;
 mod report;
+mod run;
 mod run_summary;
 pub mod ui;
 

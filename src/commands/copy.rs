@@ -9,11 +9,11 @@ use image_syncer_sync::config::Config;
 use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection};
 
 use crate::cli::CopyArgs;
-use crate::commands::collisions::Inputs;
-use crate::commands::problems::Problems;
-use crate::commands::stdout_output::Purpose;
-use crate::commands::{job, setup};
+use crate::commands::run_flags::RunFlags;
+use crate::commands::setup;
 use crate::exit::Exit;
+use crate::problems::Problems;
+use crate::run::Inputs;
 use crate::ui::Printer;
 
 /// Copies the image of the arguments.
@@ -25,7 +25,8 @@ pub(super) fn execute(
     image_syncer_registry::transport::prepare();
     let rule = problems.collect(rule(&arguments));
     let rules: Vec<Arc<Rule>> = rule.into_iter().map(Arc::new).collect();
-    let inputs = Inputs::auth(&arguments.auth.auth);
+    let mut inputs = Inputs::default();
+    inputs.add("--auth", &arguments.auth.auth);
     let auth = setup::inputs(arguments.auth.auth);
     let config = Config::credentials(&auth, rules, &setup::environment);
     let mut config = problems.collect(config).unwrap_or_default();
@@ -35,20 +36,18 @@ pub(super) fn execute(
     for warning in &config.warnings {
         problems.warn(warning);
     }
-    let job = job::RunJob {
+    let flags = RunFlags {
         command: "copy",
-        rules: config.rules,
-        credentials: config.credentials,
+        config,
         inputs,
-        problems,
-        purpose: Purpose::sync(arguments.dry_run),
+        purpose: setup::copy_purpose(arguments.dry_run),
         copying: arguments.copying,
         transfer: arguments.transfer,
         output: arguments.output,
         common: arguments.common,
         logging: arguments.logging,
     };
-    job.run(printer)
+    flags.run(problems, printer)
 }
 
 /// Returns the rule of the arguments. All tags of a repository are a lot to copy by mistake, so they need a flag.

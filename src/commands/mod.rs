@@ -1,30 +1,20 @@
 //! One thin file for each command: from arguments to calls of the `sync` crate.
 
 mod check;
-mod collisions;
 mod completions;
-mod concurrency;
 mod copy;
-mod in_flight;
-mod job;
-mod listeners;
 mod man;
-mod observers;
-mod outputs;
 mod plan;
-mod problems;
 mod rates;
 mod records;
-mod run;
-mod run_outputs;
+mod run_flags;
 mod setup;
-mod stdout_output;
 mod sync;
 mod validate;
 
 use crate::cli::{Cli, Command};
-use crate::commands::problems::Problems;
 use crate::exit::Exit;
+use crate::problems::Problems;
 use crate::ui::Printer;
 
 /// Executes the command. An error before the first request is bad usage.

@@ -1,11 +1,10 @@
 //! The command `plan`.
 
 use crate::cli::{Output, PlanArgs, Transfer};
-use crate::commands::collisions::Inputs;
-use crate::commands::problems::Problems;
-use crate::commands::stdout_output::Purpose;
-use crate::commands::{job, setup};
+use crate::commands::run_flags::RunFlags;
+use crate::commands::setup;
 use crate::exit::Exit;
+use crate::problems::Problems;
 use crate::ui::Printer;
 
 /// Reads the files and shows what their rules would copy.
@@ -15,15 +14,13 @@ pub(super) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     image_syncer_registry::transport::prepare();
-    let inputs = Inputs::new(&arguments.files);
+    let inputs = setup::input_files(&arguments.files);
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
-    let job = job::RunJob {
+    let flags = RunFlags {
         command: "plan",
-        rules: config.rules,
-        credentials: config.credentials,
+        config,
         inputs,
-        problems,
-        purpose: Purpose::plan(arguments.showing),
+        purpose: setup::plan_purpose(arguments.showing),
         copying: arguments.copying,
         transfer: Transfer::default(),
         output: Output {
@@ -33,5 +30,5 @@ pub(super) fn execute(
         common: arguments.common,
         logging: arguments.logging,
     };
-    job.run(printer)
+    flags.run(problems, printer)
 }

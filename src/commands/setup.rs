@@ -8,9 +8,12 @@ use image_syncer_registry::auth::Credential;
 use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Input};
 use image_syncer_sync::rule::Referrers;
 use image_syncer_sync::rule::{Parts, PlatformFilter};
+use image_syncer_sync::settings::Intent;
 
 use crate::cli;
-use crate::commands::problems::Problems;
+use crate::images_file::ImagesFormat;
+use crate::problems::Problems;
+use crate::run::{Inputs, Purpose, StdoutRequest};
 
 /// Looks up an environment variable of this process.
 pub(super) fn environment(name: &str) -> Option<String> {
@@ -53,6 +56,15 @@ fn read(files: cli::Files, defaults: &cli::Defaults) -> anyhow::Result<Config> {
         &self::defaults(defaults),
         &environment,
     )?)
+}
+
+/// Returns the files that the flags name, for a comparison with the files that are written.
+pub(super) fn input_files(files: &cli::Files) -> Inputs {
+    let mut inputs = Inputs::default();
+    inputs.add("--images", &files.images);
+    inputs.add("--auth", &files.auth);
+    inputs.add("--config", &files.config);
+    inputs
 }
 
 /// Converts paths to inputs.
@@ -120,6 +132,37 @@ pub(super) fn hosts(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<String>>
 /// Returns the limit of `--proc`; 0 or less sets none.
 pub(super) fn bound(proc: i64) -> Option<usize> {
     usize::try_from(proc).ok().filter(|bound| *bound > 0)
+}
+
+/// Returns the format of a map of images.
+pub(super) fn images_format(format: cli::ImagesFormat) -> ImagesFormat {
+    match format {
+        cli::ImagesFormat::Yaml => ImagesFormat::Yaml,
+        cli::ImagesFormat::Json => ImagesFormat::Json,
+    }
+}
+
+/// Returns the purpose of a copy, or of a plan with `--dry-run`.
+pub(super) fn copy_purpose(flags: cli::DryRun) -> Purpose {
+    flags.showing().map_or(Purpose::Copy, plan_purpose)
+}
+
+/// Returns the purpose of `plan`.
+pub(super) fn plan_purpose(flags: cli::Showing) -> Purpose {
+    Purpose::Show(StdoutRequest {
+        intent: Intent::Plan,
+        json: flags.output == cli::PlanFormat::Json,
+        exit_code: flags.exit_code,
+    })
+}
+
+/// Returns the purpose of `check`.
+pub(super) fn check_purpose(flags: cli::Differences) -> Purpose {
+    Purpose::Show(StdoutRequest {
+        intent: Intent::Check,
+        json: flags.output == cli::CheckFormat::Json,
+        exit_code: true,
+    })
 }
 
 /// Returns the identity of a credential, without its secret.

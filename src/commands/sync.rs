@@ -1,11 +1,10 @@
 //! The sync of all rules in files.
 
 use crate::cli::SyncArgs;
-use crate::commands::collisions::Inputs;
-use crate::commands::problems::Problems;
-use crate::commands::stdout_output::Purpose;
-use crate::commands::{job, setup};
+use crate::commands::run_flags::RunFlags;
+use crate::commands::setup;
 use crate::exit::Exit;
+use crate::problems::Problems;
 use crate::ui::Printer;
 
 /// Reads the files and copies the images of their rules.
@@ -15,20 +14,18 @@ pub(super) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     image_syncer_registry::transport::prepare();
-    let inputs = Inputs::new(&arguments.files);
+    let inputs = setup::input_files(&arguments.files);
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
-    let job = job::RunJob {
+    let flags = RunFlags {
         command: "sync",
-        rules: config.rules,
-        credentials: config.credentials,
+        config,
         inputs,
-        problems,
-        purpose: Purpose::sync(arguments.dry_run),
+        purpose: setup::copy_purpose(arguments.dry_run),
         copying: arguments.copying,
         transfer: arguments.transfer,
         output: arguments.output,
         common: arguments.common,
         logging: arguments.logging,
     };
-    job.run(printer)
+    flags.run(problems, printer)
 }

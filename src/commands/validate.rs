@@ -10,10 +10,10 @@ use image_syncer_sync::rule::{
 };
 
 use crate::cli::ValidateArgs;
-use crate::commands::problems::Problems;
 use crate::commands::setup;
 use crate::escape;
 use crate::exit::Exit;
+use crate::problems::Problems;
 use crate::ui::{Printer, units};
 
 /// Reads the files and prints their rules and logins to stdout.

@@ -14,7 +14,6 @@ use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Rule;
 use image_syncer_sync::{Event, Failure, Listener, Outcome};
 
-use crate::cli::ImagesFormat;
 use crate::escape::DocumentWriter;
 use crate::lock::lock;
 use crate::replacement::{self, AtomicFile};
@@ -37,6 +36,16 @@ pub(crate) enum ImageSelection {
     /// Images that are not, and that another run can copy. If a list of tags was not read to its end, the rule is
     /// listed instead.
     Failed,
+}
+
+/// Format of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ImagesFormat {
+    /// YAML.
+    #[default]
+    Yaml,
+    /// JSON.
+    Json,
 }
 
 enum State {

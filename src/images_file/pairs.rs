@@ -8,8 +8,8 @@ use rusqlite::{Connection, Row, Rows, Statement};
 use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
 use tempfile::NamedTempFile;
 
-use crate::cli::ImagesFormat;
 use crate::escape;
+use crate::images_file::ImagesFormat;
 use crate::replacement;
 
 /// Memory limit of the database, in KiB.

@@ -41,7 +41,7 @@ pub struct KeychainEntry {
 ///
 /// Only the entry with the longest prefix decides: one without a login is not completed by an entry with a shorter
 /// prefix.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Keychain {
     /// Entries by registry.
     entries: HashMap<Registry, Vec<ParsedEntry>>,

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli;
-use crate::commands::problems::Problems;
+use crate::problems::Problems;
 use crate::replacement;
 
 /// A flag, or the name of a file without one, and the path.
@@ -20,47 +19,13 @@ enum Identity {
     Place(PathBuf, OsString),
 }
 
-/// Returns the outputs that the flags name, and the records file.
-pub(super) fn outputs<'a>(
-    output: &'a cli::Output,
-    log: Option<&'a Path>,
-    records: Option<Named<'a>>,
-) -> Vec<Named<'a>> {
-    let all = [
-        ("--report", output.reporting.report.as_deref()),
-        (
-            "--output-success-images",
-            output.output_success_images.as_deref(),
-        ),
-        ("--failed-images", output.failed_images.as_deref()),
-        ("--log", log),
-    ];
-    let named = |(flag, path)| Some((flag, path?));
-    all.into_iter().filter_map(named).chain(records).collect()
-}
-
 /// Files that a command reads, each with its flag. Standard input is left out.
 #[derive(Default)]
-pub(super) struct Inputs(Vec<(&'static str, PathBuf)>);
+pub(crate) struct Inputs(Vec<(&'static str, PathBuf)>);
 
 impl Inputs {
-    /// Returns the files that `files` names.
-    pub(super) fn new(files: &cli::Files) -> Self {
-        let mut inputs = Self::default();
-        inputs.add("--images", &files.images);
-        inputs.add("--auth", &files.auth);
-        inputs.add("--config", &files.config);
-        inputs
-    }
-
-    /// Returns the files of `--auth` alone.
-    pub(super) fn auth(paths: &[PathBuf]) -> Self {
-        let mut inputs = Self::default();
-        inputs.add("--auth", paths);
-        inputs
-    }
-
-    fn add(&mut self, flag: &'static str, paths: &[PathBuf]) {
+    /// Adds the files that `flag` names.
+    pub(crate) fn add(&mut self, flag: &'static str, paths: &[PathBuf]) {
         let paths = paths.iter().filter(|path| *path != Path::new("-"));
         self.0.extend(paths.map(|path| (flag, path.clone())));
     }

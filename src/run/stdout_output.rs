@@ -10,10 +10,10 @@ use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Rule;
 use image_syncer_sync::settings::Intent;
 
-use crate::cli;
-use crate::commands::listeners::Listeners;
+use crate::cli::Logging;
 use crate::exit::Exit;
 use crate::report::ReportWriter;
+use crate::run::listeners::Listeners;
 use crate::run_summary::RunSummary;
 use crate::ui::FullLists;
 use crate::ui::plan::{
@@ -24,7 +24,7 @@ use crate::ui::{LineWriter, Printer};
 
 /// Purpose of a run.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Copies images.
     Copy,
     /// Shows what would be copied.
@@ -33,38 +33,18 @@ pub(super) enum Purpose {
 
 /// Requested output.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StdoutRequest {
-    intent: Intent,
-    json: bool,
-    exit_code: bool,
+pub(crate) struct StdoutRequest {
+    /// Plan or check.
+    pub(crate) intent: Intent,
+    /// The document of a report instead of text for people.
+    pub(crate) json: bool,
+    /// Another exit code if there are differences.
+    pub(crate) exit_code: bool,
 }
 
 impl Purpose {
-    /// Returns the purpose of `plan`.
-    pub(super) fn plan(flags: cli::Showing) -> Self {
-        Self::Show(StdoutRequest {
-            intent: Intent::Plan,
-            json: flags.output == cli::PlanFormat::Json,
-            exit_code: flags.exit_code,
-        })
-    }
-
-    /// Returns the purpose of `check`.
-    pub(super) fn check(flags: cli::Differences) -> Self {
-        Self::Show(StdoutRequest {
-            intent: Intent::Check,
-            json: flags.output == cli::CheckFormat::Json,
-            exit_code: true,
-        })
-    }
-
-    /// Returns the purpose of a copy, or of a plan with `--dry-run`.
-    pub(super) fn sync(flags: cli::DryRun) -> Self {
-        flags.showing().map_or(Self::Copy, Self::plan)
-    }
-
     /// Returns the purpose for the engine.
-    pub(super) fn intent(self) -> Intent {
+    pub(crate) fn intent(self) -> Intent {
         match self {
             Self::Copy => Intent::Copy,
             Self::Show(asked) => asked.intent,
@@ -79,7 +59,7 @@ impl Purpose {
         self,
         command: &str,
         rules: &[Arc<Rule>],
-        logging: &cli::Logging,
+        logging: &Logging,
         stop: &Stop,
     ) -> anyhow::Result<Option<StdoutOutput>> {
         let Self::Show(asked) = self else {
@@ -128,7 +108,7 @@ impl StdoutForm {
         asked: StdoutRequest,
         command: &str,
         rules: &[Arc<Rule>],
-        logging: &cli::Logging,
+        logging: &Logging,
         stdout: &Stdout,
     ) -> Self {
         if asked.json {

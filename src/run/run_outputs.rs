@@ -10,13 +10,13 @@ use image_syncer_sync::report::{Report, Summary};
 use image_syncer_sync::rule::Rule;
 use image_syncer_sync::transfer::Progress as Moving;
 
-use crate::commands::in_flight::InFlightTracker;
-use crate::commands::listeners::Listeners;
-use crate::commands::observers::Observers;
-use crate::commands::outputs::Outputs;
-use crate::commands::stdout_output::StdoutOutput;
 use crate::exit::Exit;
 use crate::host_counts::Counts;
+use crate::run::in_flight::InFlightTracker;
+use crate::run::listeners::Listeners;
+use crate::run::observers::Observers;
+use crate::run::output_files::Outputs;
+use crate::run::stdout_output::StdoutOutput;
 use crate::run_summary::{RunSummary, Traffic};
 use crate::ui::live::ProgressDisplay;
 use crate::ui::{

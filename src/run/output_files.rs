@@ -1,13 +1,27 @@
 //! Output files for programs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use image_syncer_sync::Listener;
 
-use crate::cli;
-use crate::commands::problems::Problems;
-use crate::images_file::{ImageSelection, ImagesFile};
+use crate::images_file::{ImageSelection, ImagesFile, ImagesFormat};
+use crate::problems::Problems;
 use crate::report::ReportFile;
+use crate::run::collisions::Named;
+
+/// Paths of the files that a run writes for programs.
+#[derive(Debug, Default)]
+pub(crate) struct OutputPaths {
+    /// The report.
+    pub(crate) report: Option<PathBuf>,
+    /// The map of images at their destinations.
+    pub(crate) success_images: Option<PathBuf>,
+    /// Format of that map.
+    pub(crate) success_format: ImagesFormat,
+    /// The map of images that failed.
+    pub(crate) failed_images: Option<PathBuf>,
+}
 
 /// Output files of a run, opened before it begins.
 pub(super) struct Outputs {
@@ -15,21 +29,33 @@ pub(super) struct Outputs {
     pub(super) images: Vec<Arc<ImagesFile>>,
 }
 
+impl OutputPaths {
+    /// Returns each path with its flag.
+    pub(super) fn named(&self) -> impl Iterator<Item = Named<'_>> {
+        let all = [
+            ("--report", self.report.as_deref()),
+            ("--output-success-images", self.success_images.as_deref()),
+            ("--failed-images", self.failed_images.as_deref()),
+        ];
+        all.into_iter()
+            .filter_map(|(flag, path)| Some((flag, path?)))
+    }
+}
+
 impl Outputs {
-    /// Opens the files that the flags of `command` name. Returns `None` if one of them cannot be written, with a mistake
-    /// for each.
+    /// Opens the files of `command`. Returns `None` if one of them cannot be written, with a mistake for each.
     pub(super) fn open(
         command: &str,
-        flags: &cli::Output,
+        paths: &OutputPaths,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let report = flags.reporting.report.as_deref();
+        let report = paths.report.as_deref();
         let report = report.map(|path| problems.collect(ReportFile::begin(path, command)));
-        let copied = flags.output_success_images.as_deref();
-        let format = flags.output_images_format;
+        let copied = paths.success_images.as_deref();
+        let format = paths.success_format;
         let copied = copied
             .map(|path| problems.collect(ImagesFile::new(ImageSelection::There, path, format)));
-        let failed = flags.failed_images.as_deref();
+        let failed = paths.failed_images.as_deref();
         let failed = failed
             .map(|path| problems.collect(ImagesFile::by_suffix(ImageSelection::Failed, path)));
         let images: Option<Vec<_>> = [copied, failed].into_iter().flatten().collect();

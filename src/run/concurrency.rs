@@ -24,7 +24,7 @@ const TRANSFERS_PER_HOST: WindowBounds = WindowBounds {
 };
 
 /// Images in flight. They wait for the network most of the time, so there are more than the requests of one host.
-pub(super) const IMAGES: usize = 128;
+pub(crate) const IMAGES: usize = 128;
 
 /// Number of open files to request: more than two hosts need with all limits at their maximum.
 const ENOUGH_FILES: u64 = 16_384;
@@ -35,16 +35,16 @@ const OTHER_FILES: u64 = 48;
 
 /// Limits in flight per host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Windows {
+pub(crate) struct Windows {
     /// Small requests.
-    pub(super) calls: WindowBounds,
+    pub(crate) calls: WindowBounds,
     /// Blob bodies, in each direction.
-    pub(super) transfers: WindowBounds,
+    pub(crate) transfers: WindowBounds,
 }
 
 impl Windows {
     /// Returns the limits for `rules`: lower than usual if this process may not open enough connections.
-    pub(super) fn for_rules(rules: &[Arc<Rule>]) -> Self {
+    pub(crate) fn for_rules(rules: &[Arc<Rule>]) -> Self {
         let sources = rules.iter().map(|rule| &rule.source.repository);
         let destinations = rules.iter().flat_map(|rule| &rule.destinations);
         let destinations = destinations.map(|destination| &destination.repository);

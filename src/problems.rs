@@ -8,26 +8,26 @@ use crate::ui::Printer;
 
 /// Mistakes of files, flags and outputs, which the user sees together.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     mistakes: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Problems {
     /// Creates the list with mistakes and warnings of the command line.
-    pub(super) fn new(mistakes: Vec<String>, warnings: Vec<String>) -> Self {
+    pub(crate) fn new(mistakes: Vec<String>, warnings: Vec<String>) -> Self {
         Self { mistakes, warnings }
     }
 
     /// Returns the value, or adds the error to the mistakes.
-    pub(super) fn collect<T, E: Into<anyhow::Error>>(&mut self, result: Result<T, E>) -> Option<T> {
+    pub(crate) fn collect<T, E: Into<anyhow::Error>>(&mut self, result: Result<T, E>) -> Option<T> {
         result
             .map_err(|error| self.add_mistake(format_args!("{:#}", error.into())))
             .ok()
     }
 
     /// Adds a mistake. A duplicate is ignored, as several flags may depend on one value.
-    pub(super) fn add_mistake(&mut self, text: impl Display) {
+    pub(crate) fn add_mistake(&mut self, text: impl Display) {
         let text = text.to_string();
         if !self.mistakes.contains(&text) {
             self.mistakes.push(text);
@@ -35,7 +35,7 @@ impl Problems {
     }
 
     /// Adds a warning.
-    pub(super) fn warn(&mut self, text: impl Display) {
+    pub(crate) fn warn(&mut self, text: impl Display) {
         self.warnings.push(text.to_string());
     }
 
@@ -43,7 +43,7 @@ impl Problems {
     ///
     /// # Errors
     /// All mistakes, with an empty line between them.
-    pub(super) fn finish(self) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn finish(self) -> anyhow::Result<Vec<String>> {
         if self.mistakes.is_empty() {
             return Ok(self.warnings);
         }
@@ -54,7 +54,7 @@ impl Problems {
     ///
     /// # Errors
     /// As [`Problems::finish`].
-    pub(super) fn print(self, printer: &Printer) -> anyhow::Result<()> {
+    pub(crate) fn print(self, printer: &Printer) -> anyhow::Result<()> {
         for warning in self.finish()? {
             printer.warning(&warning);
         }

@@ -6,8 +6,8 @@ use image_syncer_registry::transport::Transport;
 use image_syncer_sync::engine::{Engine, Stop};
 use image_syncer_sync::rule::Rule;
 
-use crate::commands::run_outputs::RunOutputs;
 use crate::interrupt::Signals;
+use crate::run::run_outputs::RunOutputs;
 use crate::ui::{CopyUnit, LineLabel};
 
 /// An active run, and the means to end it.

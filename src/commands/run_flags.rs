@@ -1,0 +1,146 @@
+//! Flags of the commands that start a run, and their conversion to its specification.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use image_syncer_registry::auth::{DockerFiles, Keychain};
+use image_syncer_registry::transport::{
+    RetryPolicy, Timeouts, TransportOptions, certificate_directories,
+};
+use image_syncer_sync::Config;
+use image_syncer_sync::rule::Immutable;
+use image_syncer_sync::settings::Settings;
+
+use crate::cli;
+use crate::commands::{rates, setup};
+use crate::exit::Exit;
+use crate::problems::Problems;
+use crate::run::{
+    IMAGES, Inputs, OutputPaths, Purpose, RecordsChoice, RegistryAccess, RunSpec, TerminalOptions,
+    TerminalRunner, Windows,
+};
+use crate::ui::Printer;
+
+/// Flags of a run.
+pub(super) struct RunFlags {
+    /// Name of the command.
+    pub(super) command: &'static str,
+    /// Rules to carry out, and credentials of the files.
+    pub(super) config: Config,
+    /// Files that were read.
+    pub(super) inputs: Inputs,
+    /// Purpose of the run.
+    pub(super) purpose: Purpose,
+    /// Flags of the group.
+    pub(super) copying: cli::Copying,
+    /// Flags of the group.
+    pub(super) transfer: cli::Transfer,
+    /// Flags of the group.
+    pub(super) output: cli::Output,
+    /// Flags of the group.
+    pub(super) common: cli::Common,
+    /// Flags of the group.
+    pub(super) logging: cli::Logging,
+}
+
+impl RunFlags {
+    /// Carries out the run.
+    ///
+    /// # Errors
+    /// All mistakes that were found before the first request, together with those in `problems`.
+    pub(super) fn run(self, mut problems: Problems, printer: &Printer) -> anyhow::Result<Exit> {
+        let settings = self.settings(&mut problems);
+        let registries = self.registries(&mut problems);
+        let spec = RunSpec {
+            command: self.command,
+            rules: self.config.rules,
+            settings,
+            registries,
+            records: records(self.common.remembering),
+            grace: Duration::from_secs(self.common.asking.grace),
+            outputs: output_paths(self.output),
+        };
+        let options = TerminalOptions {
+            logging: self.logging,
+            purpose: self.purpose,
+        };
+        TerminalRunner::prepare(spec, options, &self.inputs, problems)?.run(printer)
+    }
+
+    /// Returns the settings of the flags. A mistake leaves a default in its place.
+    fn settings(&self, problems: &mut Problems) -> Settings {
+        let flags = &self.common;
+        let platforms = problems.collect(setup::platforms(&flags.platforms));
+        let parts = setup::parts(flags.parts, self.copying, &flags.platforms);
+        let parts = problems.collect(parts);
+        let immutable = problems.collect(Immutable::parse(&flags.remembering.immutable));
+        let referrers = problems.collect(setup::referrers(&flags.referrers));
+        Settings {
+            intent: self.purpose.intent(),
+            platforms: Arc::new(platforms.unwrap_or_default()),
+            parts: parts.unwrap_or_default(),
+            force: self.copying.force,
+            verify: self.copying.verify,
+            immutable: Arc::new(immutable.unwrap_or_default()),
+            referrers: referrers.flatten().map(Arc::new),
+            transfers: self.transfer.proc.and_then(setup::bound),
+            images: IMAGES,
+            records: None,
+        }
+    }
+
+    /// Returns the connections and logins of flags and files. A mistake leaves a default in its place.
+    fn registries(&self, problems: &mut Problems) -> RegistryAccess {
+        let cli::Common { asking, safety, .. } = &self.common;
+        let max_requests = problems.collect(rates::requests(&asking.max_requests));
+        let max_rate = problems.collect(rates::bytes(&self.transfer.max_rate));
+        let private = setup::hosts("--allow-private", &safety.allow_private);
+        let private = problems.collect(private);
+        let realms = problems.collect(setup::hosts("--trust-realm", &safety.trust_realm));
+        let credentials = self.config.credentials.clone();
+        let keychain = Keychain::new(credentials, Some(DockerFiles::from_env()));
+        let keychain = problems.collect(keychain).unwrap_or_default();
+        let keychain = keychain.with_trusted_realms(realms.unwrap_or_default());
+        let windows = Windows::for_rules(&self.config.rules);
+        RegistryAccess {
+            transport: TransportOptions {
+                timeouts: Timeouts {
+                    stall: Duration::from_secs(asking.stall_timeout),
+                    closing: Duration::from_secs(self.transfer.commit_timeout),
+                    ..Timeouts::default()
+                },
+                calls_per_host: windows.calls,
+                transfers_per_host: windows.transfers,
+                max_requests: max_requests.unwrap_or_default(),
+                max_rate: max_rate.unwrap_or_default(),
+                certificate_directories: certificate_directories(),
+                private_hosts: private.unwrap_or_default(),
+                ..TransportOptions::default()
+            },
+            keychain: problems.collect(keychain).unwrap_or_default(),
+            retry: RetryPolicy {
+                retries: asking.retries,
+                ..RetryPolicy::default()
+            },
+        }
+    }
+}
+
+/// Returns the records that the flags choose.
+fn records(flags: cli::Remembering) -> RecordsChoice {
+    match flags.records {
+        _ if flags.no_records => RecordsChoice::Unused,
+        Some(path) => RecordsChoice::Named(path),
+        None => RecordsChoice::from_env(),
+    }
+}
+
+/// Returns the files that the flags name.
+fn output_paths(flags: cli::Output) -> OutputPaths {
+    OutputPaths {
+        report: flags.reporting.report,
+        success_images: flags.output_success_images,
+        success_format: setup::images_format(flags.output_images_format),
+        failed_images: flags.failed_images,
+    }
+}

@@ -1,0 +1,23 @@
+//! A run: its specification as plain data, and the runner that carries it out on a terminal.
+
+mod active;
+mod collisions;
+mod concurrency;
+mod in_flight;
+mod listeners;
+mod observers;
+mod output_files;
+mod records;
+mod run_outputs;
+mod spec;
+mod stdout_output;
+mod terminal;
+mod wiring;
+
+pub(crate) use collisions::Inputs;
+pub(crate) use concurrency::{IMAGES, Windows};
+pub(crate) use output_files::OutputPaths;
+pub(crate) use records::{RecordsChoice, default_path};
+pub(crate) use spec::{RegistryAccess, RunSpec};
+pub(crate) use stdout_output::{Purpose, StdoutRequest};
+pub(crate) use terminal::{TerminalOptions, TerminalRunner};

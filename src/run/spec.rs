@@ -1,0 +1,61 @@
+//! Specification of a run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use image_syncer_registry::auth::Keychain;
+use image_syncer_registry::transport::{RetryPolicy, TransportOptions};
+use image_syncer_sync::rule::Rule;
+use image_syncer_sync::settings::{Intent, Settings};
+
+use crate::run::output_files::OutputPaths;
+use crate::run::records::RecordsChoice;
+
+/// Specification of a run: plain data, from flags and files or from another program. It has no flags, no terminal and
+/// nothing that is open.
+pub(crate) struct RunSpec {
+    /// Name of the command, for reports.
+    pub(crate) command: &'static str,
+    /// Rules to carry out.
+    pub(crate) rules: Vec<Arc<Rule>>,
+    /// Options, intent and limits. Records are opened when the run starts.
+    pub(crate) settings: Settings,
+    /// Connections and logins.
+    pub(crate) registries: RegistryAccess,
+    /// Records of earlier runs.
+    pub(crate) records: RecordsChoice,
+    /// Maximum time that images may go on after a request to stop.
+    pub(crate) grace: Duration,
+    /// Files to write for other programs.
+    pub(crate) outputs: OutputPaths,
+}
+
+/// Connections and logins of a run.
+#[derive(Default)]
+pub(crate) struct RegistryAccess {
+    /// Limits and addresses of requests. The observer is set when the run starts.
+    pub(crate) transport: TransportOptions,
+    /// Credentials by registry.
+    pub(crate) keychain: Keychain,
+    /// Policy for retries.
+    pub(crate) retry: RetryPolicy,
+}
+
+impl RunSpec {
+    /// Returns a warning for each option without an effect on a run that has no records.
+    pub(crate) fn warnings_without_records(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        // A run that writes nothing creates no records.
+        if self.settings.intent != Intent::Copy {
+            return warnings;
+        }
+        if !self.settings.immutable.is_empty() {
+            warnings.push("--immutable has no effect: this run has no records, so the registries are asked for these tags");
+        }
+        let referrers = self.settings.referrers.as_ref();
+        if referrers.is_some_and(|referrers| !referrers.interval.is_zero()) {
+            warnings.push("--referrers-interval has no effect: this run has no records, so the referrers of every unchanged image are looked up");
+        }
+        warnings
+    }
+}

@@ -1,0 +1,242 @@
+//! Carries out a run on a terminal: runtime, signals, screen and outputs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use image_syncer_sync::engine::Stop;
+use image_syncer_sync::inventory::records::Records;
+use image_syncer_sync::rule::Rule;
+use image_syncer_sync::settings::Settings;
+use tokio::runtime::Runtime;
+
+use crate::cli::Logging;
+use crate::exit::Exit;
+use crate::interrupt::Signals;
+use crate::problems::Problems;
+use crate::run::active::{ActiveRun, RunEnd};
+use crate::run::collisions::{self, Inputs};
+use crate::run::output_files::Outputs;
+use crate::run::run_outputs::{FinishedRun, RunOutputs};
+use crate::run::spec::RunSpec;
+use crate::run::stdout_output::Purpose;
+use crate::run::wiring;
+use crate::ui::live::ProgressDisplay;
+use crate::ui::screen::ScreenThread;
+use crate::ui::{LineLabel, LineWriter, Log, Printer};
+
+/// Maximum number of worker threads of the runtime. Each costs memory, and threads beyond the cores are useless.
+const MOST_THREADS: usize = 512;
+
+/// Maximum time for which the end of a run waits for its last records.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// Output for people, and on stdout.
+pub(crate) struct TerminalOptions {
+    /// Flags of log and progress.
+    pub(crate) logging: Logging,
+    /// Output on stdout, and its exit code.
+    pub(crate) purpose: Purpose,
+}
+
+/// Runner of one run on a terminal.
+pub(crate) struct TerminalRunner {
+    spec: RunSpec,
+    logging: Logging,
+    purpose: Purpose,
+    outputs: Outputs,
+    /// Warnings from before the run.
+    warnings: Vec<String>,
+}
+
+impl TerminalRunner {
+    /// Checks the outputs of `spec` and `options` against each other and against the files that were read, `inputs`,
+    /// and opens the files for programs.
+    ///
+    /// # Errors
+    /// All mistakes that were found before the first request, together.
+    pub(crate) fn prepare(
+        spec: RunSpec,
+        options: TerminalOptions,
+        inputs: &Inputs,
+        mut problems: Problems,
+    ) -> anyhow::Result<Self> {
+        let TerminalOptions { logging, purpose } = options;
+        problems.collect(Log::check(&logging));
+        let log = logging.log.as_deref().map(|path| ("--log", path));
+        let outputs: Vec<_> = spec.outputs.named().chain(log).collect();
+        let outputs: Vec<_> = outputs.into_iter().chain(spec.records.named()).collect();
+        collisions::refuse(inputs, &outputs, &mut problems);
+        let outputs = Outputs::open(spec.command, &spec.outputs, &mut problems);
+        let warnings = problems.finish()?;
+        Ok(Self {
+            // A file that cannot be opened is one of the mistakes.
+            outputs: outputs.context("an output cannot be opened")?,
+            spec,
+            logging,
+            purpose,
+            warnings,
+        })
+    }
+
+    /// Carries out the run. `printer` is used before and after it.
+    ///
+    /// # Errors
+    /// The run cannot begin.
+    pub(crate) fn run(mut self, printer: &Printer) -> anyhow::Result<Exit> {
+        let writing = ScreenThread::to(std::io::stderr()).context("cannot start a thread")?;
+        let beside = printer.clone().by_way_of(writing.screen());
+        let log = self.open_log(&beside)?;
+        let (_entered, _closing) = (log.attach(), log.closing());
+        let stop = Stop::new(self.spec.grace);
+        let Self {
+            spec,
+            logging,
+            purpose,
+            outputs,
+            warnings,
+        } = self;
+        let outputs = open_outputs(&spec, purpose, &logging, outputs, beside, &log, &stop)?;
+        for warning in &warnings {
+            outputs.lines.print(LineLabel::Warning, warning);
+        }
+        let records = spec
+            .records
+            .open(spec.settings.intent, &outputs.lines, &log);
+        if records.is_none() {
+            for warning in spec.warnings_without_records() {
+                outputs.lines.print(LineLabel::Warning, warning);
+            }
+        }
+        let settings = Settings {
+            records: records.clone(),
+            ..spec.settings
+        };
+        let runtime = runtime(&log)?;
+        let (run, mut interrupts) = {
+            let _entered = runtime.enter();
+            let (observer, listener) = (outputs.observer(), outputs.listener());
+            let run = wiring::connect(spec.registries, settings, stop, observer, listener)?;
+            let interrupts = Signals::listen().context("cannot listen for signals")?;
+            (run, interrupts)
+        };
+        let exit = drive(
+            run,
+            &spec.rules,
+            records,
+            &outputs,
+            &runtime,
+            &mut interrupts,
+        );
+        log.close();
+        // The reader of stderr or stdout may have stopped reading; a signal ends the wait.
+        let written = runtime.block_on(writing.finish(interrupts.next()));
+        let exit = match &outputs.shown {
+            _ if !written => Exit::Interrupted,
+            Some(shown) => runtime.block_on(shown.finish(exit, interrupts.next(), printer)),
+            None => exit,
+        };
+        // A name that is still being resolved must not hold the process.
+        runtime.shutdown_background();
+        Ok(exit)
+    }
+
+    /// Opens the log. A file that cannot be opened is a warning, and the log goes to stderr.
+    fn open_log(&mut self, printer: &Printer) -> anyhow::Result<Log> {
+        match Log::open(&self.logging, printer.clone()) {
+            Err(error) if self.logging.log.is_some() => {
+                let warning = format!("{error:#}; the log goes to stderr");
+                self.warnings.push(warning);
+                self.logging.log = None;
+                Log::open(&self.logging, printer.clone())
+            }
+            opened => opened,
+        }
+    }
+}
+
+/// Builds the outputs for people and programs.
+fn open_outputs(
+    spec: &RunSpec,
+    purpose: Purpose,
+    logging: &Logging,
+    files: Outputs,
+    printer: Printer,
+    log: &Log,
+    stop: &Stop,
+) -> anyhow::Result<RunOutputs> {
+    let shown = purpose.shown(spec.command, &spec.rules, logging, stop)?;
+    let lines = LineWriter::new(printer.clone(), log);
+    let lines = match &shown {
+        Some(shown) => shown.filtered_lines(lines),
+        None => lines,
+    };
+    let display = ProgressDisplay::new(logging, shown.is_some(), printer);
+    Ok(RunOutputs::open(files, lines, display, shown))
+}
+
+/// Drives `run` to its end, closes its records and writes its outputs.
+fn drive(
+    run: ActiveRun,
+    rules: &[Arc<Rule>],
+    records: Option<Arc<Records>>,
+    outputs: &RunOutputs,
+    runtime: &Runtime,
+    interrupts: &mut Signals,
+) -> Exit {
+    let started = Instant::now();
+    let moved = Arc::clone(run.engine.progress());
+    let drive = run.drive(rules.to_vec(), interrupts, outputs);
+    let cancelled = match runtime.block_on(drive) {
+        RunEnd::Drained { cancelled } => {
+            if let Some(records) = records {
+                records.close(CLOSING);
+            }
+            cancelled
+        }
+        RunEnd::Abandoned => true,
+    };
+    outputs.close(&FinishedRun {
+        rules,
+        started,
+        moved: &moved,
+        cancelled,
+    })
+}
+
+/// Returns a runtime whose threads log to `log`.
+fn runtime(log: &Log) -> anyhow::Result<Runtime> {
+    let log = log.clone();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads(std::env::var("TOKIO_WORKER_THREADS").ok()))
+        .enable_all()
+        .on_thread_start(move || log.attach_thread())
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// Returns the number of threads in `requested` (`TOKIO_WORKER_THREADS`), by default one for each core. Tokio itself
+/// panics if the variable is not a positive number.
+fn worker_threads(requested: Option<String>) -> usize {
+    let requested = requested.and_then(|number| number.trim().parse().ok());
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    match requested {
+        Some(number @ 1..=MOST_THREADS) => number,
+        _ => cores().min(MOST_THREADS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::worker_threads;
+
+    #[test]
+    fn a_number_of_threads_that_is_none_counts_as_unset() {
+        let cores = worker_threads(None);
+        assert!(cores > 0);
+        for unset in ["", "0", "-1", "many", "99999999999999999999", "1000000"] {
+            assert_eq!(worker_threads(Some(unset.to_owned())), cores, "{unset}");
+        }
+        assert_eq!(worker_threads(Some(" 3".to_owned())), 3);
+    }
+}
