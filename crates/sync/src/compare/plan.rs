@@ -70,7 +70,7 @@ impl Comparer {
         let mut here = Vec::new();
         let mut answers = stream::iter(std::mem::take(blobs))
             .map(|blob| async {
-                let found = destination.find_blob(&blob).await;
+                let found = destination.head_blob(&blob).await;
                 found.map(|found| (blob, found))
             })
             .buffered(QUESTIONS);

@@ -17,7 +17,7 @@ use crate::event::Loss;
 use crate::failure::{Failure, Side};
 use crate::graph::{FoundEntry, ImageContent, SourceImage, names_manifest};
 use crate::lock::lock;
-use crate::store::{Store, find_copied_blob};
+use crate::store::{Store, head_copied_blob};
 
 /// Content of an image that a destination has lost, with the plan that restores it.
 pub(crate) struct Damage {
@@ -94,7 +94,7 @@ impl Comparer {
             if known.missing {
                 return Ok(Presence::Absent);
             }
-            let found = find_copied_blob(destination, source, blob).await;
+            let found = head_copied_blob(destination, source, blob).await;
             let found = found.map_err(|error| Failure::registry(Side::Destination, &error))?;
             match found {
                 Presence::Present => self.inventory.blob_is_in(repository, &blob.digest),

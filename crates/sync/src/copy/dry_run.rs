@@ -115,7 +115,7 @@ impl DryRun {
         destination: &dyn Store,
         blob: &Descriptor,
     ) -> Result<bool, Failure> {
-        match destination.find_blob(blob).await {
+        match destination.head_blob(blob).await {
             Ok(Presence::Present) => {
                 let repository = destination.repository();
                 self.inventory.blob_is_in(repository, &blob.digest);

@@ -91,8 +91,8 @@ impl Store for CachingStore {
     fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
         self.store.manifest(target)
     }
-    fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
-        self.store.find_blob(blob)
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
+        self.store.head_blob(blob)
     }
     fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
         self.store.blob_size(blob)
@@ -130,12 +130,12 @@ impl Store for CachingStore {
     ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
         self.store.referrers_for_push(subject)
     }
-    fn attach<'a>(
+    fn update_referrers_index<'a>(
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
     ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
-        self.store.attach(subject, referrers)
+        self.store.update_referrers_index(subject, referrers)
     }
     fn tags(&self) -> Box<dyn Tags> {
         self.store.tags()

@@ -122,7 +122,7 @@ impl SourceImage {
             }
             // distribution answers 500 for the digest of a blob.
             Err(failure) if failure.kind == Some(ErrorKind::Server) && !names_manifest(&entry) => {
-                match self.store.find_blob(&entry).await {
+                match self.store.head_blob(&entry).await {
                     Ok(Presence::Present) => Ok(FoundEntry::Blob(Box::new(entry))),
                     _ => Err(failure),
                 }

@@ -54,7 +54,7 @@ pub trait Store: Send + Sync {
         offset: u64,
     ) -> BoxFuture<'a, Result<BlobStream, Error>>;
     /// Checks whether the blob is present with the right size.
-    fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>>;
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>>;
     /// Returns the size of a blob: that of its descriptor, or, for layers of schema 1 without one, that of the store;
     /// `None` if the store does not state one either.
     fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>>;
@@ -91,7 +91,7 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>>;
     /// Lists `referrers`, which were pushed and name `subject`, as its referrers. Called once for each subject, after
     /// all of its referrers; may be repeated.
-    fn attach<'a>(
+    fn update_referrers_index<'a>(
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
@@ -155,14 +155,14 @@ pub trait Stores: Send + Sync {
 
 /// Checks for `blob` at `destination`. If its size there differs from its descriptor, the source is checked as well,
 /// since descriptors may be wrong: a size that both ends have is the right one.
-pub(crate) async fn find_copied_blob(
+pub(crate) async fn head_copied_blob(
     destination: &dyn Store,
     source: &dyn Store,
     blob: &Descriptor,
 ) -> Result<Presence, Error> {
-    let found = destination.find_blob(blob).await?;
+    let found = destination.head_blob(blob).await?;
     if let Presence::WrongSize(_) = found
-        && let Ok(at_source) = source.find_blob(blob).await
+        && let Ok(at_source) = source.head_blob(blob).await
         && at_source == found
     {
         return Ok(Presence::Present);

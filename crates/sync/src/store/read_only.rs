@@ -73,8 +73,8 @@ impl Store for ReadOnlyStore {
     ) -> BoxFuture<'a, Result<BlobStream, Error>> {
         self.0.open_blob(blob, offset)
     }
-    fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
-        self.0.find_blob(blob)
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
+        self.0.head_blob(blob)
     }
     fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
         self.0.blob_size(blob)
@@ -112,7 +112,7 @@ impl Store for ReadOnlyStore {
     ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
         self.0.referrers_for_push(subject)
     }
-    fn attach<'a>(
+    fn update_referrers_index<'a>(
         &'a self,
         _subject: &'a Digest,
         _referrers: &'a [Descriptor],

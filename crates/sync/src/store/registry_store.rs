@@ -114,7 +114,7 @@ impl Store for RegistryStore {
         }
         .boxed()
     }
-    fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
         self.client.head_blob(&self.repository, blob).boxed()
     }
     fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
@@ -196,7 +196,7 @@ impl Store for RegistryStore {
             .map_ok(|listed| listed.descriptors)
             .boxed()
     }
-    fn attach<'a>(
+    fn update_referrers_index<'a>(
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],

@@ -6,7 +6,7 @@ use image_syncer_registry::{Descriptor, Presence, Repository};
 
 use crate::failure::{Failure, Side};
 use crate::inventory::{Inventory, MountCandidate, MountConfidence};
-use crate::store::{Opened, Session, Store, find_copied_blob};
+use crate::store::{Opened, Session, Store, head_copied_blob};
 use crate::transfer::Moved;
 use crate::transfer::fan_out::{FanOutReader, StreamFailure};
 use crate::transfer::in_flight::{MountProbe, UploadLease, UploadStrategy};
@@ -103,7 +103,7 @@ impl BlobUpload {
     /// Checks whether the blob is present. Only a hint led to the check, so that no other answer is a failure.
     async fn head_blob(&self, reader: &FanOutReader) -> bool {
         let (repository, digest) = (self.destination.repository(), &self.blob.digest);
-        let found = find_copied_blob(&*self.destination, reader.source_store(), &self.blob);
+        let found = head_copied_blob(&*self.destination, reader.source_store(), &self.blob);
         let found = match found.await {
             Ok(Presence::Present) => Some(true),
             Ok(Presence::Absent) => Some(false),

@@ -37,11 +37,11 @@ fn changes(scenario: &Scenario) -> Vec<String> {
 
 /// Calls of a check that finds nothing missing.
 const CHECK: [&str; 11] = [
-    "find-blob dst.example/copy@amd64.config",
-    "find-blob dst.example/copy@arm64.config",
-    "find-blob dst.example/copy@base",
-    "find-blob dst.example/copy@one",
-    "find-blob dst.example/copy@two",
+    "head-blob dst.example/copy@amd64.config",
+    "head-blob dst.example/copy@arm64.config",
+    "head-blob dst.example/copy@base",
+    "head-blob dst.example/copy@one",
+    "head-blob dst.example/copy@two",
     "manifest dst.example/copy@amd64",
     "manifest dst.example/copy@arm64",
     "manifest dst.example/copy@index",
@@ -155,7 +155,7 @@ async fn a_blob_with_another_size_is_sent_and_reported() {
         loss.to_string(),
         format!("blob {base} had 3 bytes instead of 4")
     );
-    assert_eq!(scenario.count("find-blob dst.example/copy@base"), 1);
+    assert_eq!(scenario.count("head-blob dst.example/copy@base"), 1);
     assert_eq!(scenario.copied_blob(&base).unwrap(), "base");
 }
 
@@ -204,7 +204,7 @@ async fn content_that_tags_share_is_checked_once() {
     let rules = [rule("src.example/app:v1,v2,v3", &["dst.example/copy"])];
     let heard = scenario.run_rules(verifying(), &rules).await;
     assert_eq!(heard.summary().verified, 3);
-    assert_eq!(scenario.count("find-blob"), 5);
+    assert_eq!(scenario.count("head-blob"), 5);
     assert_eq!(scenario.count("manifest dst.example/copy@index"), 1);
     assert_eq!(scenario.count("manifest dst.example/copy@other"), 1);
 }
@@ -219,7 +219,7 @@ async fn tags_that_share_a_lost_blob_send_it_once() {
     let heard = scenario.run_rules(verifying(), &rules).await;
     assert_eq!(heard.summary().copied + heard.summary().verified, 2);
     assert_eq!(scenario.count("send dst.example/copy@base"), 1);
-    assert_eq!(scenario.count("find-blob dst.example/copy@base"), 1);
+    assert_eq!(scenario.count("head-blob dst.example/copy@base"), 1);
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn content_pushed_by_the_run_is_not_checked() {
     let heard = scenario.run_rules(one_at_a_time, &rules).await;
     assert_eq!(heard.summary().copied, 2);
     assert_eq!(heard.summary().repaired, 0);
-    assert_eq!(scenario.count("find-blob"), 0);
+    assert_eq!(scenario.count("head-blob"), 0);
     assert_eq!(scenario.count("manifest dst.example"), 0);
 }
 
@@ -274,7 +274,7 @@ async fn a_filtered_image_is_checked_and_repaired_with_its_filter() {
     assert_eq!((copied.volume.manifests, copied.volume.blobs), (1, 1));
     assert_eq!(scenario.count("put-manifest"), 1);
     // Content that the filter excluded is not lost.
-    assert_eq!(scenario.count("find-blob dst.example/filtered@two"), 0);
+    assert_eq!(scenario.count("head-blob dst.example/filtered@two"), 0);
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ impl ReferrerCopier<'_> {
             .iter_mut()
             .filter_map(|one| one.listed.take())
             .collect();
-        if self.attach(&subject.digest, &listed).await? {
+        if self.update_index(&subject.digest, &listed).await? {
             served.copied.contended();
         }
         if !is_done {
@@ -90,23 +90,30 @@ impl ReferrerCopier<'_> {
     }
 
     /// Adds the copied referrers to the list. Returns true after contention with other clients.
-    async fn attach(&self, subject: &Digest, referrers: &[Descriptor]) -> Result<bool, Failure> {
+    async fn update_index(
+        &self,
+        subject: &Digest,
+        referrers: &[Descriptor],
+    ) -> Result<bool, Failure> {
         if referrers.is_empty() {
             return Ok(false);
         }
-        let attached = self.destination.attach(subject, referrers).await;
-        let attached = attached.map_err(|error| {
+        let updated = self
+            .destination
+            .update_referrers_index(subject, referrers)
+            .await;
+        let updated = updated.map_err(|error| {
             let failure = Failure::registry(Side::Destination, &error);
             with_referrer_context(&format!("list of referrers of {subject}"), failure)
         })?;
-        if attached.contended {
+        if updated.contended {
             self.warn(format!(
                 "{}@{subject}: others write the list of its referrers at the same time, and some are still missing there. \
                  Run again to complete the list.",
                 self.destination.repository()
             ));
         }
-        Ok(attached.contended)
+        Ok(updated.contended)
     }
 
     /// Copies one referrer of `subject`.

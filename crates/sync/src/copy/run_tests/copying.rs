@@ -162,8 +162,8 @@ async fn force_pushes_the_manifest_and_no_existing_blob() {
     let heard = scenario.run_with(forced()).await;
     assert_eq!(heard.copied_counts(), (1, 0));
     let expected = [
-        "find-blob dst.example/copy@base",
-        "find-blob dst.example/copy@image.config",
+        "head-blob dst.example/copy@base",
+        "head-blob dst.example/copy@image.config",
         "manifest src.example/app@image",
         "put-manifest dst.example/copy:v1",
         "resolve src.example/app:v1",

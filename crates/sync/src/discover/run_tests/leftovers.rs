@@ -154,7 +154,10 @@ async fn an_orphan_list_is_copied_as_its_referrers() {
             .holds_manifest(&scenario.destination, referrer.digest())
     );
     assert_eq!(scenario.copied_digest(&tag), None);
-    assert_eq!(scenario.count(&format!("attach {DESTINATION}@subject")), 1);
+    assert_eq!(
+        scenario.count(&format!("update-index {DESTINATION}@subject")),
+        1
+    );
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn recorded_blobs_are_looked_up_and_not_sent() {
     copy_calls(&mut scenario, &["app:v1"]).await;
     push_image(&scenario, "app", "v2", &["base", "new"]);
     let expected = [
-        "find-blob dst.example/app@base",
+        "head-blob dst.example/app@base",
         "open-upload dst.example/app@app-v2.config",
         "open-upload dst.example/app@new",
         "send dst.example/app@app-v2.config",
@@ -94,7 +94,7 @@ async fn a_wiped_destination_gets_every_blob_once() {
         (4, 3, 3)
     );
     // Each of six is looked up without success, the cost of stale records, except the one that was mounted from.
-    assert_eq!(count("find-blob"), 5);
+    assert_eq!(count("head-blob"), 5);
     assert_eq!(copy_calls(&mut scenario, &names).await.len(), 3);
 }
 
@@ -141,9 +141,9 @@ async fn a_registry_that_answers_no_lookup_is_sent_the_blobs() {
     copy_calls(&mut scenario, &["app:v1"]).await;
     push_image(&scenario, "app", "v2", &["base"]);
     let denied = || error(ErrorKind::Denied, "dst.example");
-    scenario.stores.fail("find-blob", 1, denied);
+    scenario.stores.fail("head-blob", 1, denied);
     let expected = [
-        "find-blob dst.example/app@base",
+        "head-blob dst.example/app@base",
         "open-upload dst.example/app@app-v2.config",
         "open-upload dst.example/app@base",
         "send dst.example/app@app-v2.config",
@@ -162,7 +162,7 @@ async fn records_of_a_contradicting_registry_are_removed() {
     push_image(&scenario, "app", "v2", &["base"]);
     let calls = blob_calls(&mut scenario, &["app:v2"]).await;
     assert!(
-        calls.contains(&"find-blob dst.example/app@base".to_owned()),
+        calls.contains(&"head-blob dst.example/app@base".to_owned()),
         "{calls:?}"
     );
     assert!(

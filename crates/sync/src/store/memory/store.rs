@@ -244,9 +244,9 @@ impl Store for MemoryStore {
         }
         .boxed()
     }
-    fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
         async move {
-            self.enter_blob("find-blob", blob).await?;
+            self.enter_blob("head-blob", blob).await?;
             let bytes = self.stores.blob_bytes(&self.repository, &blob.digest);
             let length = bytes.map(|bytes| bytes.len() as u64);
             Ok(match length {
@@ -345,14 +345,14 @@ impl Store for MemoryStore {
         }
         .boxed()
     }
-    fn attach<'a>(
+    fn update_referrers_index<'a>(
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
     ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
         async move {
             let target = Target::Digest(subject.clone());
-            self.begin_call("attach", &target).await?;
+            self.begin_call("update-index", &target).await?;
             let mut state = self.stores.state();
             let behaviour = state.behaviour;
             let content = state.content(&self.repository);
@@ -360,7 +360,7 @@ impl Store for MemoryStore {
             for referrer in referrers {
                 assert!(
                     content.manifests.contains_key(&referrer.digest),
-                    "attached before it was pushed"
+                    "indexed before it was pushed"
                 );
                 if !listed.iter().any(|known| known.digest == referrer.digest) {
                     listed.push(referrer.clone());

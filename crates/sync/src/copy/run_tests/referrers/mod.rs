@@ -58,7 +58,7 @@ fn signed_image() -> (Scenario, [Manifest; 2]) {
 
 /// Returns pushes and list updates, in order. Clears all calls.
 fn take_pushes(scenario: &Scenario) -> Vec<String> {
-    let pushes = scenario.calls_with(&["put-manifest", "attach"]);
+    let pushes = scenario.calls_with(&["put-manifest", "update-index"]);
     scenario.stores.take_sorted();
     let shortened = pushes
         .iter()
@@ -106,9 +106,9 @@ async fn the_tag_comes_last_after_children_root_and_signatures() {
     assert!(root < at("put-manifest @signature"));
     assert!(root < at("put-manifest @sbom"));
     assert!(root < at(&format!("put-manifest :{tag}")));
-    assert!(at("put-manifest @signature") < at("attach @index"));
-    assert!(at("attach @index") < at("put-manifest @note"));
-    assert!(at("put-manifest @note") < at("attach @signature"));
+    assert!(at("put-manifest @signature") < at("update-index @index"));
+    assert!(at("update-index @index") < at("put-manifest @note"));
+    assert!(at("put-manifest @note") < at("update-index @signature"));
     assert_eq!(at("put-manifest :v1"), pushes.len() - 1);
     // Three and five manifests, the root twice, and three lists.
     assert_eq!(pushes.len(), 3 + 4 + 1 + 3);
@@ -140,7 +140,7 @@ async fn the_root_of_an_unchanged_image_is_queried_and_a_late_signature_is_copie
     assert!(copied.root_unchanged);
     assert_eq!(
         take_pushes(&scenario),
-        ["put-manifest @late", "attach @index"]
+        ["put-manifest @late", "update-index @index"]
     );
 
     // Only the deep query finds those of the children.
@@ -148,7 +148,7 @@ async fn the_root_of_an_unchanged_image_is_queried_and_a_late_signature_is_copie
     assert_eq!(heard.copied().referrers, 1);
     assert_eq!(
         take_pushes(&scenario),
-        ["put-manifest @late-sbom", "attach @amd"]
+        ["put-manifest @late-sbom", "update-index @amd"]
     );
 
     let heard = scenario.run().await;
@@ -262,7 +262,7 @@ async fn an_image_pinned_by_digest_needs_no_tag() {
     let expected = [
         "put-manifest @image",
         "put-manifest @signature",
-        "attach @image",
+        "update-index @image",
     ];
     assert_eq!(take_pushes(&scenario), expected);
     assert!(has_copy(&scenario, &signature));
@@ -301,7 +301,7 @@ async fn referrers_of_a_signature_are_pushed_before_its_tag() {
         "put-manifest @image".to_owned(),
         "put-manifest @cosign".to_owned(),
         "put-manifest @note".to_owned(),
-        "attach @cosign".to_owned(),
+        "update-index @cosign".to_owned(),
         format!("put-manifest :{tag}"),
         "put-manifest :v1".to_owned(),
     ];
@@ -337,7 +337,7 @@ async fn force_pushes_referrers_and_verify_repairs_them() {
     let expected = [
         "put-manifest @image",
         "put-manifest @signature",
-        "attach @image",
+        "update-index @image",
         "put-manifest :v1",
     ];
     assert_eq!(take_pushes(&scenario), expected);

@@ -6,7 +6,7 @@ use super::*;
 async fn a_referrer_that_fails_fails_its_image_before_the_tag() {
     for call in [
         "put-manifest dst.example/copy@signature",
-        "attach dst.example/copy@image",
+        "update-index dst.example/copy@image",
         "open-blob src.example/app@signature.blob",
         "manifest src.example/app@signature",
         "referrers src.example/app@image",
