@@ -199,7 +199,6 @@ impl BlobUpload {
             self.progress
                 .upload(&self.blob, reader.source(), destination, reader.position());
         let registry = destination.registry();
-        let mut slow = None;
         loop {
             let (admitted, permit) = reader.join_round(session, registry).await?;
             let sent = admitted.send(reader).await;
@@ -213,7 +212,6 @@ impl BlobUpload {
                     return Err(failure);
                 }
                 Some(StreamFailure::Detached) => {
-                    slow.get_or_insert_with(|| permit.mark_slow());
                     drop(permit);
                     tracing::debug!(
                         host = registry.as_str(),

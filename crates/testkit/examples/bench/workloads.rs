@@ -1,5 +1,7 @@
 //! The workloads, each with its requirements.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use testkit::image::Image;
 use testkit::{Layer, Platform, State};
 
@@ -200,6 +202,16 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         ..PLAIN
     },
     Workload {
+        name: "uneven",
+        title: "60 layers of 4 MiB to 3 destinations, of which one has 20, 50 MB/s a connection to each, 20 ms",
+        latency: 20,
+        destination_rate: Some(50_000_000),
+        destinations: 3,
+        fill: uneven,
+        figures: &[Figure::FetchedOnce],
+        ..PLAIN
+    },
+    Workload {
         name: "many",
         title: "100,000 unchanged tags in 100 repositories",
         many: true,
@@ -345,6 +357,29 @@ fn fan_out() -> Content {
         })
         .collect();
     copied(&images)
+}
+
+/// Returns an image of which every third destination has some layers.
+fn uneven() -> Content {
+    let layers: Vec<_> = (0..60).map(|n| Layer::synthetic(4 * MIB, n)).collect();
+    let image = labelled(layers.clone(), 0);
+    let mut known = layers;
+    // Layers of equal size are copied in the order of their digests, so the destination lacks the last ones.
+    known.sort_by_key(|layer| layer.digest().to_owned());
+    known.truncate(20);
+    let number = AtomicUsize::new(0);
+    let destination = move || {
+        let state = State::default();
+        if number.fetch_add(1, Ordering::Relaxed) % 3 == 1 {
+            let older = labelled(known.clone(), 1);
+            state.put_image("mirror/r000", Some("v0"), &older);
+        }
+        state
+    };
+    Content {
+        destination: Box::new(destination),
+        ..copied(&[("r000".to_owned(), "v1".to_owned(), image)])
+    }
 }
 
 fn labelled(layers: impl IntoIterator<Item = Layer>, n: u64) -> Image {

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use image_syncer_registry::Error;
@@ -84,21 +85,16 @@ pub(super) async fn acquire_slots(
     (admitted, waiting)
 }
 
-/// Reserves slots at all registries. The first slot starts a clock: readers with a slot wait only briefly for others,
-/// and not at all for a registry with a slow upload.
+/// Reserves slots at all registries. The first slot starts a clock: readers with a slot wait only briefly for others.
 async fn acquire_together(registries: &mut [RegistryReaders], uploads: &UploadSlots) {
     let positions = uploads.enter_queues(registries.iter().map(|readers| &*readers.slots));
-    let mut missing: Vec<Option<Arc<RegistrySlots>>> = registries
-        .iter()
-        .map(|readers| Some(Arc::clone(&readers.slots)))
-        .collect();
     let (clock, mut started) = watch::channel(None::<Instant>);
-    let mut taking: FuturesUnordered<_> = registries
-        .iter_mut()
-        .zip(positions)
-        .enumerate()
-        .map(|(index, (readers, position))| readers.acquire(position, &clock).map(move |()| index))
-        .collect();
+    let all = join_all(
+        registries
+            .iter_mut()
+            .zip(positions)
+            .map(|(readers, position)| readers.acquire(position, &clock)),
+    );
     let late = async {
         // An error is impossible: the clock outlives this.
         let deadline = started
@@ -108,23 +104,10 @@ async fn acquire_together(registries: &mut [RegistryReaders], uploads: &UploadSl
             .and_then(|at| *at);
         until(deadline).await;
     };
-    tokio::pin!(late);
-    loop {
-        tokio::select! {
-            biased;
-            taken = taking.next() => match taken {
-                Some(index) => drop(missing.get_mut(index).map(Option::take)),
-                None => return,
-            },
-            () = &mut late => return,
-        }
-        let only_slow = missing
-            .iter()
-            .flatten()
-            .all(|slots| slots.has_slow_uploads());
-        if clock.borrow().is_some() && only_slow {
-            return;
-        }
+    tokio::select! {
+        biased;
+        _ = all => {}
+        () = late => {}
     }
 }
 

@@ -34,8 +34,6 @@ pub(super) struct RegistrySlots {
 pub(super) struct RegistryBatches {
     next: u64,
     by_round: HashMap<u64, RegistryBatch>,
-    /// Uploads that other readers did not wait for.
-    slow_uploads: usize,
 }
 
 /// Uploads of one round to one registry.
@@ -51,9 +49,6 @@ pub(in crate::transfer) struct UploadPermit {
     slots: Arc<RegistrySlots>,
     round: u64,
 }
-
-/// An upload that did not keep pace with others, for as long as this lives.
-pub(in crate::transfer) struct SlowUpload(Arc<RegistrySlots>);
 
 /// A place in the queue of the groups at one registry.
 pub(super) type QueuePosition = BoxFuture<'static, OwnedMutexGuard<()>>;
@@ -124,29 +119,6 @@ impl RegistrySlots {
         };
         let sending: usize = others().map(|(_, batch)| batch.sending).sum();
         sending > held || others().any(|(_, batch)| batch.ends)
-    }
-    /// Returns whether an upload did not keep pace.
-    pub(super) fn has_slow_uploads(&self) -> bool {
-        self.batches.borrow().slow_uploads > 0
-    }
-}
-
-impl UploadPermit {
-    /// Counts this upload as one that did not keep pace.
-    pub(in crate::transfer) fn mark_slow(&self) -> SlowUpload {
-        let slots = Arc::clone(&self.slots);
-        slots
-            .batches
-            .send_modify(|batches| batches.slow_uploads += 1);
-        SlowUpload(slots)
-    }
-}
-
-impl Drop for SlowUpload {
-    fn drop(&mut self) {
-        self.0
-            .batches
-            .send_modify(|batches| batches.slow_uploads = batches.slow_uploads.saturating_sub(1));
     }
 }
 
