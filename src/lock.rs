@@ -10,16 +10,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for notifications of `condvar` while `condition` holds.
-pub(crate) fn wait_while<'a, T>(
-    condvar: &Condvar,
-    guard: MutexGuard<'a, T>,
-    condition: impl FnMut(&mut T) -> bool,
-) -> MutexGuard<'a, T> {
-    let waited = condvar.wait_while(guard, condition);
-    waited.unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Waits for notifications of `condvar` while `condition` holds, at most for `timeout`. Also returns whether that time
 /// has passed.
 pub(crate) fn wait_timeout_while<'a, T>(

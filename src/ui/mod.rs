@@ -1,5 +1,6 @@
 //! Everything that people see of a run: the printer, the lines, the live view, the summary, the log. No other module prints.
 
+mod background_writer;
 mod copy_unit;
 mod failure_filter;
 mod lines;

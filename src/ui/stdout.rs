@@ -1,25 +1,24 @@
 //! Stdout during a run. A thread of its own writes, so that a slow reader, such as a pager, does not delay the run.
 
-use std::io::{BufWriter, ErrorKind, Result, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::io::{BufWriter, Result, Write};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
-
-use tokio::sync::oneshot;
+use std::time::{Duration, Instant};
 
 use crate::lock::lock;
+use crate::ui::background_writer::{BackgroundWriter, Batch, Overflow, Sink};
+
+pub(crate) use crate::ui::background_writer::WriteEnd;
 
 /// Piece of output. The thread formats it, because the data needs less memory than the text.
 type OutputPiece = Box<dyn FnOnce(&mut dyn Write) -> Result<()> + Send>;
 
 /// Handle of the thread. Clones share it. Pieces wait in its queue.
 #[derive(Clone)]
-pub(crate) struct Stdout(Arc<Mutex<OpenStdout>>);
-
-struct OpenStdout {
+pub(crate) struct Stdout {
+    writer: Arc<BackgroundWriter<OutputPiece>>,
     /// Dropped when writing may begin.
-    held: Option<Sender<()>>,
-    queue: Option<Sender<OutputPiece>>,
-    done: Option<oneshot::Receiver<Result<()>>>,
+    held: Arc<Mutex<Option<Sender<()>>>>,
 }
 
 /// Start of writing.
@@ -29,18 +28,6 @@ pub(crate) enum StartWriting {
     AtOnce,
     /// After the last piece, for a terminal that shows a live view until then.
     AtEnd,
-}
-
-/// Result of writing.
-#[derive(Debug)]
-pub(crate) enum WriteEnd {
-    /// Everything was written.
-    Whole,
-    /// The reader is gone (`
-    ///  head`).
-    Unread,
-    /// The user did not wait for the reader.
-    Interrupted,
 }
 
 impl Stdout {
@@ -58,35 +45,25 @@ impl Stdout {
         begin: StartWriting,
         gone: impl FnOnce() + Send + 'static,
     ) -> Result<Self> {
-        let (queue, pieces) = channel();
-        let (sender, done) = oneshot::channel();
-        let (held, begun) = channel::<()>();
-        let write = move || {
-            // The sender is dropped and sends nothing.
-            let _ = begun.recv();
-            let written = write(out, &pieces);
-            if written.is_err() {
-                gone();
-            }
-            // The receiver may be gone.
-            let _ = sender.send(written);
+        let (held, begun) = channel();
+        let writer = BackgroundWriter::start("stdout", out, StdoutSink, |_| gone());
+        let stdout = Self {
+            writer: Arc::new(writer?),
+            held: Arc::new(Mutex::new(Some(held))),
         };
-        std::thread::Builder::new()
-            .name("stdout".to_owned())
-            .spawn(write)?;
-        Ok(Self(Arc::new(Mutex::new(OpenStdout {
-            held: (begin == StartWriting::AtEnd).then_some(held),
-            queue: Some(queue),
-            done: Some(done),
-        }))))
+        if begin == StartWriting::AtEnd {
+            stdout.send(move |_| {
+                // The sender is dropped and sends nothing.
+                let _ = begun.recv();
+                Ok(())
+            });
+        }
+        Ok(stdout)
     }
 
     /// Queues `piece`. It is lost if the reader is gone.
     pub(crate) fn send(&self, piece: impl FnOnce(&mut dyn Write) -> Result<()> + Send + 'static) {
-        let open = lock(&self.0);
-        if let Some(queue) = &open.queue {
-            let _ = queue.send(Box::new(piece));
-        }
+        self.writer.push(Box::new(piece), 0, Overflow::Grow);
     }
 
     /// Waits until everything is written, or `interrupted` completes.
@@ -94,28 +71,8 @@ impl Stdout {
     /// # Errors
     /// Any error except for a reader that is gone.
     pub(crate) async fn finish(&self, interrupted: impl Future) -> Result<WriteEnd> {
-        let done = {
-            let mut open = lock(&self.0);
-            (open.queue, open.held) = (None, None);
-            open.done.take()
-        };
-        let Some(done) = done else {
-            return Ok(WriteEnd::Whole);
-        };
-        let done = tokio::select! {
-            biased;
-            done = done => done,
-            _ = interrupted => return Ok(WriteEnd::Interrupted),
-        };
-        match done {
-            Ok(Ok(())) => Ok(WriteEnd::Whole),
-            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(WriteEnd::Unread),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(std::io::Error::other(
-                "internal error: the thread that writes it ended early; this is a defect of image-syncer, please \
-                 report it",
-            )),
-        }
+        lock(&self.held).take();
+        self.writer.finish(interrupted, Duration::ZERO).await
     }
 }
 
@@ -132,17 +89,18 @@ impl Write for Stdout {
     }
 }
 
-/// Writes until the queue ends or an error occurs.
-fn write(out: impl Write, pieces: &Receiver<OutputPiece>) -> Result<()> {
-    let mut out = BufWriter::with_capacity(64 * 1024, out);
-    for piece in pieces {
+struct StdoutSink;
+
+impl Sink for StdoutSink {
+    type Piece = OutputPiece;
+
+    fn write(&mut self, out: &mut dyn Write, batch: Batch<OutputPiece>) -> Result<Option<Instant>> {
+        let mut out = BufWriter::with_capacity(64 * 1024, out);
+        let mut pieces = batch.pieces.into_iter();
         // A reader sees each piece at once.
-        let written = piece(&mut out).and_then(|()| out.flush());
-        if let Err(error) = written {
-            // The content is not written again when the buffer is dropped.
-            drop(out.into_parts());
-            return Err(error);
-        }
+        let written = pieces.try_for_each(|piece| piece(&mut out).and_then(|()| out.flush()));
+        // Content that failed is not written again when the buffer is dropped.
+        drop(out.into_parts());
+        written.map(|()| None)
     }
-    Ok(())
 }

@@ -19,10 +19,9 @@ pub(super) async fn stop_on_request(screen: &Screen) -> Infallible {
         if !can_be_continued() {
             continue;
         }
-        screen.pause().await;
+        let _pause = screen.pause().await;
         // Returns when the process is continued; a process may always signal itself.
         let _ = kill_process(getpid(), Signal::STOP);
-        screen.resume();
     }
 }
 

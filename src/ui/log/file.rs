@@ -1,21 +1,19 @@
 //! The log file. A thread of its own appends to it, so that a slow disk delays nothing.
 
-use std::collections::VecDeque;
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 
-use crate::lock::{lock, wait_timeout_while, wait_while};
+use crate::ui::background_writer::{BackgroundWriter, Batch, Overflow, Sink};
 
 /// Maximum number of bytes that wait for the disk.
 const ROOM: usize = 4 << 20;
 
-/// Time for which a full queue delays a line before the line is dropped. After that, nothing waits until there is space
-/// again.
+/// Time for which a full queue delays a line before lines are dropped.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 2_000 });
 
 /// Formats a line that counts missing lines.
@@ -23,36 +21,14 @@ type GapMessage = fn(u64) -> String;
 
 /// Queue of lines for the file. Clones share it.
 #[derive(Clone)]
-pub(super) struct LogFile(Arc<LogQueue>);
-
-struct LogQueue {
-    state: Mutex<State>,
-    changed: Condvar,
-    gap: GapMessage,
-    /// Called once if the file cannot be written.
-    complain: Box<dyn Fn(&std::io::Error) + Send + Sync>,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<String>,
-    /// Number of bytes in `waiting`.
-    bytes: usize,
-    /// Lines that were dropped since the last one that was queued.
-    missed: u64,
-    /// The thread is writing lines.
-    writing: bool,
-    /// Nothing waits for space.
-    stuck: bool,
-    closed: bool,
-}
+pub(super) struct LogFile(Arc<BackgroundWriter<String>>);
 
 impl LogFile {
     /// Opens the file at `path` and starts its thread. `complain` is called once if the file cannot be written.
     pub(super) fn open(
         path: &Path,
         gap: GapMessage,
-        complain: impl Fn(&std::io::Error) + Send + Sync + 'static,
+        complain: impl FnOnce(&Error) + Send + 'static,
     ) -> anyhow::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|error| {
@@ -68,157 +44,84 @@ impl LogFile {
     fn start(
         out: impl Write + Send + 'static,
         gap: GapMessage,
-        complain: impl Fn(&std::io::Error) + Send + Sync + 'static,
-    ) -> std::io::Result<Self> {
-        let shared = Arc::new(LogQueue {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            gap,
-            complain: Box::new(complain),
-        });
-        let writer = LogWriter {
-            out,
-            shared: Arc::clone(&shared),
-            torn: false,
-            lost: 0,
-            complained: false,
-        };
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || writer.run())?;
-        Ok(Self(shared))
+        complain: impl FnOnce(&Error) + Send + 'static,
+    ) -> Result<Self> {
+        let writer = BackgroundWriter::start("log", out, LogFileSink::new(gap), complain)?;
+        Ok(Self(Arc::new(writer)))
     }
 
     /// Queues a line, including its end.
-    pub(super) fn append(&self, line: &str) {
-        let mut state = self.0.lock();
-        if state.bytes >= ROOM && !state.stuck {
-            let full = |state: &mut State| state.bytes >= ROOM && !state.closed;
-            (state, _) = wait_timeout_while(&self.0.changed, state, PATIENCE, full);
-            state.stuck = state.bytes >= ROOM;
-        }
-        if state.bytes >= ROOM || state.closed {
-            state.missed = state.missed.saturating_add(1);
-            return;
-        }
-        let missed = std::mem::take(&mut state.missed);
-        if missed > 0 {
-            state.drop_line((self.0.gap)(missed));
-        }
-        state.drop_line(line.to_owned());
-        drop(state);
-        self.0.changed.notify_all();
+    pub(super) fn append(&self, line: String) {
+        let size = line.len();
+        self.0
+            .push(line, size, Overflow::WaitThenDrop(ROOM, PATIENCE));
     }
 
     /// Waits until everything is written, at most for `patience`. Later lines are dropped. Returns whether everything
     /// was written.
     pub(super) fn close(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        let mut state = self.0.lock();
-        let missed = std::mem::take(&mut state.missed);
-        if missed > 0 {
-            state.drop_line((self.0.gap)(missed));
-        }
-        state.closed = true;
-        self.0.changed.notify_all();
-        let left = deadline.saturating_duration_since(Instant::now());
-        let under_way = |state: &mut State| state.writing || !state.waiting.is_empty();
-        !wait_timeout_while(&self.0.changed, state, left, under_way).1
+        self.0.close(patience)
     }
 }
 
-impl State {
-    fn drop_line(&mut self, line: String) {
-        self.bytes += line.len();
-        self.waiting.push_back(line);
-    }
-}
-
-impl LogQueue {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-
-    /// Returns the waiting lines, or `None` if no more will come.
-    fn take_lines(&self) -> Option<VecDeque<String>> {
-        let mut state = self.lock();
-        state.writing = false;
-        self.changed.notify_all();
-        let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
-        state = wait_while(&self.changed, state, idle);
-        if state.waiting.is_empty() {
-            return None;
-        }
-        state.writing = true;
-        state.stuck = false;
-        state.bytes = 0;
-        let lines = std::mem::take(&mut state.waiting);
-        drop(state);
-        self.changed.notify_all();
-        Some(lines)
-    }
-}
-
-/// State of the thread.
-struct LogWriter<W> {
-    out: W,
-    shared: Arc<LogQueue>,
+struct LogFileSink {
+    gap: GapMessage,
     /// The file ends in the middle of a line.
     torn: bool,
-    /// Lines that could not be written since the last one that could.
-    lost: u64,
-    complained: bool,
+    /// Lines that are missing after the last one that was written.
+    missing: u64,
 }
 
-impl<W: Write> LogWriter<W> {
-    fn run(mut self) {
-        while let Some(lines) = self.shared.take_lines() {
-            for line in lines {
-                self.line(&line);
-            }
+impl Sink for LogFileSink {
+    type Piece = String;
+
+    /// Space on the disk may become free.
+    const RECOVERS: bool = true;
+
+    fn write(&mut self, out: &mut dyn Write, batch: Batch<String>) -> Result<Option<Instant>> {
+        let mut first = Ok(());
+        for line in batch.pieces {
+            let written = self
+                .write_gap(out)
+                .and_then(|()| self.write_line(out, &line));
+            self.missing += u64::from(written.is_err());
+            first = first.and(written);
+        }
+        self.missing += batch.dropped;
+        first.and(self.write_gap(out)).map(|()| None)
+    }
+}
+
+impl LogFileSink {
+    fn new(gap: GapMessage) -> Self {
+        Self {
+            gap,
+            torn: false,
+            missing: 0,
         }
     }
 
-    /// Writes a line, and before it the number of missing lines, if any.
-    fn line(&mut self, line: &str) {
-        let mut written = Ok(());
-        if self.lost > 0 {
-            let gap = (self.shared.gap)(self.lost);
-            written = self.write_line(&gap);
+    /// Writes the number of missing lines, if any.
+    fn write_gap(&mut self, out: &mut dyn Write) -> Result<()> {
+        if self.missing > 0 {
+            self.write_line(out, &(self.gap)(self.missing))?;
+            self.missing = 0;
         }
-        if written.is_ok() {
-            self.lost = 0;
-            written = self.write_line(line);
-        }
-        if let Err(error) = written {
-            self.lost = self.lost.saturating_add(1);
-            if !std::mem::replace(&mut self.complained, true) {
-                (self.shared.complain)(&error);
-            }
-        }
+        Ok(())
     }
 
     /// Writes one line with one call, if the system accepts it whole, because other processes may append to the same
     /// file. A line that was cut before is ended first.
-    fn write_line(&mut self, line: &str) -> std::io::Result<()> {
-        let separated;
-        let mut rest = if self.torn {
-            separated = format!("\n{line}");
-            separated.as_bytes()
-        } else {
-            line.as_bytes()
-        };
+    fn write_line(&mut self, out: &mut dyn Write, line: &str) -> Result<()> {
+        let start = if self.torn { "\n" } else { "" };
+        let line = format!("{start}{line}");
+        let mut rest = line.as_bytes();
         while !rest.is_empty() {
-            match self.out.write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(taken) => {
-                    let (written, left) = rest.split_at(taken.min(rest.len()));
-                    self.torn = written.last() != Some(&b'\n');
-                    rest = left;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            let written = out.write(rest)?;
+            let (written, left) = rest.split_at(written.min(rest.len()));
+            let last = *written.last().ok_or(ErrorKind::WriteZero)?;
+            self.torn = last != b'\n';
+            rest = left;
         }
         Ok(())
     }
@@ -228,7 +131,7 @@ impl<W: Write> LogWriter<W> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
     use super::*;
 
@@ -269,33 +172,27 @@ mod tests {
     fn a_full_disk_loses_counted_whole_lines() {
         let disk = Disk::default();
         disk.room(5);
-        let (complaints, heard) = mpsc::channel();
-        let mut writer = LogWriter {
-            out: disk.clone(),
-            shared: Arc::new(LogQueue {
-                state: Mutex::default(),
-                changed: Condvar::new(),
-                gap,
-                complain: Box::new(move |error| complaints.send(error.kind()).unwrap()),
-            }),
-            torn: false,
-            lost: 0,
-            complained: false,
+        let (mut sink, mut out) = (LogFileSink::new(gap), disk.clone());
+        let mut write = |line: &str| {
+            let batch = Batch {
+                pieces: vec![line.to_owned()],
+                dropped: 0,
+                is_last: false,
+            };
+            sink.write(&mut out, batch)
         };
-        writer.line("one\n");
-        writer.line("two\n");
-        writer.line("three\n");
+        write("one\n").unwrap();
+        assert_eq!(write("two\n").unwrap_err().kind(), ErrorKind::StorageFull);
+        write("three\n").unwrap_err();
         disk.room(1000);
-        writer.line("four\n");
-        writer.line("five\n");
+        write("four\n").unwrap();
+        write("five\n").unwrap();
         assert_eq!(disk.text(), "one\nt\n2 missing\nfour\nfive\n");
         disk.room(0);
-        writer.line("six\n");
+        write("six\n").unwrap_err();
         disk.room(1000);
-        writer.line("seven\n");
+        write("seven\n").unwrap();
         assert!(disk.text().ends_with("five\n1 missing\nseven\n"));
-        drop(writer);
-        assert_eq!(heard.iter().collect::<Vec<_>>(), [ErrorKind::StorageFull]);
     }
 
     /// Accepts nothing until it is released.
@@ -321,18 +218,24 @@ mod tests {
         let line = format!("{}\n", "x".repeat(1023));
         // The thread may hold one line and those before it. Nothing waits twice.
         for _ in 0..3 * ROOM / line.len() {
-            file.append(&line);
+            file.append(line.clone());
         }
-        assert!(file.0.lock().bytes <= ROOM);
-        assert!(file.0.lock().missed > 0);
         drop(go);
         assert!(file.close(Duration::from_secs(60)));
         let text = disk.text();
         assert!(text.ends_with(" missing\n"), "{}", &text[text.len() - 40..]);
-        assert!(
-            text.lines()
-                .all(|line| line.len() == 1023 || line.ends_with("missing"))
-        );
+        let (whole, gaps): (Vec<&str>, Vec<&str>) =
+            text.lines().partition(|line| line.len() == 1023);
+        assert!(whole.len() * 1024 <= ROOM, "{}", whole.len());
+        let missing: Vec<&str> = gaps
+            .iter()
+            .map(|gap| gap.strip_suffix(" missing").unwrap())
+            .collect();
+        let missing: usize = missing
+            .iter()
+            .map(|lines| lines.parse::<usize>().unwrap())
+            .sum();
+        assert_eq!(whole.len() + missing, 3 * ROOM / 1024);
     }
 
     #[test]
@@ -341,7 +244,7 @@ mod tests {
         disk.room(usize::MAX);
         let file = LogFile::start(disk.clone(), gap, |_| {}).unwrap();
         for number in 0..1000 {
-            file.append(&format!("{number}\n"));
+            file.append(format!("{number}\n"));
         }
         assert!(file.close(Duration::from_secs(60)));
         let expected: Vec<String> = (0..1000).map(|number| number.to_string()).collect();

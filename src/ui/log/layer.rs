@@ -37,7 +37,7 @@ impl LogLayer {
             LogFormat::Text => fields.text(level, colours),
         };
         match &self.sink {
-            LogSink::File(file) => file.append(&line(false)),
+            LogSink::File(file) => file.append(line(false)),
             LogSink::Stderr(printer) => printer.log(&line(printer.colours()), level),
         }
     }

@@ -4,27 +4,40 @@
 //! delays a transfer; only the thread waits. Because nothing else writes, lines and view never mix.
 
 mod painter;
-mod queue;
 
-use std::io::{ErrorKind, Write};
+use std::io::{Result, Write};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::ui::background_writer::{BackgroundWriter, Batch, Overflow, Sink, WriteEnd};
+use crate::ui::units;
 use painter::Painter;
-pub(crate) use queue::LinePriority;
-use queue::{LineQueue, ViewChange};
 
 /// Interval of the frames: short enough to look alive, long enough to be read.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Pause before a non-blocking stream that is full is tried again.
-const BUSY: Duration = Duration::from_millis(20);
-
 /// Time limit for the rest of the output after a signal.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Maximum number of bytes of waiting lines. A terminal takes them in milliseconds; only a stopped one lets them wait.
+const ROOM: usize = 256 * 1024;
+
+/// Additional bytes for lines that need attention.
+const RESERVE: usize = 256 * 1024;
+
+/// Importance of a line if the queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinePriority {
+    /// May be omitted.
+    Info,
+    /// Needs attention, and is omitted last.
+    Attention,
+    /// Belongs to the end of a run, whose length is bounded. It is never omitted.
+    Closing,
+}
 
 /// Lines at the bottom of the terminal that are redrawn again and again.
 pub(crate) trait View: Send {
@@ -56,47 +69,76 @@ impl From<(usize, usize)> for TerminalSize {
     }
 }
 
+/// Piece of output.
+enum ScreenPiece {
+    /// Whole lines.
+    Lines(String),
+    Show(Box<dyn View>),
+    Hide,
+    Pause(Pause),
+}
+
+/// Request to erase the view and to write nothing for some time.
+struct Pause {
+    /// Completed when the view is erased.
+    erased: oneshot::Sender<()>,
+    /// Closed at the end of the pause.
+    resumed: Receiver<()>,
+}
+
 /// Handle of the screen. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Screen(Arc<LineQueue>);
+pub(crate) struct Screen(Arc<BackgroundWriter<ScreenPiece>>);
 
 /// Shows a view until it is dropped.
 pub(crate) struct ViewGuard(Screen);
 
-/// Thread that writes the screen. Dropping it waits for the rest of the output.
-pub(crate) struct ScreenThread {
-    screen: Screen,
-    thread: Option<JoinHandle<()>>,
-    done: Option<oneshot::Receiver<()>>,
+/// Pauses the screen until it is dropped.
+pub(crate) struct PauseGuard {
+    _resumed: Sender<()>,
 }
 
 impl Screen {
-    /// Queues lines, each including its end.
-    pub(crate) fn push(&self, weight: LinePriority, lines: &str) {
-        self.0.push(weight, lines);
+    /// Queues lines, each including its end, if there is space for them.
+    pub(crate) fn push(&self, priority: LinePriority, lines: &str) {
+        let overflow = match priority {
+            LinePriority::Info => Overflow::Drop(ROOM),
+            LinePriority::Attention => Overflow::Drop(ROOM + RESERVE),
+            LinePriority::Closing => Overflow::Grow,
+        };
+        let piece = ScreenPiece::Lines(lines.to_owned());
+        self.0.push(piece, lines.len(), overflow);
     }
 
     /// Shows `view` below the lines until the guard is dropped.
     pub(crate) fn show(&self, view: Box<dyn View>) -> ViewGuard {
-        self.0.change(ViewChange::Show(view));
+        self.send(ScreenPiece::Show(view));
         ViewGuard(self.clone())
     }
 
-    /// Erases the view and writes nothing until [`Screen::resume`]. Returns when the view is erased, or after a second
-    /// if the terminal is stopped.
-    pub(crate) async fn pause(&self) {
-        let _ = tokio::time::timeout(LAST_WORDS, self.0.pause()).await;
+    /// Erases the view and writes nothing until the guard is dropped. Returns when the view is erased, or after a
+    /// second if the terminal is stopped.
+    pub(crate) async fn pause(&self) -> PauseGuard {
+        let (sender, erased) = oneshot::channel();
+        let (sends_nothing, resumed) = channel();
+        self.send(ScreenPiece::Pause(Pause {
+            erased: sender,
+            resumed,
+        }));
+        let _ = tokio::time::timeout(LAST_WORDS, erased).await;
+        PauseGuard {
+            _resumed: sends_nothing,
+        }
     }
 
-    /// Continues after [`Screen::pause`].
-    pub(crate) fn resume(&self) {
-        self.0.resume();
+    fn send(&self, piece: ScreenPiece) {
+        self.0.push(piece, 0, Overflow::Grow);
     }
 }
 
 impl Drop for ViewGuard {
     fn drop(&mut self) {
-        self.0.0.change(ViewChange::Hide);
+        self.0.send(ScreenPiece::Hide);
     }
 }
 
@@ -106,123 +148,86 @@ impl std::fmt::Debug for Screen {
     }
 }
 
+/// Owner of the screen. Dropping it waits for the rest of the output.
+pub(crate) struct ScreenThread(Screen);
+
 impl ScreenThread {
     /// Starts the thread, which writes to `out`.
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(crate) fn to(out: impl Write + Send + 'static) -> std::io::Result<Self> {
-        let queue = Arc::new(LineQueue::default());
-        let (sender, done) = oneshot::channel();
-        let writer = ScreenWriter {
-            out,
-            queue: Arc::clone(&queue),
-            painter: Painter::default(),
-            view: None,
-            closed: false,
-        };
-        let thread = std::thread::Builder::new()
-            .name("screen".to_owned())
-            .spawn(move || {
-                writer.run();
-                // The receiver may be gone.
-                let _ = sender.send(());
-            })?;
-        Ok(Self {
-            screen: Screen(queue),
-            thread: Some(thread),
-            done: Some(done),
-        })
+    pub(crate) fn to(out: impl Write + Send + 'static) -> Result<Self> {
+        // An error of stderr has no reader.
+        let writer = BackgroundWriter::start("screen", out, ScreenSink::default(), |_| {});
+        Ok(Self(Screen(Arc::new(writer?))))
     }
 
     /// Returns the handle.
     pub(crate) fn screen(&self) -> &Screen {
-        &self.screen
+        &self.0
     }
 
     /// Waits until everything is written, or for a short time after `interrupted` completes. Returns whether everything
     /// was written.
-    pub(crate) async fn finish(mut self, interrupted: impl Future) -> bool {
-        self.screen.0.end();
-        // From here on, nothing joins the thread.
-        self.thread = None;
-        let Some(mut done) = self.done.take() else {
-            return true;
-        };
-        tokio::select! {
-            biased;
-            _ = &mut done => true,
-            _ = interrupted => tokio::time::timeout(LAST_WORDS, done).await.is_ok(),
-        }
+    pub(crate) async fn finish(self, interrupted: impl Future) -> bool {
+        let end = self.0.0.finish(interrupted, LAST_WORDS).await;
+        !matches!(end, Ok(WriteEnd::Interrupted))
     }
 }
 
 impl Drop for ScreenThread {
     fn drop(&mut self) {
-        self.screen.0.end();
-        if let Some(thread) = self.thread.take() {
-            // The thread itself printed its panic.
-            let _ = thread.join();
+        if !self.0.0.is_ended() {
+            self.0.0.close(Duration::MAX);
         }
     }
 }
 
-/// State of the thread.
-struct ScreenWriter<W> {
-    out: W,
-    queue: Arc<LineQueue>,
+#[derive(Default)]
+struct ScreenSink {
     painter: Painter,
     view: Option<Box<dyn View>>,
-    closed: bool,
 }
 
-impl<W: Write> ScreenWriter<W> {
-    fn run(mut self) {
-        let mut due = None;
-        loop {
-            let batch = self.queue.next(due);
-            let last = batch.last;
-            match batch.change {
-                Some(ViewChange::Show(view)) if !self.closed => self.view = Some(view),
-                Some(_) => self.view = None,
-                None => {}
-            }
-            let now = Instant::now();
-            let frame = match &mut self.view {
-                Some(view) if !last && batch.pause.is_none() => {
-                    view.frame(now, TerminalSize::from_stderr())
-                }
-                _ => Vec::new(),
-            };
-            due = self.view.as_ref().map(|_| now + FRAME);
-            let text = self.painter.paint(&batch.text, frame);
-            self.write(text.as_bytes());
-            if let Some(pause) = batch.pause {
-                // The receiver may be gone.
-                let _ = pause.send(());
-            }
-            if last {
-                return;
-            }
-        }
-    }
+impl Sink for ScreenSink {
+    type Piece = ScreenPiece;
 
-    /// Writes all of `bytes`. Writes nothing more if the stream is closed.
-    fn write(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() && !self.closed {
-            match self.out.write(bytes) {
-                Ok(written) if written > 0 => bytes = bytes.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Another process may have made the terminal non-blocking.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(BUSY),
-                Ok(_) | Err(_) => {
-                    self.closed = true;
-                    self.view = None;
-                    self.queue.close();
-                }
+    fn write(&mut self, out: &mut dyn Write, batch: Batch<ScreenPiece>) -> Result<Option<Instant>> {
+        let (mut lines, mut pause) = (String::new(), None);
+        for piece in batch.pieces {
+            match piece {
+                ScreenPiece::Lines(more) => lines.push_str(&more),
+                ScreenPiece::Show(view) => self.view = Some(view),
+                ScreenPiece::Hide => self.view = None,
+                ScreenPiece::Pause(requested) => pause = Some(requested),
             }
         }
+        if batch.dropped > 0 {
+            lines.push_str(&omitted(batch.dropped));
+        }
+        let now = Instant::now();
+        let frame = match &mut self.view {
+            Some(view) if !batch.is_last && pause.is_none() => {
+                view.frame(now, TerminalSize::from_stderr())
+            }
+            _ => Vec::new(),
+        };
+        out.write_all(self.painter.paint(&lines, frame).as_bytes())?;
+        if let Some(Pause { erased, resumed }) = pause {
+            // Both ends may be gone: the run may have ended in the meantime.
+            let _ = (erased.send(()), resumed.recv());
+        }
+        Ok(self.view.as_ref().map(|_| now + FRAME))
     }
+}
+
+/// Returns the line that counts omitted lines.
+fn omitted(lines: u64) -> String {
+    format!(
+        "{:<11}  {} omitted: the terminal or pipe is too slow (--log FILE keeps all)\n",
+        "note",
+        units::count(lines, "line"),
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used)]
+use std::io::ErrorKind;
 use std::sync::{Condvar, Mutex};
 
 use super::*;
@@ -88,7 +89,32 @@ fn a_stopped_terminal_delays_no_producer_and_loses_no_failure() {
             taken.text.len()
         );
         assert!(taken.text.contains(&format!("{left_out} lines omitted")));
-        assert!(taken.text.len() <= queue::ROOM + 200);
+        assert!(taken.text.len() <= ROOM + 200);
+    });
+}
+
+#[test]
+fn lines_that_need_attention_have_reserved_space() {
+    let pipe = Pipe::default();
+    let writing = ScreenThread::to(pipe.clone()).unwrap();
+    let screen = writing.screen().clone();
+    screen.push(LinePriority::Info, "first\n");
+    pipe.until(|taken| taken.calls > 0);
+    let line = format!("{}\n", "x".repeat(1023));
+    for priority in [LinePriority::Info, LinePriority::Attention] {
+        for _ in 0..(ROOM + RESERVE) / 1024 + 5 {
+            screen.push(priority, &line);
+        }
+    }
+    screen.push(LinePriority::Closing, "the end\n");
+    pipe.with(|taken| taken.open = true);
+    assert!(runtime().block_on(writing.finish(std::future::pending::<()>())));
+    pipe.with(|taken| {
+        // The first line needs space as well while it is being written.
+        let fitted = taken.text.lines().filter(|line| line.len() == 1023).count();
+        assert_eq!(fitted, (ROOM + RESERVE) / 1024 - 1);
+        let end = "\nthe end\nnote         523 lines omitted: the terminal or pipe is too slow (--log FILE keeps all)\n";
+        assert!(taken.text.ends_with(end), "{}", &taken.text[taken.text.len() - 200..]);
     });
 }
 
