@@ -13,6 +13,9 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::PATIENCE;
 
+/// Start of the escape sequences that begin (`h`) and end (`l`) a frame.
+const UPDATE: &[u8] = b"\x1b[?2026";
+
 /// A terminal that shows the output of a program.
 pub(crate) struct Terminal {
     child: Child,
@@ -28,6 +31,8 @@ struct Seen {
 struct State {
     parser: vt100::Parser,
     raw: Vec<u8>,
+    /// The program draws, and a real terminal would still show the screen before.
+    drawing: bool,
     ended: bool,
 }
 
@@ -69,11 +74,7 @@ impl Terminal {
         // The command has the other end open, which must be closed when the program ends.
         drop(command);
         let seen = Arc::new(Seen {
-            state: Mutex::new(State {
-                parser: vt100::Parser::new(rows, columns, 0),
-                raw: Vec::new(),
-                ended: false,
-            }),
+            state: Mutex::new(State::new(columns, rows)),
             changed: Condvar::new(),
         });
         let master = File::from(master);
@@ -82,10 +83,7 @@ impl Terminal {
             let mut buffer = [0; 4096];
             // After the other end is closed, reading fails.
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
-                writer.change(|state| {
-                    state.parser.process(&buffer[..length]);
-                    state.raw.extend_from_slice(&buffer[..length]);
-                });
+                writer.change(|state| state.process(&buffer[..length]));
             }
             writer.change(|state| state.ended = true);
         });
@@ -96,14 +94,14 @@ impl Terminal {
         }
     }
 
-    /// Waits until the screen satisfies a condition, and returns its text.
+    /// Waits until the screen satisfies a condition, and returns its text. A frame counts when it is whole.
     #[track_caller]
     pub(crate) fn until(&self, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.seen.state.lock().unwrap();
         loop {
             let screen = screen(&state);
-            if wanted(&screen) {
+            if !state.drawing && wanted(&screen) {
                 return screen;
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -175,6 +173,28 @@ impl Terminal {
     }
 }
 
+impl State {
+    fn new(columns: u16, rows: u16) -> Self {
+        Self {
+            parser: vt100::Parser::new(rows, columns, 0),
+            raw: Vec::new(),
+            drawing: false,
+            ended: false,
+        }
+    }
+
+    /// Processes output of the program. It may end within a frame, and within an escape sequence.
+    fn process(&mut self, bytes: &[u8]) {
+        self.parser.process(bytes);
+        let before = self.raw.len().saturating_sub(UPDATE.len());
+        self.raw.extend_from_slice(bytes);
+        let updates = self.raw[before..].windows(UPDATE.len() + 1);
+        if let Some(mark) = updates.filter_map(|text| text.strip_prefix(UPDATE)).last() {
+            self.drawing = mark == b"h";
+        }
+    }
+}
+
 impl Seen {
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
@@ -197,4 +217,24 @@ fn size(columns: u16, rows: u16) -> Winsize {
         ws_xpixel: 0,
         ws_ypixel: 0,
     }
+}
+
+#[test]
+fn a_frame_counts_when_it_is_whole() {
+    let mut state = State::new(40, 5);
+    let frames = b"a line\n\x1b[?2026h\rone\r\ntwo\x1b[?2026l\x1b[?2026h\rthree\x1b[?2026l";
+    let mut whole = Vec::new();
+    for byte in frames {
+        let was_drawing = state.drawing;
+        state.process(&[*byte]);
+        if was_drawing && !state.drawing {
+            whole.push(state.raw.len());
+        }
+    }
+    assert_eq!(whole, [32, 54]);
+    let mut state = State::new(40, 5);
+    state.process(&frames[..50]);
+    assert!(state.drawing, "the second frame has begun");
+    state.process(&frames[50..]);
+    assert!(!state.drawing);
 }
