@@ -95,12 +95,9 @@ fn allow_insecure(credentials: &mut Vec<KeychainEntry>, host: &str) -> anyhow::R
         }
     }
     if !covered {
-        credentials.push(KeychainEntry {
-            prefix: host.to_owned(),
-            credential: Credential::Anonymous,
-            insecure: true,
-            origin: "--insecure".to_owned(),
-        });
+        credentials.push(
+            KeychainEntry::new(host, Credential::Anonymous, "--insecure").with_insecure(true),
+        );
     }
     Ok(())
 }
@@ -114,11 +111,12 @@ mod tests {
 
     #[test]
     fn entries_of_an_insecure_host_keep_what_else_they_say() {
-        let entry = |prefix: &str| KeychainEntry {
-            prefix: prefix.to_owned(),
-            credential: Credential::Identity(Secret::new("token")),
-            insecure: false,
-            origin: "auth.yaml".to_owned(),
+        let entry = |prefix: &str| {
+            KeychainEntry::new(
+                prefix,
+                Credential::Identity(Secret::new("token")),
+                "auth.yaml",
+            )
         };
         let mut entries = vec![entry("r.example/team/"), entry("s.example")];
         for host in ["r.example", "s.example", "s.example"] {

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_registry::auth::{DockerFiles, Keychain};
-use image_syncer_registry::transport::{
-    RetryPolicy, Timeouts, TransportOptions, certificate_directories,
-};
+use image_syncer_registry::transport::{RetryPolicy, Timeouts, TransportOptions};
 use image_syncer_sync::Config;
 use image_syncer_sync::rule::Immutable;
 use image_syncer_sync::settings::Settings;
@@ -103,25 +101,19 @@ impl RunFlags {
         let keychain = keychain.with_trusted_realms(realms.unwrap_or_default());
         let windows = Windows::for_rules(&self.config.rules);
         RegistryAccess {
-            transport: TransportOptions {
-                timeouts: Timeouts {
-                    stall: Duration::from_secs(asking.stall_timeout),
-                    closing: Duration::from_secs(self.transfer.commit_timeout),
-                    ..Timeouts::default()
-                },
-                calls_per_host: windows.calls,
-                transfers_per_host: windows.transfers,
-                max_requests: max_requests.unwrap_or_default(),
-                max_rate: max_rate.unwrap_or_default(),
-                certificate_directories: certificate_directories(),
-                private_hosts: private.unwrap_or_default(),
-                ..TransportOptions::default()
-            },
+            transport: TransportOptions::from_env()
+                .with_timeouts(
+                    Timeouts::default()
+                        .with_stall(Duration::from_secs(asking.stall_timeout))
+                        .with_closing(Duration::from_secs(self.transfer.commit_timeout)),
+                )
+                .with_calls_per_host(windows.calls)
+                .with_transfers_per_host(windows.transfers)
+                .with_max_requests(max_requests.unwrap_or_default())
+                .with_max_rate(max_rate.unwrap_or_default())
+                .with_private_hosts(private.unwrap_or_default()),
             keychain: problems.collect(keychain).unwrap_or_default(),
-            retry: RetryPolicy {
-                retries: asking.retries,
-                ..RetryPolicy::default()
-            },
+            retry: RetryPolicy::default().with_retries(asking.retries),
         }
     }
 }

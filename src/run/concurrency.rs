@@ -11,17 +11,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Small requests in flight per host. The start is enough to compare a thousand unchanged images in half a second at
 /// 20 ms, and few enough for a registry with one process. The maximum is what a server usually accepts on one HTTP/2
 /// connection.
-const CALLS_PER_HOST: WindowBounds = WindowBounds {
-    start: 64,
-    most: 256,
-};
+const CALLS_PER_HOST: WindowBounds = WindowBounds::new(64, 256);
 
 /// Blob bodies in flight per host and direction. More than the start brings nothing with large bodies, as one core
 /// hashes 0.6 GB/s, and each costs memory. Small bodies wait most of the time, so more of them are allowed.
-const TRANSFERS_PER_HOST: WindowBounds = WindowBounds {
-    start: 16,
-    most: 32,
-};
+const TRANSFERS_PER_HOST: WindowBounds = WindowBounds::new(16, 32);
 
 /// Images in flight. They wait for the network most of the time, so there are more than the requests of one host.
 pub(crate) const IMAGES: usize = 128;
@@ -70,10 +64,7 @@ impl Windows {
 /// Returns `bounds`, limited to `most`, which is at least 1.
 fn at_most(bounds: WindowBounds, most: usize) -> WindowBounds {
     let most = most.max(1);
-    WindowBounds {
-        start: bounds.start.min(most),
-        most: bounds.most.min(most),
-    }
+    WindowBounds::new(bounds.start.min(most), bounds.most.min(most))
 }
 
 /// Raises the soft limit on open files if that is useful, and returns the result; `None` for no limit. Many systems

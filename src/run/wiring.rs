@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use image_syncer_registry::transport::{Observer, Transport, TransportOptions};
+use image_syncer_registry::transport::{Observer, Transport};
 use image_syncer_registry::{Options, Registries};
 use image_syncer_sync::Listener;
 use image_syncer_sync::engine::{Engine, Stop};
@@ -23,15 +23,10 @@ pub(super) fn connect(
     observer: Arc<dyn Observer>,
     listener: Arc<dyn Listener>,
 ) -> anyhow::Result<ActiveRun> {
-    let transport = Arc::new(Transport::new(TransportOptions {
-        observer,
-        ..access.transport
-    })?);
-    let registries = Registries::new(Options {
-        transport: Arc::clone(&transport),
-        keychain: Arc::new(access.keychain),
-        retry: access.retry,
-    });
+    let transport = Arc::new(Transport::new(access.transport.with_observer(observer))?);
+    let registries = Registries::new(
+        Options::new(Arc::clone(&transport), Arc::new(access.keychain)).with_retry(access.retry),
+    );
     let stores = Arc::new(RegistryStores::new(registries));
     Ok(ActiveRun {
         engine: Engine::new(stores, settings, listener),

@@ -74,6 +74,7 @@ mod open_files;
 mod quote;
 mod reference;
 mod serde_text;
+mod setters;
 mod text;
 mod timestamp;
 pub mod transport;

@@ -25,6 +25,7 @@ pub struct Access {
 
 /// An entry of the auth file: a registry, or a registry with a path prefix.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct KeychainEntry {
     /// `registry` or `registry/namespace/…`, as written; a trailing `/` is fine.
     pub prefix: String,
@@ -57,7 +58,38 @@ struct ParsedEntry {
     entry: KeychainEntry,
 }
 
+impl KeychainEntry {
+    /// Returns an entry for `prefix` (`registry` or `registry/namespace/…`); `origin` is its place in messages.
+    pub fn new(
+        prefix: impl Into<String>,
+        credential: Credential,
+        origin: impl Into<String>,
+    ) -> Self {
+        Self {
+            prefix: prefix.into(),
+            credential,
+            insecure: false,
+            origin: origin.into(),
+        }
+    }
+    /// Sets whether http, and https with any certificate, is allowed.
+    #[must_use]
+    pub fn with_insecure(mut self, insecure: bool) -> Self {
+        self.insecure = insecure;
+        self
+    }
+}
+
 impl Keychain {
+    /// Returns the credentials that `image-syncer` uses without an auth file: those of docker and podman
+    /// ([`DockerFiles::from_env`]).
+    pub fn from_env() -> Self {
+        Self {
+            entries: HashMap::new(),
+            files: Some(DockerFiles::from_env()),
+            trusted_realms: Arc::default(),
+        }
+    }
     /// Creates a keychain of entries, with the credential files as fallback unless `None`. All names of Docker Hub are
     /// one registry. On Google's registries the password of user `_oauth2_` is the base64 of a service account's key
     /// file (docs/files.md#credentials).

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use crate::auth::{Authenticators, Keychain};
 use crate::client::reader::RangeBudget;
 use crate::client::{Client, RangeOptions};
+use crate::error::Error;
 use crate::lock::lock;
 use crate::reference::Registry;
-use crate::transport::{RetryPolicy, Transport};
+use crate::transport::{RetryPolicy, Transport, TransportOptions};
 
 /// Settings that a set of clients shares.
+#[non_exhaustive]
 pub struct Options {
     /// Transport of all requests.
     pub transport: Arc<Transport>,
@@ -18,6 +20,35 @@ pub struct Options {
     pub keychain: Arc<Keychain>,
     /// Policy for retries.
     pub retry: RetryPolicy,
+}
+
+impl Options {
+    /// Returns options with the default policy for retries.
+    pub fn new(transport: Arc<Transport>, keychain: Arc<Keychain>) -> Self {
+        Self {
+            transport,
+            keychain,
+            retry: RetryPolicy::default(),
+        }
+    }
+    /// Returns the settings of `image-syncer` without flags and files of its own: credentials of docker and podman,
+    /// certificates of the system and of `certs.d`, and proxies from the environment.
+    ///
+    /// # Errors
+    /// If the connections cannot be set up.
+    pub fn from_env() -> Result<Self, Error> {
+        let transport = Transport::new(TransportOptions::from_env())?;
+        Ok(Self::new(
+            Arc::new(transport),
+            Arc::new(Keychain::from_env()),
+        ))
+    }
+    /// Sets the policy for retries.
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
 }
 
 /// One client for each registry, created on first use. Facts about a registry (its challenge, its tokens, the form of
@@ -30,6 +61,28 @@ pub struct Registries {
 }
 
 impl Registries {
+    /// Creates a set of clients with the settings of the environment: see [`Options::from_env`].
+    ///
+    /// ```no_run
+    /// use image_syncer_registry::{Reference, Registries};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registries = Registries::from_env()?;
+    /// let image = Reference::parse("quay.io/prometheus/busybox:latest")?;
+    /// let client = registries.client(image.repository.registry());
+    /// if let Some(target) = image.target() {
+    ///     let manifest = client.get_manifest(&image.repository, &target).await?;
+    ///     println!("{image} is {}", manifest.digest());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the connections cannot be set up.
+    pub fn from_env() -> Result<Self, Error> {
+        Options::from_env().map(Self::new)
+    }
     /// Creates a set of clients with `options`.
     pub fn new(options: Options) -> Self {
         let authenticators = Authenticators::new(

@@ -51,6 +51,7 @@ use url::Url;
 
 use crate::error::{Cause, Error};
 use crate::reference::Registry;
+use crate::setters::setters;
 
 use certs_d::CertificateFolders;
 use http2_fallback::Http2Fallback;
@@ -230,6 +231,7 @@ pub enum HttpErrorKind {
 
 /// Time limits. Nothing limits a whole transfer: progress is watched, not time.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// DNS, TCP and TLS together.
     pub connect: Duration,
@@ -248,6 +250,15 @@ impl Default for Timeouts {
         }
     }
 }
+
+setters! { Timeouts {
+    /// Sets the limit for DNS, TCP and TLS together.
+    with_connect(connect: Duration);
+    /// Sets the longest silence in either direction.
+    with_stall(stall: Duration);
+    /// Sets the limit for the answer to a closing blob PUT or a manifest PUT.
+    with_closing(closing: Duration);
+}}
 
 /// A registry as the network sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -310,6 +321,7 @@ pub struct Response {
 
 /// Settings of the transport, for a whole run.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct TransportOptions {
     /// Time limits.
     pub timeouts: Timeouts,
@@ -360,6 +372,39 @@ impl Default for TransportOptions {
             user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
             observer: Arc::new(Silent),
         }
+    }
+}
+
+setters! { TransportOptions {
+    /// Sets the time limits.
+    with_timeouts(timeouts: Timeouts);
+    /// Sets the bounds of small requests in flight per host.
+    with_calls_per_host(calls_per_host: WindowBounds);
+    /// Sets the bounds of blob bodies in flight per host and direction.
+    with_transfers_per_host(transfers_per_host: WindowBounds);
+    /// Sets the limits of requests a second.
+    with_max_requests(max_requests: PerRegistry<f64>);
+    /// Sets the limits of bytes a second.
+    with_max_rate(max_rate: PerRegistry<u64>);
+    /// Sets the certificates that are trusted in addition to the system's.
+    with_extra_certificates(extra_certificates: Vec<Vec<u8>>);
+    /// Sets the directories with a folder of certificates for each registry.
+    with_certificate_directories(certificate_directories: Vec<PathBuf>);
+    /// Sets the hosts of a private network that a public registry may lead to.
+    with_private_hosts(private_hosts: Vec<String>);
+    /// Sets the resolver of host names.
+    with_resolver(resolver: Arc<dyn Resolver>);
+    /// Sets the `User-Agent`.
+    with_user_agent(user_agent: String);
+    /// Sets the receiver of requests, retries and pauses.
+    with_observer(observer: Arc<dyn Observer>);
+}}
+
+impl TransportOptions {
+    /// Returns the defaults of `image-syncer`: certificates of registries come from the directories of podman, skopeo
+    /// and docker as well. (Proxies and trusted roots always come from the environment: see [`Transport::new`].)
+    pub fn from_env() -> Self {
+        Self::default().with_certificate_directories(certificate_directories())
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::reference::Repository;
+use crate::setters::setters;
 use crate::timestamp;
 use crate::transport::shutdown_deadline::DeadlineExceeded;
 use crate::transport::unreachable::{Next, Part};
@@ -25,6 +26,7 @@ const MAX_CONFLICTS: u32 = 3;
 
 /// Number and delays of retries.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// Tries after the first.
     pub retries: u32,
@@ -46,6 +48,17 @@ impl Default for RetryPolicy {
         }
     }
 }
+
+setters! { RetryPolicy {
+    /// Sets the number of tries after the first.
+    with_retries(retries: u32);
+    /// Sets the delay before the second try.
+    with_initial(initial: Duration);
+    /// Sets the longest delay without a `Retry-After`.
+    with_max(max: Duration);
+    /// Sets the longest `Retry-After` that is respected.
+    with_max_retry_after(max_retry_after: Duration);
+}}
 
 /// The tries of one operation. Owned, since the reader of a blob keeps it for its lifetime.
 pub struct Attempts {

@@ -30,30 +30,24 @@ pub(crate) fn stores_at(
     credential: &Credential,
     options: TransportOptions,
 ) -> RegistryStores {
-    let entry = |host: &String| KeychainEntry {
-        prefix: host.clone(),
-        credential: credential.clone(),
-        insecure: true,
-        origin: "the test".to_owned(),
+    let entry = |host: &String| {
+        KeychainEntry::new(host.clone(), credential.clone(), "the test").with_insecure(true)
     };
-    let transport = Transport::new(TransportOptions {
-        timeouts: Timeouts {
-            stall: Duration::from_secs(5),
-            ..Timeouts::default()
-        },
-        ..options
-    });
-    RegistryStores::new(Registries::new(Options {
-        transport: Arc::new(transport.unwrap()),
-        keychain: Arc::new(Keychain::new(hosts.iter().map(entry).collect(), None).unwrap()),
-        // Retries without a delay.
-        retry: RetryPolicy {
-            retries: 3,
-            initial: Duration::from_millis(1),
-            max: Duration::from_millis(2),
-            ..RetryPolicy::default()
-        },
-    }))
+    let transport = Transport::new(
+        options.with_timeouts(Timeouts::default().with_stall(Duration::from_secs(5))),
+    );
+    RegistryStores::new(Registries::new(
+        Options::new(
+            Arc::new(transport.unwrap()),
+            Arc::new(Keychain::new(hosts.iter().map(entry).collect(), None).unwrap()),
+        )
+        .with_retry(
+            RetryPolicy::default()
+                .with_retries(3)
+                .with_initial(Duration::from_millis(1))
+                .with_max(Duration::from_millis(2)),
+        ),
+    ))
 }
 
 /// Starts a registry with the default profile.

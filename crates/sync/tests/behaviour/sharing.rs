@@ -17,11 +17,9 @@ const KIB: u64 = 1024;
 
 /// Returns the program's limits for a host.
 fn windows() -> TransportOptions {
-    TransportOptions {
-        calls_per_host: WindowBounds::at_most(64),
-        transfers_per_host: WindowBounds::at_most(16),
-        ..TransportOptions::default()
-    }
+    TransportOptions::default()
+        .with_calls_per_host(WindowBounds::at_most(64))
+        .with_transfers_per_host(WindowBounds::at_most(16))
 }
 
 fn many() -> Settings {

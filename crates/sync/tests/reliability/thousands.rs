@@ -86,11 +86,9 @@ async fn all_images_arrive_though_one_request_in_twenty_fails() {
         let from = format!("{}/from/r{number}", source.host());
         rule(&from, &[format!("{}/to/r{number}", destination.host())])
     });
-    let retry = RetryPolicy {
-        initial: Duration::from_millis(1),
-        max: Duration::from_millis(20),
-        ..RetryPolicy::default()
-    };
+    let retry = RetryPolicy::default()
+        .with_initial(Duration::from_millis(1))
+        .with_max(Duration::from_millis(20));
     let hosts = [source.host(), destination.host()];
     let copy = run(stores_with(&hosts, LONG_STALL, retry), rules.collect(), 16);
     let both = [&source, &destination];

@@ -160,12 +160,10 @@ pub(crate) fn rule(source: &str, destinations: &[String]) -> Arc<Rule> {
 
 /// Returns a policy of retries without a delay.
 pub(crate) fn retries() -> RetryPolicy {
-    RetryPolicy {
-        retries: RETRIES,
-        initial: Duration::from_millis(1),
-        max: Duration::from_millis(4),
-        ..RetryPolicy::default()
-    }
+    RetryPolicy::default()
+        .with_retries(RETRIES)
+        .with_initial(Duration::from_millis(1))
+        .with_max(Duration::from_millis(4))
 }
 
 /// Creates stores for these registries over plain HTTP.
@@ -176,25 +174,21 @@ pub(crate) fn stores(servers: &[&Registry], stall: Duration) -> RegistryStores {
 
 /// Creates the same stores for hosts, with other retries.
 pub(crate) fn stores_with(hosts: &[String], stall: Duration, retry: RetryPolicy) -> RegistryStores {
-    let entry = |host: &String| KeychainEntry {
-        prefix: host.clone(),
-        credential: Credential::Anonymous,
-        insecure: true,
-        origin: "the test".to_owned(),
+    let entry = |host: &String| {
+        KeychainEntry::new(host.clone(), Credential::Anonymous, "the test").with_insecure(true)
     };
-    let transport = Transport::new(TransportOptions {
-        timeouts: Timeouts {
-            connect: stall,
-            stall,
-            closing: stall,
-        },
-        ..TransportOptions::default()
-    });
-    RegistryStores::new(Registries::new(Options {
-        transport: Arc::new(transport.unwrap()),
-        keychain: Arc::new(Keychain::new(hosts.iter().map(entry).collect(), None).unwrap()),
-        retry,
-    }))
+    let timeouts = Timeouts::default()
+        .with_connect(stall)
+        .with_stall(stall)
+        .with_closing(stall);
+    let transport = Transport::new(TransportOptions::default().with_timeouts(timeouts));
+    RegistryStores::new(Registries::new(
+        Options::new(
+            Arc::new(transport.unwrap()),
+            Arc::new(Keychain::new(hosts.iter().map(entry).collect(), None).unwrap()),
+        )
+        .with_retry(retry),
+    ))
 }
 
 /// Carries out `rules` to their end.

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client::reader::hashing::HashingStreams;
 use crate::lock::lock;
+use crate::setters::setters;
 
 /// Size of the buffers that bytes are copied into. A chunk as received is a small part of a buffer that it keeps alive,
 /// so that a window of chunks would take several times the memory of its bytes.
@@ -20,6 +21,7 @@ pub(super) const PIECE: usize = 64 * 1024;
 /// parallel, as long as that makes the whole faster, and only with download permits of the host that are free at once.
 /// The bytes are returned in order.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct RangeOptions {
     /// Minimum size of a blob that is fetched in ranges, in bytes.
     pub threshold: u64,
@@ -36,6 +38,21 @@ pub struct RangeOptions {
     /// of all blobs of this size together.
     pub fast: u64,
 }
+
+setters! { RangeOptions {
+    /// Sets the minimum size of a blob that is fetched in ranges, in bytes.
+    with_threshold(threshold: u64);
+    /// Sets the size of a range, in bytes.
+    with_segment(segment: u64);
+    /// Sets the maximum number of ranges in flight or in memory. 0 disables ranges.
+    with_segments(segments: usize);
+    /// Sets the minimum time between two decisions about the number of connections.
+    with_period(period: Duration);
+    /// Sets the minimum gain of an added connection, in percent. 0 disables the check.
+    with_gain(gain: u64);
+    /// Sets the rate in bytes per second from which on no connection is added.
+    with_fast(fast: u64);
+}}
 
 impl RangeOptions {
     /// Maximum number of connections of one blob. Smaller than the number of ranges, so that a slow connection does not

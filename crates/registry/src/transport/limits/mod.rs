@@ -31,6 +31,7 @@ pub(super) use rate::{Rates, Throttle};
 
 /// Bounds of the number of requests of one kind in flight at a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WindowBounds {
     /// Initial number. It may shrink to one if the host is overloaded.
     pub start: usize,
@@ -39,6 +40,10 @@ pub struct WindowBounds {
 }
 
 impl WindowBounds {
+    /// Returns bounds that begin with `start` and never exceed `most`.
+    pub const fn new(start: usize, most: usize) -> Self {
+        Self { start, most }
+    }
     /// Returns bounds that never exceed `size`.
     pub const fn at_most(size: usize) -> Self {
         Self {

@@ -21,6 +21,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A limit for all registries, and others for some.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PerRegistry<T> {
     /// Limit of each registry without its own entry. `None`: no limit.
     pub each: Option<T>,
@@ -38,6 +39,18 @@ impl<T> Default for PerRegistry<T> {
 }
 
 impl<T: Copy> PerRegistry<T> {
+    /// Sets the limit of each registry without its own entry.
+    #[must_use]
+    pub fn with_each(mut self, limit: T) -> Self {
+        self.each = Some(limit);
+        self
+    }
+    /// Sets the limit of a single registry.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Registry, limit: T) -> Self {
+        self.named.insert(registry, limit);
+        self
+    }
     fn for_registry(&self, registry: &Registry) -> Option<T> {
         self.named.get(registry).copied().or(self.each)
     }

@@ -57,10 +57,7 @@ impl Caller {
     /// Creates a caller of a registry in this process.
     pub(crate) fn of(registry: &testkit::Registry) -> Self {
         let warnings = Arc::new(Warnings::default());
-        let options = TransportOptions {
-            observer: warnings.clone(),
-            ..TransportOptions::default()
-        };
+        let options = TransportOptions::default().with_observer(warnings.clone());
         Self::over(
             &registry.host(),
             true,

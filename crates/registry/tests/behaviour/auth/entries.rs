@@ -16,12 +16,7 @@ fn entry(prefix: &str, username: &str) -> KeychainEntry {
             password: Secret::new("s3cret"),
         }
     };
-    KeychainEntry {
-        prefix: prefix.to_owned(),
-        credential,
-        insecure: false,
-        origin: "auth.yaml".to_owned(),
-    }
+    KeychainEntry::new(prefix, credential, "auth.yaml")
 }
 
 fn keychain(entries: &[(&str, &str)]) -> Result<Keychain, Error> {

@@ -40,15 +40,14 @@ fn key_file() -> Value {
 }
 
 async fn access(host: &str, password: &str) -> Result<Access, Error> {
-    let entry = KeychainEntry {
-        prefix: host.to_owned(),
-        credential: Credential::Basic {
+    let entry = KeychainEntry::new(
+        host,
+        Credential::Basic {
             username: "_oauth2_".to_owned(),
             password: Secret::new(password),
         },
-        insecure: false,
-        origin: "auth.yaml".to_owned(),
-    };
+        "auth.yaml",
+    );
     let repository = Repository::parse(&format!("{host}/p/a")).unwrap();
     Keychain::new(vec![entry], None)?.access(&repository).await
 }

@@ -50,10 +50,7 @@ impl Scripted {
             asked: Mutex::default(),
         });
         let warnings = Arc::new(Warnings::default());
-        let options = TransportOptions {
-            observer: warnings.clone(),
-            ..TransportOptions::default()
-        };
+        let options = TransportOptions::default().with_observer(warnings.clone());
         let transport = Transport::with_service(service.clone(), options);
         (Caller::over(host, insecure, transport, warnings), service)
     }

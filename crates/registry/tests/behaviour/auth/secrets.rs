@@ -41,11 +41,8 @@ async fn debug_output_hides_them() {
     let entries = credentials()
         .into_iter()
         .enumerate()
-        .map(|(index, credential)| KeychainEntry {
-            prefix: format!("r{index}.example.com"),
-            credential,
-            insecure: false,
-            origin: "auth.yaml".to_owned(),
+        .map(|(index, credential)| {
+            KeychainEntry::new(format!("r{index}.example.com"), credential, "auth.yaml")
         });
     let entries: Vec<KeychainEntry> = entries.collect();
     assert_hidden(&entries);

@@ -64,11 +64,9 @@ async fn uploads_that_start_together_pass_the_narrowest_window() {
         (Auth::Anonymous, Credential::Anonymous, 0),
     ] {
         let server = testkit::Registry::builder().auth(auth).start().await;
-        let options = TransportOptions {
-            calls_per_host: WindowBounds::at_most(1),
-            transfers_per_host: WindowBounds::at_most(1),
-            ..TransportOptions::default()
-        };
+        let options = TransportOptions::default()
+            .with_calls_per_host(WindowBounds::at_most(1))
+            .with_transfers_per_host(WindowBounds::at_most(1));
         let (client, heard) = client_over(&server.host(), credential, options);
         send_all(&client).await;
         assert_eq!(heard.sent_away(), sent_away);

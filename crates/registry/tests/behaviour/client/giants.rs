@@ -28,15 +28,14 @@ struct World {
 }
 
 fn ranges() -> RangeOptions {
-    RangeOptions {
-        threshold: SIZE,
-        segment: SEGMENT,
-        segments: 8,
-        period: Duration::from_millis(20),
-        // On a busy machine a second connection may bring nothing; what is tested here is what follows from one.
-        gain: 0,
-        fast: u64::MAX,
-    }
+    // On a busy machine a second connection may bring nothing; what is tested here is what follows from one.
+    RangeOptions::default()
+        .with_threshold(SIZE)
+        .with_segment(SEGMENT)
+        .with_segments(8)
+        .with_period(Duration::from_millis(20))
+        .with_gain(0)
+        .with_fast(u64::MAX)
 }
 
 impl World {
@@ -48,26 +47,21 @@ impl World {
             .await;
         let blob = Blob::synthetic(SIZE, 77);
         server.state().put_blob("a/b", &blob);
-        let transport = Transport::new(TransportOptions {
-            timeouts: Timeouts {
-                stall: Duration::from_secs(2),
-                ..Timeouts::default()
-            },
-            transfers_per_host: WindowBounds::at_most(places),
-            ..TransportOptions::default()
-        })
+        let transport = Transport::new(
+            TransportOptions::default()
+                .with_timeouts(Timeouts::default().with_stall(Duration::from_secs(2)))
+                .with_transfers_per_host(WindowBounds::at_most(places)),
+        )
         .unwrap();
-        let entry = KeychainEntry {
-            prefix: server.host(),
-            credential: Credential::Anonymous,
-            insecure: true,
-            origin: "the test".to_owned(),
-        };
-        let registries = Registries::new(Options {
-            transport: Arc::new(transport),
-            keychain: Arc::new(Keychain::new(vec![entry], None).unwrap()),
-            retry: retry(),
-        })
+        let entry = KeychainEntry::new(server.host(), Credential::Anonymous, "the test")
+            .with_insecure(true);
+        let registries = Registries::new(
+            Options::new(
+                Arc::new(transport),
+                Arc::new(Keychain::new(vec![entry], None).unwrap()),
+            )
+            .with_retry(retry()),
+        )
         .with_ranges(ranges);
         Self {
             server,
@@ -175,18 +169,9 @@ async fn redirected_ranges_come_from_storage() {
 #[tokio::test]
 async fn small_fast_and_disabled_downloads_are_one_request() {
     for options in [
-        RangeOptions {
-            threshold: SIZE + 1,
-            ..ranges()
-        },
-        RangeOptions {
-            segments: 0,
-            ..ranges()
-        },
-        RangeOptions {
-            fast: SLOW / 8,
-            ..ranges()
-        },
+        ranges().with_threshold(SIZE + 1),
+        ranges().with_segments(0),
+        ranges().with_fast(SLOW / 8),
     ] {
         let world = World::of(Profile::distribution(), options, 10).await;
         world.read_well().await;
@@ -367,10 +352,7 @@ async fn nothing_goes_on_after_a_reader_is_dropped() {
 
 #[tokio::test]
 async fn giants_share_the_room() {
-    let options = RangeOptions {
-        segments: 4,
-        ..ranges()
-    };
+    let options = ranges().with_segments(4);
     let world = World::of(Profile::distribution(), options, 32).await;
     let reads = (0..4).map(|_| world.read());
     for (bytes, end) in futures_util::future::join_all(reads).await {

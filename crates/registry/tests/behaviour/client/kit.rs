@@ -70,23 +70,16 @@ impl Observer for Heard {
 
 /// Retries that cost a test no time.
 pub(crate) fn retry() -> RetryPolicy {
-    RetryPolicy {
-        retries: 3,
-        initial: Duration::from_millis(1),
-        max: Duration::from_millis(2),
-        ..RetryPolicy::default()
-    }
+    RetryPolicy::default()
+        .with_retries(3)
+        .with_initial(Duration::from_millis(1))
+        .with_max(Duration::from_millis(2))
 }
 
 /// A client of the registry at `host`, which speaks plain http, as `credential`.
 pub(crate) fn client_of(host: &str, credential: Credential) -> (Client, Arc<Heard>) {
-    let options = TransportOptions {
-        timeouts: Timeouts {
-            stall: Duration::from_secs(2),
-            ..Timeouts::default()
-        },
-        ..TransportOptions::default()
-    };
+    let options = TransportOptions::default()
+        .with_timeouts(Timeouts::default().with_stall(Duration::from_secs(2)));
     client_over(host, credential, options)
 }
 
@@ -96,22 +89,15 @@ pub(crate) fn client_over(
     options: TransportOptions,
 ) -> (Client, Arc<Heard>) {
     let heard = Arc::new(Heard::default());
-    let transport = Transport::new(TransportOptions {
-        observer: heard.clone(),
-        ..options
-    })
-    .unwrap();
-    let entry = KeychainEntry {
-        prefix: host.to_owned(),
-        credential,
-        insecure: true,
-        origin: "the test".to_owned(),
-    };
-    let registries = Registries::new(Options {
-        transport: Arc::new(transport),
-        keychain: Arc::new(Keychain::new(vec![entry], None).unwrap()),
-        retry: retry(),
-    });
+    let transport = Transport::new(options.with_observer(heard.clone())).unwrap();
+    let entry = KeychainEntry::new(host, credential, "the test").with_insecure(true);
+    let registries = Registries::new(
+        Options::new(
+            Arc::new(transport),
+            Arc::new(Keychain::new(vec![entry], None).unwrap()),
+        )
+        .with_retry(retry()),
+    );
     (registries.client(&Registry::parse(host).unwrap()), heard)
 }
 

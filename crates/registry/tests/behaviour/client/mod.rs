@@ -4,6 +4,7 @@ mod blobs;
 mod breaks;
 mod challenges;
 mod copy;
+mod environment;
 mod giants;
 pub(crate) mod kit;
 mod manifests;

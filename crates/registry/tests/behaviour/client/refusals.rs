@@ -246,18 +246,16 @@ async fn head_all_with_file(old: &str, new: &str, auth: Auth) -> (Vec<Result<(),
     };
     write(old);
     let files = DockerFiles::from_paths([path.clone()]);
-    let entry = KeychainEntry {
-        prefix: host.clone(),
-        credential: Credential::Anonymous,
-        insecure: true,
-        origin: "the test".to_owned(),
-    };
+    let entry =
+        KeychainEntry::new(host.clone(), Credential::Anonymous, "the test").with_insecure(true);
     let keychain = Arc::new(Keychain::new(vec![entry], Some(files)).unwrap());
-    let registries = Registries::new(Options {
-        transport: Arc::new(Transport::new(TransportOptions::default()).unwrap()),
-        keychain: Arc::clone(&keychain),
-        retry: retry(),
-    });
+    let registries = Registries::new(
+        Options::new(
+            Arc::new(Transport::new(TransportOptions::default()).unwrap()),
+            Arc::clone(&keychain),
+        )
+        .with_retry(retry()),
+    );
     let client = registries.client(&image_syncer_registry::Registry::parse(&host).unwrap());
     keychain.access(&repository(&client, "r0")).await.unwrap();
     write(new);

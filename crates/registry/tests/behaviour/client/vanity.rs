@@ -41,17 +41,16 @@ impl Vanity {
             (vanity.clone(), basic("vanity", "other")),
             (server.host(), credential),
         ];
-        let entries = entries.map(|(prefix, credential)| KeychainEntry {
-            prefix,
-            credential,
-            insecure: true,
-            origin: "the test".to_owned(),
+        let entries = entries.map(|(prefix, credential)| {
+            KeychainEntry::new(prefix, credential, "the test").with_insecure(true)
         });
-        let registries = Registries::new(Options {
-            transport: Arc::new(Transport::new(TransportOptions::default()).unwrap()),
-            keychain: Arc::new(Keychain::new(entries.into(), None).unwrap()),
-            retry: retry(),
-        });
+        let registries = Registries::new(
+            Options::new(
+                Arc::new(Transport::new(TransportOptions::default()).unwrap()),
+                Arc::new(Keychain::new(entries.into(), None).unwrap()),
+            )
+            .with_retry(retry()),
+        );
         let client = registries.client(&Registry::parse(&vanity).unwrap());
         Self {
             name,

@@ -141,10 +141,8 @@ async fn allowed_hosts_and_private_registries_may_lead_there() {
             ("10.9.9.9", "10.0.0.1", false),
             ("harbor.local", "10.0.0.1", false),
         ] {
-            let options = TransportOptions {
-                private_hosts: vec!["10.0.0.7".to_owned(), "10.0.0.8:8443".to_owned()],
-                ..TransportOptions::default()
-            };
+            let options = TransportOptions::default()
+                .with_private_hosts(vec!["10.0.0.7".to_owned(), "10.0.0.8:8443".to_owned()]);
             let (outcome, lines) =
                 led(from, way, &format!("https://{inner}/x"), options, insecure).await;
             assert!(outcome.is_ok(), "{way} {inner}: {outcome:?}");
@@ -152,10 +150,7 @@ async fn allowed_hosts_and_private_registries_may_lead_there() {
         }
     }
     // A permission for one port does not apply to another.
-    let options = TransportOptions {
-        private_hosts: vec!["10.0.0.8:8443".to_owned()],
-        ..TransportOptions::default()
-    };
+    let options = TransportOptions::default().with_private_hosts(vec!["10.0.0.8:8443".to_owned()]);
     let (outcome, _) = led(PUBLIC, "blob", "https://10.0.0.8/x", options, false).await;
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Refused);
 }
@@ -204,10 +199,8 @@ async fn a_next_page_leads_nowhere_but_to_the_registry() {
         "http://8.8.8.8/x",
         "https://8.8.8.8/x",
     ] {
-        let options = TransportOptions {
-            private_hosts: vec!["10.0.0.1:8443".to_owned()],
-            ..TransportOptions::default()
-        };
+        let options =
+            TransportOptions::default().with_private_hosts(vec!["10.0.0.1:8443".to_owned()]);
         let (outcome, lines) = led(PUBLIC, "next page", location, options, false).await;
         let error = outcome.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused, "{location}: {error}");

@@ -130,25 +130,19 @@ impl World {
         insecure: bool,
         options: TransportOptions,
     ) -> Client {
-        let options = TransportOptions {
-            observer: Arc::new(Ear(self.clone())),
-            ..options
-        };
-        let entry = KeychainEntry {
-            prefix: host.to_owned(),
-            credential,
-            insecure,
-            origin: "the test".to_owned(),
-        };
-        let registries = Registries::new(Options {
-            transport: Arc::new(Transport::with_service(self.clone(), options)),
-            keychain: Arc::new(Keychain::new(vec![entry], None).unwrap()),
-            retry: RetryPolicy {
-                retries: 1,
-                initial: Duration::from_millis(1),
-                ..RetryPolicy::default()
-            },
-        });
+        let options = options.with_observer(Arc::new(Ear(self.clone())));
+        let entry = KeychainEntry::new(host, credential, "the test").with_insecure(insecure);
+        let registries = Registries::new(
+            Options::new(
+                Arc::new(Transport::with_service(self.clone(), options)),
+                Arc::new(Keychain::new(vec![entry], None).unwrap()),
+            )
+            .with_retry(
+                RetryPolicy::default()
+                    .with_retries(1)
+                    .with_initial(Duration::from_millis(1)),
+            ),
+        );
         registries.client(&Registry::parse(host).unwrap())
     }
 }

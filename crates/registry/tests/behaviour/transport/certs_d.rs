@@ -18,10 +18,9 @@ fn file(directory: &Path, registry: &str, name: &str, bytes: &[u8]) {
 
 /// Requests the base of `registry` with these directories.
 async fn get(registry: &str, directories: &[PathBuf]) -> Result<(), Error> {
-    let transport = Transport::new(TransportOptions {
-        certificate_directories: directories.to_vec(),
-        ..TransportOptions::default()
-    })
+    let transport = Transport::new(
+        TransportOptions::default().with_certificate_directories(directories.to_vec()),
+    )
     .unwrap();
     let url = format!("https://{registry}/v2/");
     let answer = transport.send(call(&secure(registry), Method::GET, &url));

@@ -25,10 +25,7 @@ fn counts(notes: &Notes) -> (usize, usize) {
 
 /// One operation with all its tries, the search for the scheme included.
 async fn operation(transport: Arc<Transport>, endpoint: Endpoint) -> Result<u32, Error> {
-    let policy = RetryPolicy {
-        initial: Duration::from_millis(2),
-        ..RetryPolicy::default()
-    };
+    let policy = RetryPolicy::default().with_initial(Duration::from_millis(2));
     let mut attempts = Attempts::new(&transport, &endpoint, policy);
     let mut tries = 1;
     loop {
@@ -55,10 +52,7 @@ async fn operation(transport: Arc<Transport>, endpoint: Endpoint) -> Result<u32,
 /// Results of so many operations that start together on several threads, with what was reported of them.
 async fn operations(number: usize, endpoint: &Endpoint) -> (Vec<Result<u32, Error>>, Arc<Notes>) {
     let notes = Arc::new(Notes::default());
-    let transport = Transport::new(TransportOptions {
-        observer: notes.clone(),
-        ..TransportOptions::default()
-    });
+    let transport = Transport::new(TransportOptions::default().with_observer(notes.clone()));
     let transport = Arc::new(transport.unwrap());
     let started = (0..number).map(|_| tokio::spawn(operation(transport.clone(), endpoint.clone())));
     let results = join_all(started).await.into_iter().map(Result::unwrap);
@@ -107,10 +101,7 @@ async fn a_503_before_an_answer_is_two_requests_and_one_retry() {
         at_once(Ok(answer(status, "")))
     });
     let notes = Arc::new(Notes::default());
-    let transport = fake.transport(TransportOptions {
-        observer: notes.clone(),
-        ..TransportOptions::default()
-    });
+    let transport = fake.transport(TransportOptions::default().with_observer(notes.clone()));
     let tries = operation(transport, secure("a.example")).await.unwrap();
     assert_eq!(tries, 2);
     assert_eq!(counts(&notes), (2, 1));

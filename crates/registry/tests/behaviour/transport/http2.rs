@@ -163,15 +163,12 @@ impl Setting {
         let authority = Authority::new();
         let server = FaultyServer::start(&authority, fault).await;
         let notes = Arc::new(Notes::default());
-        let transport = Transport::new(TransportOptions {
-            extra_certificates: vec![authority.pem()],
-            timeouts: Timeouts {
-                stall: Duration::from_millis(300),
-                ..Timeouts::default()
-            },
-            observer: notes.clone(),
-            ..TransportOptions::default()
-        });
+        let transport = Transport::new(
+            TransportOptions::default()
+                .with_extra_certificates(vec![authority.pem()])
+                .with_timeouts(Timeouts::default().with_stall(Duration::from_millis(300)))
+                .with_observer(notes.clone()),
+        );
         let endpoint = secure(&server.name);
         Self {
             server,
@@ -194,11 +191,9 @@ impl Setting {
     }
     /// Fetches with this many retries. Returns the body and the number of the successful try.
     async fn operation(&self, retries: u32) -> Result<(Bytes, u32), Error> {
-        let policy = RetryPolicy {
-            retries,
-            initial: Duration::from_millis(1),
-            ..RetryPolicy::default()
-        };
+        let policy = RetryPolicy::default()
+            .with_retries(retries)
+            .with_initial(Duration::from_millis(1));
         let mut attempts = Attempts::new(&self.transport, &self.endpoint, policy);
         let mut tries = 1;
         loop {

@@ -16,11 +16,9 @@ use super::fake::{Fake, answer, at_once, failure};
 use super::{Notes, call, secure};
 
 fn narrow() -> TransportOptions {
-    TransportOptions {
-        calls_per_host: WindowBounds::at_most(1),
-        transfers_per_host: WindowBounds::at_most(1),
-        ..TransportOptions::default()
-    }
+    TransportOptions::default()
+        .with_calls_per_host(WindowBounds::at_most(1))
+        .with_transfers_per_host(WindowBounds::at_most(1))
 }
 
 fn to(host: &str) -> Call {
@@ -88,10 +86,7 @@ async fn an_answer_without_a_body_holds_no_permit() {
 async fn a_pause_holds_up_everybody_at_that_registry() {
     let fake = Fake::new(|_, _| at_once(Ok(answer(200, "body"))));
     let notes = Arc::new(Notes::default());
-    let transport = fake.transport(TransportOptions {
-        observer: notes.clone(),
-        ..TransportOptions::default()
-    });
+    let transport = fake.transport(TransportOptions::default().with_observer(notes.clone()));
     let start = Instant::now();
     let quay = secure("quay.example");
     transport.pause(&quay, Duration::from_secs(10), PauseReason::RateLimit);
@@ -123,10 +118,7 @@ async fn several_503_in_a_row_hold_up_everybody_at_that_registry() {
         at_once(Ok(answer(status, "")))
     });
     let notes = Arc::new(Notes::default());
-    let transport = fake.transport(TransportOptions {
-        observer: notes.clone(),
-        ..TransportOptions::default()
-    });
+    let transport = fake.transport(TransportOptions::default().with_observer(notes.clone()));
     let quay = secure("quay.example");
     let mut paused = Vec::new();
     for _ in 0..8 {
@@ -154,10 +146,7 @@ async fn a_body_may_be_long_without_its_length_said() {
             Box::pin(stream),
         ))))
     });
-    let transport = fake.transport(TransportOptions {
-        timeouts: Timeouts::default(),
-        ..narrow()
-    });
+    let transport = fake.transport(narrow());
     let answer = transport.send(to("a.example")).await.unwrap();
     assert_eq!(answer.body.bytes(9).await.unwrap(), "abcabcabc");
     let answer = transport.send(to("a.example")).await.unwrap();
@@ -171,17 +160,9 @@ async fn a_body_may_be_long_without_its_length_said() {
 
 /// Returns a transport with this many bytes per second, for peers that may be silent for one second.
 fn slow(rate: u64) -> TransportOptions {
-    TransportOptions {
-        max_rate: PerRegistry {
-            each: Some(rate),
-            ..PerRegistry::default()
-        },
-        timeouts: Timeouts {
-            stall: Duration::from_secs(1),
-            ..Timeouts::default()
-        },
-        ..TransportOptions::default()
-    }
+    TransportOptions::default()
+        .with_max_rate(PerRegistry::default().with_each(rate))
+        .with_timeouts(Timeouts::default().with_stall(Duration::from_secs(1)))
 }
 
 /// Returns three chunks of 1000 bytes.
@@ -242,13 +223,9 @@ async fn each_hop_counts_for_the_registry_that_it_is_made_for() {
             _ => answer(200, ""),
         }))
     });
-    let transport = fake.transport(TransportOptions {
-        max_requests: PerRegistry {
-            each: None,
-            named: [(secure("a.example").registry, 1.0)].into(),
-        },
-        ..TransportOptions::default()
-    });
+    let transport = fake.transport(TransportOptions::default().with_max_requests(
+        PerRegistry::default().with_registry(secure("a.example").registry, 1.0),
+    ));
     let start = Instant::now();
     for _ in 0..2 {
         transport.send(to("a.example")).await.unwrap();
@@ -268,11 +245,11 @@ async fn a_narrower_window_is_reported() {
         })
     });
     let notes = Arc::new(Notes::default());
-    let transport = fake.transport(TransportOptions {
-        observer: notes.clone(),
-        calls_per_host: WindowBounds::at_most(8),
-        ..TransportOptions::default()
-    });
+    let transport = fake.transport(
+        TransportOptions::default()
+            .with_observer(notes.clone())
+            .with_calls_per_host(WindowBounds::at_most(8)),
+    );
     for _ in 0..10 {
         transport.send(to("a.example")).await.ok();
         // No operation retries on behalf of all: the next one may try by then.

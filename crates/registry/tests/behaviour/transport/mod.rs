@@ -97,13 +97,13 @@ fn transport() -> Transport {
 }
 
 /// Runs the ignored test `name` of this binary with `environment`, since a process cannot change its own safely.
-async fn child(name: &str, environment: &[(&str, &str)]) {
+pub(crate) async fn child(name: &str, environment: &[(&str, &str)]) {
     let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
     let mut child = command
-        .args(["--ignored", "--exact", &format!("transport::{name}")])
+        .args(["--ignored", "--exact", name])
         .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -168,11 +168,8 @@ async fn requests_and_warnings_are_reported_without_queries() {
     })
     .await;
     let notes = Arc::new(Notes::default());
-    let transport = Transport::new(TransportOptions {
-        observer: notes.clone(),
-        ..TransportOptions::default()
-    })
-    .unwrap();
+    let transport =
+        Transport::new(TransportOptions::default().with_observer(notes.clone())).unwrap();
     for _ in 0..2 {
         let answer = transport.send(get(&server, "/v2/?secret=1")).await.unwrap();
         assert_eq!(answer.status, StatusCode::NOT_FOUND);

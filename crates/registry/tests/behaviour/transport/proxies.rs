@@ -50,7 +50,7 @@ async fn hosts_outside_no_proxy_are_reached_through_the_proxy() {
     let direct = Server::plain(|_| ok("direct")).await;
     let direct_port = direct.port.to_string();
     child(
-        "proxies::child_with_a_tunnel",
+        "transport::proxies::child_with_a_tunnel",
         &[
             ("HTTPS_PROXY", &proxy),
             ("NO_PROXY", "127.0.0.1"),
@@ -118,7 +118,7 @@ async fn plain_http_goes_through_its_proxy_too() {
     .await;
     let address = format!("http://127.0.0.1:{}", proxy.port);
     child(
-        "proxies::child_with_a_plain_proxy",
+        "transport::proxies::child_with_a_plain_proxy",
         &[("http_proxy", &address)],
     )
     .await;
@@ -183,7 +183,11 @@ async fn socks_resolves_names_and_leads_on() {
     let behind = Server::tls(acceptor, |_| ok("behind")).await;
     let (port, mut told) = socks_to(behind.port).await;
     let proxy = format!("socks5h://user:pass@127.0.0.1:{port}");
-    child("proxies::child_with_socks", &[("ALL_PROXY", &proxy)]).await;
+    child(
+        "transport::proxies::child_with_socks",
+        &[("ALL_PROXY", &proxy)],
+    )
+    .await;
     assert_eq!(told.recv().await.unwrap(), "behind.example:443");
     assert_eq!(told.recv().await.unwrap(), "refused.example:80");
     assert_eq!(behind.heard().len(), 1);

@@ -71,12 +71,12 @@ impl World {
         self.authority.acceptor(&names, &["http/1.1"])
     }
     fn transport(&self) -> Transport {
-        Transport::new(TransportOptions {
-            extra_certificates: vec![self.authority.pem()],
-            private_hosts: self.allowed.clone(),
-            resolver: self.names.clone(),
-            ..TransportOptions::default()
-        })
+        Transport::new(
+            TransportOptions::default()
+                .with_extra_certificates(vec![self.authority.pem()])
+                .with_private_hosts(self.allowed.clone())
+                .with_resolver(self.names.clone()),
+        )
         .unwrap()
     }
 }

@@ -40,10 +40,7 @@ impl Observer for Records {
 
 fn observed() -> (Transport, Arc<Records>) {
     let records = Arc::new(Records::default());
-    let options = TransportOptions {
-        observer: records.clone(),
-        ..TransportOptions::default()
-    };
+    let options = TransportOptions::default().with_observer(records.clone());
     (Transport::new(options).unwrap(), records)
 }
 

@@ -181,11 +181,9 @@ async fn tls_is_not_given_up() {
     let authority = Authority::new();
     let acceptor = authority.acceptor(&["127.0.0.1"], &["http/1.1"]);
     let server = Server::tls(acceptor, move |_| redirect(307, &location)).await;
-    let transport = Transport::new(TransportOptions {
-        extra_certificates: vec![authority.pem()],
-        ..TransportOptions::default()
-    })
-    .unwrap();
+    let transport =
+        Transport::new(TransportOptions::default().with_extra_certificates(vec![authority.pem()]))
+            .unwrap();
     let name = format!("127.0.0.1:{}", server.port);
     let url = format!("https://{name}/v2/blob");
     let error = transport
@@ -225,10 +223,8 @@ async fn a_public_host_does_not_lead_into_the_private_network() {
                 .unwrap())),
             _ => at_once(Ok(answer(200, ""))),
         });
-        let transport = fake.transport(TransportOptions {
-            private_hosts: vec!["10.0.0.2".to_owned()],
-            ..TransportOptions::default()
-        });
+        let transport = fake
+            .transport(TransportOptions::default().with_private_hosts(vec!["10.0.0.2".to_owned()]));
         let url = format!("https://{from}/v2/blob");
         let outcome = transport.send(call(&secure(from), Method::GET, &url)).await;
         assert_eq!(outcome.is_ok(), followed, "{from} to {location}");

@@ -29,11 +29,8 @@ struct Setting {
 impl Setting {
     fn new() -> Self {
         let notes = Arc::new(Notes::default());
-        let transport =
-            Fake::new(|_, _| at_once(Ok(answer(200, "")))).transport(TransportOptions {
-                observer: notes.clone(),
-                ..TransportOptions::default()
-            });
+        let transport = Fake::new(|_, _| at_once(Ok(answer(200, ""))))
+            .transport(TransportOptions::default().with_observer(notes.clone()));
         Self {
             transport,
             endpoint: secure("a.example"),
@@ -41,10 +38,7 @@ impl Setting {
         }
     }
     fn attempts(&self, retries: u32) -> Attempts {
-        let policy = RetryPolicy {
-            retries,
-            ..RetryPolicy::default()
-        };
+        let policy = RetryPolicy::default().with_retries(retries);
         Attempts::new(&self.transport, &self.endpoint, policy)
     }
 }

@@ -11,11 +11,8 @@ use crate::certificates::{Authority, self_signed};
 use crate::server::Server;
 
 fn trusting(authority: &Authority) -> Transport {
-    Transport::new(TransportOptions {
-        extra_certificates: vec![authority.pem()],
-        ..TransportOptions::default()
-    })
-    .unwrap()
+    Transport::new(TransportOptions::default().with_extra_certificates(vec![authority.pem()]))
+        .unwrap()
 }
 
 async fn refusal(transport: &Transport, acceptor: TlsAcceptor) -> Error {
@@ -44,11 +41,8 @@ async fn an_unknown_authority_is_refused_and_a_known_one_is_not() {
     let url = format!("https://{name}/v2/");
     for transport in [
         trusting(&authority),
-        Transport::new(TransportOptions {
-            extra_certificates: vec![authority.der()],
-            ..TransportOptions::default()
-        })
-        .unwrap(),
+        Transport::new(TransportOptions::default().with_extra_certificates(vec![authority.der()]))
+            .unwrap(),
     ] {
         let answer = transport
             .send(call(&secure(&name), Method::GET, &url))
@@ -88,10 +82,7 @@ async fn a_key_that_differs_from_that_of_a_trusted_name_is_unknown_and_not_weak(
     let authority = trusting(&Authority::new());
     let stranger = Authority::new().acceptor(&["127.0.0.1"], &["h2", "http/1.1"]);
     let ((_, trusted), (renewed, _)) = (self_signed(), self_signed());
-    let own = Transport::new(TransportOptions {
-        extra_certificates: vec![trusted],
-        ..TransportOptions::default()
-    });
+    let own = Transport::new(TransportOptions::default().with_extra_certificates(vec![trusted]));
     for (transport, acceptor) in [(authority, stranger), (own.unwrap(), renewed)] {
         let error = refusal(&transport, acceptor).await;
         assert_eq!(error.message(), untrusted);
@@ -185,10 +176,7 @@ async fn invalid_certificates_are_refused() {
             "additional certificate 1: not PEM",
         ),
     ] {
-        let options = TransportOptions {
-            extra_certificates: vec![bytes.to_vec()],
-            ..TransportOptions::default()
-        };
+        let options = TransportOptions::default().with_extra_certificates(vec![bytes.to_vec()]);
         let Err(error) = Transport::new(options) else {
             panic!("{why}");
         };
@@ -210,7 +198,7 @@ async fn roots_come_from_where_the_environment_says() {
     ] {
         let port = server.port.to_string();
         let environment = [(name, path.to_str().unwrap()), ("SERVER_PORT", &port)];
-        child("tls::child_with_roots", &environment).await;
+        child("transport::tls::child_with_roots", &environment).await;
     }
     assert_eq!(server.heard().len(), 2);
 }

@@ -45,10 +45,7 @@ impl Setting {
             })
         });
         let notes = Arc::new(Notes::default());
-        let transport = fake.transport(TransportOptions {
-            observer: notes.clone(),
-            ..TransportOptions::default()
-        });
+        let transport = fake.transport(TransportOptions::default().with_observer(notes.clone()));
         Self {
             fake,
             transport,

@@ -53,11 +53,9 @@ async fn each_lane_speaks_its_version() {
             });
         }
     });
-    let transport = Transport::new(TransportOptions {
-        extra_certificates: vec![authority.pem()],
-        ..TransportOptions::default()
-    })
-    .unwrap();
+    let transport =
+        Transport::new(TransportOptions::default().with_extra_certificates(vec![authority.pem()]))
+            .unwrap();
     let ask = |lane| {
         let call = Call {
             lane,

@@ -86,12 +86,12 @@ impl AuthMap {
             let read = reader.entry(&key, value);
             let unset = reader.unset;
             if let (Some((credential, insecure)), Some(prefix)) = (read, prefix) {
-                let entry = KeychainEntry {
-                    origin: format!("{}:{}", file.path().display(), key.at.line),
-                    prefix: key.text,
+                let entry = KeychainEntry::new(
+                    key.text,
                     credential,
-                    insecure,
-                };
+                    format!("{}:{}", file.path().display(), key.at.line),
+                )
+                .with_insecure(insecure);
                 let login = Login {
                     file: Rc::clone(file),
                     at: key.at,

@@ -22,9 +22,9 @@ pub(super) struct Usage {
 impl Usage {
     /// Looks up the entry of each repository of `rules`.
     pub(super) fn new(entries: &[&KeychainEntry], rules: &[Arc<Rule>]) -> Self {
-        let plain = entries.iter().map(|entry| KeychainEntry {
-            credential: Credential::Anonymous,
-            ..(*entry).clone()
+        let plain = entries.iter().map(|entry| {
+            let (prefix, origin) = (entry.prefix.clone(), entry.origin.clone());
+            KeychainEntry::new(prefix, Credential::Anonymous, origin)
         });
         // The keys are valid already.
         let keychain = Keychain::new(plain.collect(), None).ok();

@@ -370,10 +370,7 @@ async fn a_registry_that_misses_a_claimed_blob_gets_the_bytes() {
 #[tokio::test]
 async fn the_source_is_opened_when_the_destination_has_room() {
     let server = testkit::Registry::start(Profile::distribution()).await;
-    let narrow = TransportOptions {
-        transfers_per_host: WindowBounds::at_most(1),
-        ..TransportOptions::default()
-    };
+    let narrow = TransportOptions::default().with_transfers_per_host(WindowBounds::at_most(1));
     let kit = Kit::over(server, narrow);
     let (first, second) = (Blob::synthetic(MIB, 1), Blob::synthetic(MIB, 2));
     let held = Held {
@@ -456,11 +453,9 @@ async fn an_upload_in_chunks_and_one_that_waits_for_its_source_do_not_wait_for_e
         ..Profile::distribution()
     })
     .await;
-    let narrow = TransportOptions {
-        calls_per_host: WindowBounds::at_most(1),
-        transfers_per_host: WindowBounds::at_most(1),
-        ..TransportOptions::default()
-    };
+    let narrow = TransportOptions::default()
+        .with_calls_per_host(WindowBounds::at_most(1))
+        .with_transfers_per_host(WindowBounds::at_most(1));
     let kit = Kit::over(server, narrow);
     let blobs = [1, 2, 3].map(|seed| Blob::synthetic(3 * MIB, seed));
     for blob in &blobs {
