@@ -9,20 +9,20 @@ pub mod records;
 mod referrers_checks;
 mod registry_facts;
 mod repository_set;
+mod shared_facts;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{Descriptor, Digest, Registry, Repository, Tag};
+use image_syncer_registry::{Descriptor, Digest, Repository, Tag};
 
 use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
 pub(crate) use mounting::{MountCapability, MountConfidence};
 use records::{RecordUpdate, RecordedCopy, Records};
 use registry_facts::{DigestKey, RegistryFacts};
-
-/// Maximum number of blobs whose sizes are remembered because manifests state other ones.
-const MAX_SIZES: usize = 4096;
+use repository_set::Epoch;
+pub(crate) use shared_facts::SharedFacts;
 
 /// Knowledge about a blob and a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +39,9 @@ pub enum Fact {
 /// Facts of a run, shared by all tasks.
 #[derive(Default)]
 pub struct Inventory {
-    registries: Mutex<HashMap<Registry, RegistryFacts>>,
-    /// Sizes of blobs for which manifests state other ones.
-    sizes: Mutex<HashMap<Digest, u64>>,
+    facts: Arc<SharedFacts>,
+    /// Start of the run. Facts from before are hints.
+    since: Epoch,
     recorded: Option<RecordedFacts>,
 }
 
@@ -110,6 +110,13 @@ impl Inventory {
             ..Self::default()
         }
     }
+    /// Replaces the facts by those that the runs of a session share. A run begins.
+    #[must_use]
+    pub(crate) fn sharing(mut self, facts: &Arc<SharedFacts>) -> Self {
+        self.since = facts.begin_epoch();
+        self.facts = Arc::clone(facts);
+        self
+    }
     /// Returns the knowledge about `digest` for `repository`.
     pub fn blob(&self, repository: &Repository, digest: &Digest) -> Fact {
         let known = self.knowledge(repository, digest);
@@ -135,9 +142,8 @@ impl Inventory {
     /// Returns whether this run uploaded or mounted the blob there.
     pub(crate) fn was_uploaded(&self, repository: &Repository, digest: &Digest) -> bool {
         let blob = DigestKey::from_digest(digest);
-        lock(&self.registries)
-            .get(repository.registry())
-            .is_some_and(|facts| facts.was_uploaded(repository, blob))
+        let read = |facts: &RegistryFacts| facts.was_uploaded(repository, blob, self.since);
+        self.facts.read(repository, read).unwrap_or_default()
     }
     /// Notes that the repository has no tags, or does not exist.
     ///
@@ -148,9 +154,8 @@ impl Inventory {
     }
     /// Returns whether the repository was empty before this run.
     pub(crate) fn was_empty(&self, repository: &Repository) -> bool {
-        lock(&self.registries)
-            .get(repository.registry())
-            .is_some_and(|facts| facts.was_empty(repository))
+        let read = |facts: &RegistryFacts| facts.was_empty(repository, self.since);
+        self.facts.read(repository, read).unwrap_or_default()
     }
     /// Notes that the blob is missing or damaged in the repository: the registry refused a manifest because of it, or
     /// stores other bytes under its digest. Until it is sent again, the registry's answers about it are not believed.
@@ -177,9 +182,8 @@ impl Inventory {
     /// Returns whether the manifest is known to be in the repository with everything below it.
     pub fn has_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
         let manifest = DigestKey::from_digest(digest);
-        lock(&self.registries)
-            .get(repository.registry())
-            .is_some_and(|facts| facts.has_manifest(repository, manifest))
+        let read = |facts: &RegistryFacts| facts.has_manifest(repository, manifest, self.since);
+        self.facts.read(repository, read).unwrap_or_default()
     }
     /// Notes that the manifest is in the repository with everything below it. The caller, which has read it, reports
     /// its blobs: [`Inventory::blobs_are_committed`].
@@ -191,16 +195,14 @@ impl Inventory {
     pub(crate) fn claim_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
         let manifest = DigestKey::from_digest(digest);
         self.write(repository, |facts| {
-            let is_news = !facts.has_manifest(repository, manifest);
+            let is_news = !facts.has_manifest(repository, manifest, self.since);
             facts.add_manifest(repository, manifest);
             is_news
         })
     }
     /// Drops all facts about the repository, because the destination contradicted one of them.
     pub fn forget(&self, repository: &Repository) {
-        if let Some(facts) = lock(&self.registries).get_mut(repository.registry()) {
-            facts.forget(repository);
-        }
+        self.write(repository, |facts| facts.forget(repository));
         self.queue_update(|| RecordUpdate::Forget(repository.clone()));
     }
     /// Reads from the records where these blobs are, for a repository that lacks them as far as this run knows.
@@ -239,7 +241,7 @@ impl Inventory {
             if is_there {
                 facts.add_blob(repository, blob, false);
             } else {
-                facts.refute(repository, blob);
+                facts.refute(repository, blob, self.since);
             }
         });
         if found == Some(false) {
@@ -248,22 +250,17 @@ impl Inventory {
     }
     /// Notes the size of a blob that was read, where a manifest states another one.
     pub(crate) fn has_size(&self, digest: &Digest, size: u64) {
-        let mut sizes = lock(&self.sizes);
-        if sizes.len() < MAX_SIZES {
-            sizes.insert(digest.clone(), size);
-        }
+        self.facts.set_size(digest, size);
     }
     /// Returns the size of a blob for which a manifest states another one.
     pub(crate) fn size(&self, digest: &Digest) -> Option<u64> {
-        lock(&self.sizes).get(digest).copied()
+        self.facts.size(digest)
     }
     /// Returns all facts that decide how `digest` gets to `repository`.
     pub(crate) fn knowledge(&self, repository: &Repository, digest: &Digest) -> BlobKnowledge {
         let blob = DigestKey::from_digest(digest);
-        lock(&self.registries)
-            .get(repository.registry())
-            .map(|facts| facts.blob(repository, blob))
-            .unwrap_or_default()
+        let read = |facts: &RegistryFacts| facts.blob(repository, blob, self.since);
+        self.facts.read(repository, read).unwrap_or_default()
     }
     /// Notes the registry's answer to a mount of the blob: accepted, or a session opened instead.
     pub(crate) fn mount_answered(&self, from: &MountCandidate, digest: &Digest, accepted: bool) {
@@ -277,7 +274,7 @@ impl Inventory {
             facts.mounting.record_refusal(from.confidence);
             // No other upload is directed there. But a registry that never mounts reveals nothing about its content.
             if is_recorded {
-                facts.refute(&from.repository, blob);
+                facts.refute(&from.repository, blob, self.since);
             }
             facts.mounting.is_known_to_mount()
         });
@@ -351,8 +348,7 @@ impl Inventory {
         }
     }
     fn write<T>(&self, repository: &Repository, write: impl FnOnce(&mut RegistryFacts) -> T) -> T {
-        let mut registries = lock(&self.registries);
-        write(registries.entry(repository.registry().clone()).or_default())
+        self.facts.write(repository, write)
     }
 }
 

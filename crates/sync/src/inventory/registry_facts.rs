@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use image_syncer_registry::{Digest, Repository};
 
 use crate::inventory::mounting::{MountCapability, MountConfidence};
-use crate::inventory::repository_set::{KnownRepository, MAX_REPOSITORIES, RepositorySet};
+use crate::inventory::repository_set::{Epoch, KnownRepository, MAX_REPOSITORIES, RepositorySet};
 use crate::inventory::{BlobKnowledge, MountCandidate};
 
 /// Maximum number of repositories that a blob is offered to be mounted from. One is tried; the list is for users.
@@ -34,8 +34,10 @@ pub(super) struct RegistryFacts {
     refuted: HashSet<(u32, DigestKey)>,
     /// Numbers of right and wrong recorded facts, by repository.
     lookups: HashMap<u32, LookupStats>,
-    /// Repositories without tags.
-    empty: HashSet<u32>,
+    /// Repositories without tags, and the epoch in which this was found.
+    empty: HashMap<u32, Epoch>,
+    /// Epoch of new facts.
+    pub(super) now: Epoch,
     /// Mount behavior of the registry.
     pub(super) mounting: MountCapability,
 }
@@ -75,8 +77,13 @@ impl DigestKey {
 }
 
 impl RegistryFacts {
-    /// Returns the facts about the blob for `repository`.
-    pub(super) fn blob(&self, repository: &Repository, blob: DigestKey) -> BlobKnowledge {
+    /// Returns the facts about the blob for `repository`, as far as a run that began at `since` may believe them.
+    pub(super) fn blob(
+        &self,
+        repository: &Repository,
+        blob: DigestKey,
+        since: Epoch,
+    ) -> BlobKnowledge {
         let id = self.ids.get(repository).copied();
         let locations = self.blobs.get(&blob);
         let missing = id.is_some_and(|id| self.missing.contains(&(id, blob)));
@@ -84,14 +91,14 @@ impl RegistryFacts {
             .zip(locations)
             .and_then(|(n, locations)| locations.get(n));
         let location = location.filter(|_| !missing);
-        let here = location.is_some_and(|location| !location.is_recorded());
+        let here = location.is_some_and(|location| !location.is_hint(since));
         let recorded = location.is_some_and(|location| {
             let lookups = self.lookups.get(&location.repository());
-            location.is_recorded() && lookups.is_none_or(LookupStats::are_reliable)
+            location.is_hint(since) && lookups.is_none_or(LookupStats::are_reliable)
         });
         let elsewhere = locations
             .filter(|_| !here)
-            .map(|locations| self.candidates(locations, id))
+            .map(|locations| self.candidates(locations, id, since))
             .unwrap_or_default();
         BlobKnowledge {
             here,
@@ -102,11 +109,17 @@ impl RegistryFacts {
         }
     }
     /// Returns the best of `locations` to mount from, without the repository `itself`: the committed ones first, the
-    /// recorded ones last.
-    fn candidates(&self, locations: &RepositorySet, itself: Option<u32>) -> Vec<MountCandidate> {
+    /// hints last.
+    fn candidates(
+        &self,
+        locations: &RepositorySet,
+        itself: Option<u32>,
+        since: Epoch,
+    ) -> Vec<MountCandidate> {
         let of = |confidence: MountConfidence| {
             let locations = locations.as_slice().iter().filter(move |location| {
-                mount_confidence(**location) == confidence && Some(location.repository()) != itself
+                mount_confidence(**location, since) == confidence
+                    && Some(location.repository()) != itself
             });
             locations.filter_map(move |location| {
                 Some(MountCandidate {
@@ -129,30 +142,40 @@ impl RegistryFacts {
         blob: DigestKey,
         committed: bool,
     ) -> bool {
-        self.add_location(repository, blob, |id| KnownRepository::new(id, committed))
+        let now = self.now;
+        self.add_location(repository, blob, |id| {
+            KnownRepository::new(id, committed, now)
+        })
     }
-    /// Notes that this run uploaded the blob to the repository.
+    /// Notes that a run uploaded the blob to the repository.
     pub(super) fn record_upload(&mut self, repository: &Repository, blob: DigestKey) {
-        self.add_location(repository, blob, KnownRepository::uploaded);
+        let now = self.now;
+        self.add_location(repository, blob, |id| KnownRepository::uploaded(id, now));
     }
-    /// Returns whether this run uploaded the blob to the repository.
-    pub(super) fn was_uploaded(&self, repository: &Repository, blob: DigestKey) -> bool {
+    /// Returns whether a run uploaded the blob to the repository after `since`.
+    pub(super) fn was_uploaded(
+        &self,
+        repository: &Repository,
+        blob: DigestKey,
+        since: Epoch,
+    ) -> bool {
         let id = self.ids.get(repository).copied();
         let location = id.zip(self.blobs.get(&blob));
         location.is_some_and(|(id, locations)| {
-            locations.get(id).is_some_and(KnownRepository::is_uploaded)
+            let location = locations.get(id);
+            location.is_some_and(|location| location.is_uploaded(since))
         })
     }
     /// Notes that the repository has no tags.
     pub(super) fn note_empty(&mut self, repository: &Repository) {
         if let Some(id) = self.id(repository) {
-            self.empty.insert(id);
+            self.empty.insert(id, self.now);
         }
     }
-    /// Returns whether the repository had no tags.
-    pub(super) fn was_empty(&self, repository: &Repository) -> bool {
-        let id = self.ids.get(repository);
-        id.is_some_and(|id| self.empty.contains(id))
+    /// Returns whether the repository was found without tags after `since`.
+    pub(super) fn was_empty(&self, repository: &Repository, since: Epoch) -> bool {
+        let found = self.ids.get(repository).and_then(|id| self.empty.get(id));
+        found.is_some_and(|found| *found >= since)
     }
     fn add_location(
         &mut self,
@@ -177,12 +200,12 @@ impl RegistryFacts {
         if let Some(id) = self.id(repository)
             && !self.refuted.contains(&(id, blob))
         {
-            let location = KnownRepository::recorded(id);
+            let location = KnownRepository::recorded(id, self.now);
             add(&mut self.blobs, blob, location, &self.repositories);
         }
     }
-    /// Notes that the records are wrong about the blob and the repository.
-    pub(super) fn refute(&mut self, repository: &Repository, blob: DigestKey) {
+    /// Notes that the records, or a run before `since`, are wrong about the blob and the repository.
+    pub(super) fn refute(&mut self, repository: &Repository, blob: DigestKey, since: Epoch) {
         let Some(id) = self.id(repository) else {
             return;
         };
@@ -190,7 +213,7 @@ impl RegistryFacts {
             self.refuted.insert((id, blob));
         }
         if let Some(locations) = self.blobs.get(&blob) {
-            match locations.without_recorded(id) {
+            match locations.without_hint(id, since) {
                 Some(rest) => self.blobs.insert(blob, rest),
                 None => self.blobs.remove(&blob),
             };
@@ -216,16 +239,22 @@ impl RegistryFacts {
             self.missing.insert((id, blob));
         }
     }
-    /// Returns whether the manifest is in the repository.
-    pub(super) fn has_manifest(&self, repository: &Repository, manifest: DigestKey) -> bool {
+    /// Returns whether the manifest was found or pushed in the repository after `since`.
+    pub(super) fn has_manifest(
+        &self,
+        repository: &Repository,
+        manifest: DigestKey,
+        since: Epoch,
+    ) -> bool {
         let id = self.ids.get(repository).copied();
         let locations = self.manifests.get(&manifest);
-        id.zip(locations).is_some_and(|(n, p)| p.contains(n))
+        id.zip(locations)
+            .is_some_and(|(id, locations)| locations.contains(id, since))
     }
     /// Notes that the manifest is in the repository.
     pub(super) fn add_manifest(&mut self, repository: &Repository, manifest: DigestKey) {
         if let Some(id) = self.id(repository) {
-            let location = KnownRepository::new(id, true);
+            let location = KnownRepository::new(id, true, self.now);
             add(&mut self.manifests, manifest, location, &self.repositories);
         }
     }
@@ -236,6 +265,13 @@ impl RegistryFacts {
         {
             *slot = None;
         }
+    }
+    /// Returns the number of entries of all kinds.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let sets = self.blobs.len() + self.manifests.len();
+        let marks = self.missing.len() + self.refuted.len() + self.lookups.len() + self.empty.len();
+        self.repositories.len() + sets + marks
     }
     fn repository(&self, id: u32) -> Option<&Repository> {
         self.repositories.get(id as usize)?.as_ref()
@@ -255,8 +291,8 @@ impl RegistryFacts {
     }
 }
 
-fn mount_confidence(location: KnownRepository) -> MountConfidence {
-    match (location.is_committed(), location.is_recorded()) {
+fn mount_confidence(location: KnownRepository, since: Epoch) -> MountConfidence {
+    match (location.is_committed(), location.is_hint(since)) {
         (_, true) => MountConfidence::Recorded,
         (true, false) => MountConfidence::Committed,
         (false, false) => MountConfidence::Uncommitted,

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use image_syncer_registry::{Digest, Repository};
 
-use super::{Fact, Inventory, MountCandidate, MountConfidence};
+use super::{Fact, Inventory, MountCandidate, MountConfidence, SharedFacts};
 
 fn repository(path: &str) -> Repository {
     Repository::parse(path).unwrap()
@@ -124,4 +126,59 @@ fn mount_behavior_is_kept_by_registry() {
             .mounting
             .is_worth_awaiting()
     );
+}
+
+#[test]
+fn facts_of_an_earlier_run_are_hints_for_the_next() {
+    let facts = Arc::<SharedFacts>::default();
+    let (a, b) = (repository("r.example/a"), repository("r.example/b"));
+    let (blob, manifest) = (Digest::sha256(b"a"), Digest::sha256(b"m"));
+    let first = Inventory::new().sharing(&facts);
+    first.note_empty(&a);
+    first.record_upload(&a, &blob);
+    first.blobs_are_committed(&a, [&blob]);
+    first.manifest_is_in(&a, &manifest);
+    let second = Inventory::new().sharing(&facts);
+    let known = second.knowledge(&a, &blob);
+    assert!(!known.here && known.recorded);
+    let candidate = MountCandidate {
+        repository: a.clone(),
+        confidence: MountConfidence::Recorded,
+    };
+    assert_eq!(second.knowledge(&b, &blob).elsewhere, [candidate]);
+    assert!(!second.has_manifest(&a, &manifest));
+    assert!(!second.was_uploaded(&a, &blob) && !second.was_empty(&a));
+    // The first run still believes what it has done.
+    assert_eq!(first.blob(&a, &blob), Fact::Here);
+    assert!(first.has_manifest(&a, &manifest));
+    assert!(first.was_uploaded(&a, &blob) && first.was_empty(&a));
+    // A lookup confirms the hint.
+    second.record_lookup(&a, &blob, Some(true));
+    assert_eq!(second.blob(&a, &blob), Fact::Here);
+    assert!(!second.was_uploaded(&a, &blob));
+}
+
+#[test]
+fn runs_at_the_same_time_believe_what_the_others_learn() {
+    let facts = Arc::<SharedFacts>::default();
+    let (a, blob) = (repository("r.example/a"), Digest::sha256(b"a"));
+    let first = Inventory::new().sharing(&facts);
+    let second = Inventory::new().sharing(&facts);
+    first.record_upload(&a, &blob);
+    assert_eq!(second.blob(&a, &blob), Fact::Here);
+}
+
+#[test]
+fn a_wrong_hint_of_an_earlier_run_is_dropped() {
+    let facts = Arc::<SharedFacts>::default();
+    let (a, blob) = (repository("r.example/a"), Digest::sha256(b"a"));
+    let first = Inventory::new().sharing(&facts);
+    first.record_upload(&a, &blob);
+    // The repository and the blob.
+    assert_eq!(facts.len(), 2);
+    let second = Inventory::new().sharing(&facts);
+    second.record_lookup(&a, &blob, Some(false));
+    assert_eq!(second.blob(&a, &blob), Fact::Unknown);
+    let other = second.knowledge(&repository("r.example/b"), &blob);
+    assert_eq!(other.elsewhere, []);
 }
