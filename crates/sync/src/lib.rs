@@ -39,6 +39,7 @@ pub mod report;
 pub mod rule;
 #[cfg(test)]
 mod scenario;
+mod session;
 pub mod settings;
 mod span;
 pub mod store;

@@ -142,7 +142,7 @@ impl DestinationCopy<'_> {
     async fn compare(&self) -> Result<Comparison, Failure> {
         let (copier, repository) = (self.copier, &self.place.repository);
         let absent = self.place.hint == DestinationHint::Absent;
-        let check = (!absent).then(|| copier.tag_checks.begin(repository));
+        let check = (!absent).then(|| copier.locks.tag_checks.begin(repository));
         let tag = self.place.tag.as_ref();
         let comparison = copier
             .comparer
@@ -151,7 +151,7 @@ impl DestinationCopy<'_> {
         drop(check);
         if absent {
             // The checks of other tags end soon, and may find this image.
-            copier.tag_checks.wait_for_checks(repository).await;
+            copier.locks.tag_checks.wait_for_checks(repository).await;
         }
         Ok(comparison)
     }
@@ -164,7 +164,7 @@ impl DestinationCopy<'_> {
             self.store.repository().clone(),
             missing.root.digest().clone(),
         );
-        let _lock = copier.root_locks.lock(key).await;
+        let _lock = copier.locks.roots.lock(key).await;
         let referrers = self.referrer_copier();
         let pushed = self.image_push().run(missing, referrers.as_ref()).await?;
         if let (Some(referrers), PushOutcome::Copied(copied)) = (&referrers, &pushed) {

@@ -9,6 +9,7 @@ mod conflict;
 mod covered_tags;
 mod destination;
 mod dry_run;
+mod locks;
 mod outcome;
 mod pair;
 mod push;
@@ -24,7 +25,6 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use futures_util::future::join_all;
-use image_syncer_registry::{Digest, Repository};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -34,18 +34,18 @@ use crate::discover::{CoveredTags, DestinationHint, Image, SourceTags};
 use crate::event::Listener;
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
-use crate::keyed::KeyedLock;
 use crate::rule::Referrers;
 use crate::rule::{Parts, PlatformFilter};
+use crate::session::SharedState;
 use crate::settings::{Intent, Settings};
 use crate::store::{ReadOnlyStores, Stores};
 use crate::transfer::{Progress, Transfers};
 
 use destination::DestinationCopy;
 use dry_run::DryRun;
+pub(crate) use locks::CopyLocks;
 pub(crate) use pair::Pairs;
 use referrer_progress::ReferrerProgress;
-use tag_checks::InFlightTagChecks;
 
 /// Copies images. Shared by all images of a run.
 pub(crate) struct Copier {
@@ -57,14 +57,11 @@ pub(crate) struct Copier {
     comparer: Comparer,
     transfers: Arc<Transfers>,
     manifests: Arc<ManifestCache>,
-    /// Roots that are pushed or verified, by destination.
-    root_locks: KeyedLock<(Repository, Digest)>,
-    tag_checks: InFlightTagChecks,
+    /// Content that is written.
+    locks: Arc<CopyLocks>,
     source_tags: Arc<SourceTags>,
     referrers: Option<Arc<Referrers>>,
     referrer_queries: ReferrerQueries,
-    /// Subjects whose referrers are copied, by destination.
-    subject_locks: KeyedLock<(Repository, Digest)>,
     referrer_progress: ReferrerProgress,
     /// Start of the run.
     started_at: SystemTime,
@@ -78,24 +75,26 @@ pub(crate) struct Copier {
 }
 
 impl Copier {
-    /// Returns a copier between `stores`, without known facts.
+    /// Returns the copier of one run, which uses the state that the runs share.
     pub(crate) fn new(
-        stores: Arc<dyn Stores>,
+        shared: &SharedState,
         settings: Settings,
         listener: Arc<dyn Listener>,
     ) -> Self {
+        let stores = Arc::clone(&shared.stores);
         let stores = match settings.intent {
             Intent::Copy => stores,
             Intent::Plan | Intent::Check => Arc::new(ReadOnlyStores(stores)),
         };
-        let inventory = Arc::new(match settings.records {
+        let inventory = match settings.records {
             Some(records) if settings.intent != Intent::Copy => {
                 Inventory::reading(records, &settings.platforms, settings.parts)
             }
             Some(records) => Inventory::with_records(records, &settings.platforms, settings.parts),
             None => Inventory::new(),
-        });
-        let transfers = Transfers::new(Arc::clone(&inventory), settings.transfers);
+        };
+        let inventory = Arc::new(inventory.sharing(&shared.facts));
+        let transfers = Transfers::within(&shared.transfers, Arc::clone(&inventory));
         let source_tags = SourceTags::new(Arc::clone(&stores));
         Self {
             intent: settings.intent,
@@ -108,7 +107,6 @@ impl Copier {
             referrers: settings.referrers,
             referrer_queries: ReferrerQueries::new(Arc::clone(&source_tags)),
             source_tags,
-            subject_locks: KeyedLock::default(),
             referrer_progress: ReferrerProgress::default(),
             started_at: SystemTime::now(),
             force: settings.force,
@@ -117,9 +115,8 @@ impl Copier {
             dry_run: DryRun::for_intent(settings.intent, &inventory),
             inventory,
             transfers: Arc::new(transfers),
-            manifests: Arc::default(),
-            root_locks: KeyedLock::default(),
-            tag_checks: InFlightTagChecks::default(),
+            manifests: Arc::clone(&shared.manifests),
+            locks: Arc::clone(&shared.locks),
             tasks: TaskTracker::new(),
         }
     }
@@ -142,7 +139,7 @@ impl Copier {
     /// Returns the number of locked roots and subjects.
     #[cfg(test)]
     pub(crate) fn locks(&self) -> usize {
-        self.root_locks.len() + self.subject_locks.len()
+        self.locks.len()
     }
     /// Waits for all tasks. Nothing may be copied after this call.
     pub(crate) async fn drained(&self) {

@@ -16,7 +16,7 @@ impl DestinationCopy<'_> {
     pub(super) async fn verify(&self, digest: Digest) -> Result<Outcome, Failure> {
         // Tags that share a digest are checked together, once.
         let key = (self.place.repository.clone(), digest.clone());
-        let _lock = self.copier.root_locks.lock(key).await;
+        let _lock = self.copier.locks.roots.lock(key).await;
         self.image_push()
             .verify(self.place.tag.as_ref(), digest)
             .await

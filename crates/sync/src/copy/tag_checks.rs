@@ -45,6 +45,11 @@ impl InFlightTagChecks {
             end,
         }
     }
+    /// Returns the number of repositories with checks in flight.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        lock(&self.table).len()
+    }
     /// Waits for the checks in flight in `repository`, for a bounded time.
     pub(super) async fn wait_for_checks(&self, repository: &Repository) {
         let checks = lock(&self.table).get(repository).cloned();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use image_syncer_registry::Repository;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -22,6 +22,7 @@ use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::lock::lock;
 use crate::rule::Rule;
+use crate::session::SharedState;
 use crate::settings::Settings;
 use crate::span;
 use crate::store::Stores;
@@ -36,22 +37,35 @@ pub(crate) const RULES: usize = 8;
 /// Maximum number of images that wait to be copied. Discovery waits while the queue is full.
 const QUEUE: usize = 16;
 
-/// A run over stores.
+/// One run.
 pub struct Engine {
     stores: Arc<dyn Stores>,
     copier: Arc<Copier>,
     settings: Settings,
+    /// One permit for each image in flight.
+    images: Arc<Semaphore>,
     listener: Arc<dyn Listener>,
 }
 
 impl Engine {
-    /// Returns a run over `stores` that reports all events to `listener`.
+    /// Returns a run over `stores` on its own that reports all events to `listener`.
     pub fn new(stores: Arc<dyn Stores>, settings: Settings, listener: Arc<dyn Listener>) -> Self {
-        let copier = Copier::new(Arc::clone(&stores), settings.clone(), Arc::clone(&listener));
+        let shared = SharedState::new(stores, settings.transfers, settings.images);
+        Self::within(&shared, settings, listener)
+    }
+
+    /// Returns a run that uses the state that the runs of a session share.
+    pub(crate) fn within(
+        shared: &SharedState,
+        settings: Settings,
+        listener: Arc<dyn Listener>,
+    ) -> Self {
+        let copier = Copier::new(shared, settings.clone(), Arc::clone(&listener));
         Self {
             copier: Arc::new(copier),
-            stores,
+            stores: Arc::clone(&shared.stores),
             settings,
+            images: Arc::clone(&shared.images),
             listener,
         }
     }
@@ -139,33 +153,39 @@ impl Engine {
         stop: &Stop,
     ) {
         let mut running = JoinSet::new();
-        let images = self.settings.images.max(1);
+        // An image that waits for a permit. No other message is received meanwhile.
+        let mut waiting: Option<Box<Image>> = None;
         loop {
             let stopped = stop.cancel.is_cancelled();
+            if stopped && let Some(image) = waiting.take() {
+                Pairs::new(&image, &self.listener).finish_rest(&Failure::interrupted());
+            }
             tokio::select! {
                 biased;
                 // Waiting images are reported now, not when the others have ended.
                 () = stop.cancel.cancelled(), if !stopped => {}
-                message = found.recv(), if stopped || running.len() < images => match message {
-                    Some(Discovered::Image(image)) if stopped => {
-                        Pairs::new(&image, &self.listener).finish_rest(&Failure::interrupted());
-                    }
-                    Some(Discovered::Image(image)) => {
+                permit = Arc::clone(&self.images).acquire_owned(), if waiting.is_some() => {
+                    if let Some(image) = waiting.take() {
                         sources.image_started(&image.source);
-                        running.spawn(copy_one(
-                            Arc::clone(&self.copier),
-                            Arc::clone(&self.listener),
-                            *image,
-                            stop.abandon.clone(),
-                        ));
+                        let copying = Copying {
+                            copier: Arc::clone(&self.copier),
+                            listener: Arc::clone(&self.listener),
+                            image: *image,
+                            // The semaphore is never closed; if it were, there would be no limit.
+                            permit: permit.ok(),
+                        };
+                        running.spawn(copying.run(stop.abandon.clone()));
                     }
+                }
+                message = found.recv(), if waiting.is_none() => match message {
+                    Some(Discovered::Image(image)) => waiting = Some(image),
                     Some(Discovered::Searched(source)) => sources.search_ended(&source),
                     Some(Discovered::Ended(source)) => sources.rule_ended(&source),
                     None => break,
                 },
                 Some(ended) = running.join_next() => {
                     // Panics were caught.
-                    if let Ok((source, covered)) = ended {
+                    if let Ok((source, covered, _permit)) = ended {
                         sources.image_ended(&source, covered);
                     }
                 }
@@ -229,20 +249,34 @@ impl SearchTask {
     }
 }
 
-/// Copies `image`, and ensures that each of its pairs ends with an outcome. Returns the source and the tags that the image
-/// covers.
-async fn copy_one(
+/// Copy of one image.
+struct Copying {
     copier: Arc<Copier>,
     listener: Arc<dyn Listener>,
     image: Image,
-    abandon: CancellationToken,
-) -> (Repository, CoveredTags) {
-    let covered = Mutex::default();
-    let copied = copy_to_end(&copier, &listener, &image, &covered, &abandon);
-    // Only a listener can still panic.
-    let _ = AssertUnwindSafe(copied).catch_unwind().await;
-    let covered = std::mem::take(&mut *lock(&covered));
-    (image.source, covered)
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Copying {
+    /// Copies the image, and ensures that each of its pairs ends with an outcome. Returns the source, the tags that the
+    /// image covers, and its permit.
+    async fn run(
+        self,
+        abandon: CancellationToken,
+    ) -> (Repository, CoveredTags, Option<OwnedSemaphorePermit>) {
+        let covered = Mutex::default();
+        let copied = copy_to_end(
+            &self.copier,
+            &self.listener,
+            &self.image,
+            &covered,
+            &abandon,
+        );
+        // Only a listener can still panic.
+        let _ = AssertUnwindSafe(copied).catch_unwind().await;
+        let covered = std::mem::take(&mut *lock(&covered));
+        (self.image.source, covered, self.permit)
+    }
 }
 
 async fn copy_to_end(

@@ -1,4 +1,4 @@
-//! Blobs in flight: the table of all uploads of the run.
+//! Blobs in flight: the table of all uploads.
 //!
 //! A task that brings a blob to a repository holds an [`UploadLease`] on the pair. Another task that needs the same
 //! blob there gets its [`Completion`] and waits without holding anything, so that waits cannot form a circle. A lease
@@ -29,7 +29,7 @@ use crate::transfer::fan_out::{BlobDownload, FanOutGroup, FanOutReader, SharedLi
 /// Total time of waits for commits at a registry that is not known to mount anything.
 const COMMIT_WAIT: Duration = Duration::from_secs(2);
 
-/// All leases of a run.
+/// All leases.
 pub(super) struct InFlightBlobs {
     entries: Mutex<HashMap<Digest, InFlightBlob>>,
     limits: SharedLimits,

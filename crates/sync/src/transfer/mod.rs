@@ -51,6 +51,10 @@ pub struct Transfers {
     progress: Arc<Progress>,
 }
 
+/// Blobs in flight of all runs of a session, which share downloads and uploads.
+#[derive(Clone)]
+pub(crate) struct SharedTransfers(Arc<InFlightBlobs>);
+
 /// A blob, its source, and the destinations that lack it.
 pub struct Delivery {
     /// The blob.
@@ -64,18 +68,29 @@ pub struct Delivery {
 /// Channel for outcomes: the position of a destination, and the way the blob got there or the failure.
 pub type Outcomes = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 
-impl Transfers {
-    /// Creates transfers that read from and write to `inventory`. At most `at_a_time` downloads run at the same time
-    /// (`None` and zero: only the limits of the hosts apply). A destination whose upload broke continues with a second
-    /// download under the same permit; one that did not keep pace with the other uploads waits until their download has
-    /// ended.
-    pub fn new(inventory: Arc<Inventory>, at_a_time: Option<usize>) -> Self {
+impl SharedTransfers {
+    /// Creates transfers, of which at most `at_a_time` downloads run at the same time (`None` and zero: only the limits
+    /// of the hosts apply). A destination whose upload broke continues with a second download under the same permit;
+    /// one that did not keep pace with the other uploads waits until their download has ended.
+    pub(crate) fn new(at_a_time: Option<usize>) -> Self {
         let transfers = at_a_time
             .filter(|transfers| *transfers > 0)
             .map(|transfers| Arc::new(Semaphore::new(transfers.min(Semaphore::MAX_PERMITS))));
+        Self(InFlightBlobs::new(transfers))
+    }
+}
+
+impl Transfers {
+    /// Creates transfers that read from and write to `inventory`. At most `at_a_time` downloads run at the same time
+    /// (`None` and zero: only the limits of the hosts apply).
+    pub fn new(inventory: Arc<Inventory>, at_a_time: Option<usize>) -> Self {
+        Self::within(&SharedTransfers::new(at_a_time), inventory)
+    }
+    /// Creates the transfers of one run, with its own counters.
+    pub(crate) fn within(shared: &SharedTransfers, inventory: Arc<Inventory>) -> Self {
         Self {
             inventory,
-            in_flight: InFlightBlobs::new(transfers),
+            in_flight: Arc::clone(&shared.0),
             progress: Arc::default(),
         }
     }

@@ -34,7 +34,7 @@ impl ReferrerCopier<'_> {
         let repository = self.destination.repository();
         // Images that share a subject copy its referrers one after the other.
         let key = (repository.clone(), subject.digest.clone());
-        let _claim = self.copier.subject_locks.lock(key).await;
+        let _claim = self.copier.locks.subjects.lock(key).await;
         let is_done = self.has(CompletedStep::Subject, &subject.digest);
         let there = if is_done {
             let all = subject.attached.referrers.iter();

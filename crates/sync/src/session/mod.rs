@@ -1,0 +1,5 @@
+//! Long-lived state that runs share.
+
+mod state;
+
+pub(crate) use state::SharedState;

@@ -1,0 +1,42 @@
+//! State that the runs of a session share.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::copy::CopyLocks;
+use crate::graph::ManifestCache;
+use crate::inventory::SharedFacts;
+use crate::store::Stores;
+use crate::transfer::SharedTransfers;
+
+/// State that runs share.
+#[derive(Clone)]
+pub(crate) struct SharedState {
+    pub(crate) stores: Arc<dyn Stores>,
+    /// Facts about destinations.
+    pub(crate) facts: Arc<SharedFacts>,
+    /// Blobs in flight, and the limit of downloads.
+    pub(crate) transfers: SharedTransfers,
+    /// Recent manifests of sources. A digest never changes its content.
+    pub(crate) manifests: Arc<ManifestCache>,
+    /// Roots and subjects that are written.
+    pub(crate) locks: Arc<CopyLocks>,
+    /// One permit for each image in flight.
+    pub(crate) images: Arc<Semaphore>,
+}
+
+impl SharedState {
+    /// Returns the state before the first run. At most `transfers` downloads and `images` images are in flight.
+    pub(crate) fn new(stores: Arc<dyn Stores>, transfers: Option<usize>, images: usize) -> Self {
+        let images = images.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            stores,
+            facts: Arc::default(),
+            transfers: SharedTransfers::new(transfers),
+            manifests: Arc::default(),
+            locks: Arc::default(),
+            images: Arc::new(Semaphore::new(images)),
+        }
+    }
+}
