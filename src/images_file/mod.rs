@@ -9,10 +9,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use image_syncer_registry::Cause;
-use image_syncer_sync::event::ImageName;
 use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Rule;
-use image_syncer_sync::{Event, Failure, Listener, Outcome};
+use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome};
 
 use crate::escape::DocumentWriter;
 use crate::lock::lock;
@@ -118,8 +117,8 @@ impl ImagesFile {
                 if let Some(images) = rule.spelled_out(destination) {
                     for (target, tag) in images {
                         let repository = &destination.repository;
-                        let name = ImageName::new(rule, &target, repository, tag.as_ref());
-                        self.add(&name.source, &name.destination, true);
+                        let image = ImageId::new(rule, &target, repository, tag.as_ref());
+                        self.add(&image.source, &image.destination, true);
                     }
                 } else {
                     self.add(&rule.name, &destination.repository.to_string(), true);

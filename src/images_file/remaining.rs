@@ -9,12 +9,9 @@ use image_syncer_sync::rule::{Rule, Selection};
 
 /// Returns the rules that were not started, whose images were not all found, or whose images did not all end.
 pub(super) fn unfinished<'a>(rules: &'a [Arc<Rule>], summary: &Summary) -> Vec<&'a Arc<Rule>> {
-    let begun = summary.by_rule.iter();
-    let begun: HashMap<usize, &RuleSummary> = begun
-        .map(|entry| (Arc::as_ptr(&entry.rule).addr(), entry))
-        .collect();
+    let begun = summary.rules_by_id();
     let ended = |rule: &&Arc<Rule>| {
-        let entry = begun.get(&Arc::as_ptr(rule).addr());
+        let entry = begun.get(&rule.id);
         entry.is_some_and(|entry| entry.failure.is_none() && is_complete(entry))
     };
     rules.iter().filter(|rule| !ended(rule)).collect()
@@ -105,7 +102,7 @@ mod tests {
             image_syncer_sync::Listener::event(
                 &report,
                 &image_syncer_sync::Event::RuleStarted {
-                    rule: Arc::clone(rule),
+                    rule: Arc::new((&**rule).into()),
                 },
             );
             let mut entry = report.summary().by_rule.remove(0);

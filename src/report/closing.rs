@@ -1,7 +1,6 @@
 //! Last part of the report, which is known at the end of a run.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use image_syncer_sync::report::{RuleSummary, Summary};
 use image_syncer_sync::rule::Rule;
@@ -112,13 +111,10 @@ impl<'a> ClosingFields<'a> {
 
 /// Returns every rule, in the order of the files. A rule that was not started was interrupted.
 fn rules<'a>(ending: &RunSummary<'a>) -> Vec<RuleRecord<'a>> {
-    let begun = ending.summary.by_rule.iter();
-    let begun: BTreeMap<usize, &RuleSummary> = begun
-        .map(|entry| (Arc::as_ptr(&entry.rule).addr(), entry))
-        .collect();
+    let begun = ending.summary.rules_by_id();
     let rules = ending.rules.iter();
     rules
-        .map(|rule| RuleRecord::new(rule, begun.get(&Arc::as_ptr(rule).addr()).copied()))
+        .map(|rule| RuleRecord::new(rule, begun.get(&rule.id).copied()))
         .collect()
 }
 

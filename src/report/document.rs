@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
+use image_syncer_sync::event::RuleTable;
 use image_syncer_sync::{Event, Listener};
 use jiff::{Timestamp, Unit};
 use serde_json::json;
@@ -17,7 +18,10 @@ use crate::run_summary::RunSummary;
 
 /// Listener that writes the report to any `Write`, one image at a time. A write error is returned at the end; the run
 /// continues.
-pub(crate) struct ReportWriter<W: Write>(Mutex<State<W>>);
+pub(crate) struct ReportWriter<W: Write> {
+    state: Mutex<State<W>>,
+    rules: RuleTable,
+}
 
 enum State<W: Write> {
     Open {
@@ -36,7 +40,10 @@ impl<W: Write> ReportWriter<W> {
             Ok(()) => State::Open { out, images: 0 },
             Err(error) => State::broken(error, out),
         };
-        Self(Mutex::new(state))
+        Self {
+            state: Mutex::new(state),
+            rules: RuleTable::default(),
+        }
     }
 
     /// Writes the last part, and returns the output. Later events are ignored.
@@ -61,7 +68,7 @@ impl<W: Write> ReportWriter<W> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {
-        lock(&self.0)
+        lock(&self.state)
     }
 }
 
@@ -75,6 +82,7 @@ impl<W: Write> State<W> {
 
 impl<W: Write + Send> Listener for ReportWriter<W> {
     fn event(&self, event: &Event) {
+        self.rules.record(event);
         let Event::ImageFinished {
             image,
             outcome,
@@ -84,7 +92,9 @@ impl<W: Write + Send> Listener for ReportWriter<W> {
             return;
         };
         // Serialised before the lock is taken, because tasks of many images arrive here at the same time.
-        let record = serde_json::to_vec(&ImageRecord::new(image, outcome, *elapsed));
+        let rule = self.rules.get(image.rule);
+        let record = ImageRecord::new(&rule.name, image, outcome, *elapsed);
+        let record = serde_json::to_vec(&record);
         let mut state = self.lock();
         let State::Open { out, images } = &mut *state else {
             return;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use image_syncer_registry::ErrorKind;
-use image_syncer_sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, Planned, Volume};
-use image_syncer_sync::{Failure, Outcome, Responsibility, Side};
+use image_syncer_sync::event::{Change, Copied, Cost, Evidence, Loss, Planned, Volume};
+use image_syncer_sync::{Failure, ImageId, Outcome, Responsibility, Side};
 use serde::Serialize;
 
 use crate::hint::hint;
@@ -110,8 +110,13 @@ struct CostRecord<'a> {
 }
 
 impl<'a> ImageRecord<'a> {
-    /// Creates the entry of `image`.
-    pub(super) fn new(image: &'a ImageName, outcome: &'a Outcome, elapsed: Duration) -> Self {
+    /// Creates the entry of `image`, which belongs to the rule of that name.
+    pub(super) fn new(
+        rule: &'a str,
+        image: &'a ImageId,
+        outcome: &'a Outcome,
+        elapsed: Duration,
+    ) -> Self {
         let (word, digest, how) = match outcome {
             Outcome::Copied(copied) => {
                 let how = OutcomeFields::Copied(CopiedRecord::new(copied));
@@ -139,7 +144,7 @@ impl<'a> ImageRecord<'a> {
             }
         };
         Self {
-            rule: &image.rule.name,
+            rule,
             source: &image.source,
             destination: &image.destination,
             outcome: word,

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_registry::{Cause, Digest, ErrorKind};
-use image_syncer_sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, Planned, Volume};
+use image_syncer_sync::event::{Change, Copied, Cost, Evidence, Loss, Planned, Volume};
 use image_syncer_sync::report::Report;
 use image_syncer_sync::rule::{Rule, RuleError};
-use image_syncer_sync::{Event, Failure, Listener, Outcome, Side};
+use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome, Side, with_distinct_ids};
 use serde_json::Value;
 
 use super::*;
@@ -30,12 +30,12 @@ fn rule() -> Arc<Rule> {
     Arc::new(Rule::parse("a.example/x", &["b.example/y"], &none).unwrap())
 }
 
-fn finished(rule: &Arc<Rule>, tag: &str, outcome: Outcome) -> Event {
+fn finished(rule: &Rule, tag: &str, outcome: Outcome) -> Event {
     Event::ImageFinished {
-        image: ImageName {
-            rule: Arc::clone(rule),
-            source: format!("a.example/x:{tag}"),
-            destination: format!("b.example/y:{tag}"),
+        image: ImageId {
+            rule: rule.id,
+            source: format!("a.example/x:{tag}").into(),
+            destination: format!("b.example/y:{tag}").into(),
         },
         outcome,
         elapsed: Duration::from_millis(1_234),
@@ -135,15 +135,17 @@ fn checked(text: &[u8]) -> Value {
 #[test]
 fn every_outcome_matches_the_schema() {
     let (document, report) = (ReportWriter::begin(Vec::new(), "sync"), Report::new());
-    let (rule, never_begun) = (rule(), rule());
+    // The second rule never starts.
+    let rules = with_distinct_ids(vec![rule(), rule()]);
+    let rule = &rules[0];
     let mut events = vec![Event::RuleStarted {
-        rule: Arc::clone(&rule),
+        rule: Arc::new((&**rule).into()),
     }];
     for (number, outcome) in outcomes().into_iter().enumerate() {
-        events.push(finished(&rule, &number.to_string(), outcome));
+        events.push(finished(rule, &number.to_string(), outcome));
     }
     events.push(Event::RuleDiscovered {
-        rule: Arc::clone(&rule),
+        rule: rule.id,
         images: outcomes().len() as u64,
         empty: None,
     });
@@ -151,7 +153,7 @@ fn every_outcome_matches_the_schema() {
         document.event(event);
         report.event(event);
     }
-    let text = end(&document, &report, &[rule, never_begun]);
+    let text = end(&document, &report, &rules);
     let json = checked(&text);
     let words: Vec<&str> = json["images"]
         .as_array()
@@ -164,6 +166,7 @@ fn every_outcome_matches_the_schema() {
     assert_eq!(json["images"][4]["failure"]["reason"], "cannot push \"it\"");
     assert_eq!(json["images"][7]["planned"]["from"], digest(9).to_string());
     assert_eq!(json["images"][0]["elapsed_seconds"], 1.234);
+    assert_eq!(json["images"][0]["rule"], "a.example/x");
     assert_eq!(json["rules"][0]["state"], "listed");
     assert_eq!(json["rules"][1]["state"], "interrupted");
     assert_eq!(json["summary"]["spared_bytes"], 2);
@@ -243,7 +246,7 @@ fn held() -> u64 {
 }
 
 /// Sends the images with these numbers to all listeners. Every second one failed.
-fn tell(listeners: &[Arc<dyn Listener>], rule: &Arc<Rule>, numbers: std::ops::Range<u32>) {
+fn tell(listeners: &[Arc<dyn Listener>], rule: &Rule, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let outcome = if number.is_multiple_of(2) {
             Outcome::Copied(Copied::without_transfer(digest(1)))

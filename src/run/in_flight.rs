@@ -4,21 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use image_syncer_sync::event::ImageName;
-use image_syncer_sync::{Event, Failure, Listener, Outcome};
+use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome};
 
 use crate::lock::lock;
 
 /// Forwards every event, and tracks images that have begun and not ended.
 pub(super) struct InFlightTracker {
     to: Arc<dyn Listener>,
-    begun: Mutex<HashMap<Key, (ImageName, Instant)>>,
+    begun: Mutex<HashMap<ImageId, Instant>>,
     /// True if events are no longer forwarded. Locked for reading while one is.
     over: RwLock<bool>,
 }
-
-/// Rule, source and destination.
-type Key = (usize, String, String);
 
 impl InFlightTracker {
     /// Creates a tracker that forwards events to `to`.
@@ -34,7 +30,7 @@ impl InFlightTracker {
     pub(super) fn interrupt(&self) {
         *self.over.write().unwrap_or_else(PoisonError::into_inner) = true;
         let begun = std::mem::take(&mut *self.lock());
-        for (image, since) in begun.into_values() {
+        for (image, since) in begun {
             self.to.event(&Event::ImageFinished {
                 image,
                 outcome: Outcome::Failed(Failure::interrupted()),
@@ -43,14 +39,9 @@ impl InFlightTracker {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (ImageName, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ImageId, Instant>> {
         lock(&self.begun)
     }
-}
-
-fn key(image: &ImageName) -> Key {
-    let rule = Arc::as_ptr(&image.rule).addr();
-    (rule, image.source.clone(), image.destination.clone())
 }
 
 impl Listener for InFlightTracker {
@@ -60,12 +51,11 @@ impl Listener for InFlightTracker {
             return;
         }
         match event {
-            Event::ImageStarted(image) => {
-                let begun = (image.clone(), Instant::now());
-                self.lock().insert(key(image), begun);
+            Event::ImageStarted { image } => {
+                self.lock().insert(image.clone(), Instant::now());
             }
             Event::ImageFinished { image, .. } => {
-                self.lock().remove(&key(image));
+                self.lock().remove(image);
             }
             _ => {}
         }
@@ -86,21 +76,21 @@ mod tests {
     #[test]
     fn what_has_begun_and_not_ended_was_interrupted_and_is_told_once() {
         let none = |_: &_| Err(RuleError("no default".to_owned()));
-        let rule = Arc::new(Rule::parse("a.example/x", &["b.example/y"], &none).unwrap());
+        let rule = Rule::parse("a.example/x", &["b.example/y"], &none).unwrap();
         let report = Arc::new(Report::new());
         let underway = InFlightTracker::new(report.clone());
-        let name = |tag: &str| ImageName {
-            rule: Arc::clone(&rule),
-            source: format!("a.example/x:{tag}"),
-            destination: format!("b.example/y:{tag}"),
+        let image = |tag: &str| ImageId {
+            rule: rule.id,
+            source: format!("a.example/x:{tag}").into(),
+            destination: format!("b.example/y:{tag}").into(),
         };
         let finished = |tag| Event::ImageFinished {
-            image: name(tag),
+            image: image(tag),
             outcome: Outcome::Skipped { why: String::new() },
             elapsed: Duration::ZERO,
         };
         for tag in ["v1", "v2", "v3"] {
-            underway.event(&Event::ImageStarted(name(tag)));
+            underway.event(&Event::ImageStarted { image: image(tag) });
         }
         underway.event(&finished("v1"));
         underway.interrupt();

@@ -20,17 +20,23 @@ pub(crate) enum CopyUnit {
 impl CopyUnit {
     /// Returns the unit for a run of `rules`.
     pub(crate) fn for_rules<'a>(rules: impl IntoIterator<Item = &'a Arc<Rule>>) -> Self {
-        let mut rules = rules.into_iter();
-        if rules.any(|rule| rule.destinations.len() > 1) {
-            Self::Copy
-        } else {
-            Self::Image
-        }
+        let rules = rules.into_iter();
+        Self::for_destinations(rules.map(|rule| rule.destinations.len()))
     }
 
     /// Returns the unit for the rules in `summary`.
     pub(super) fn for_summary(summary: &Summary) -> Self {
-        Self::for_rules(summary.by_rule.iter().map(|entry| &entry.rule))
+        let rules = summary.by_rule.iter();
+        Self::for_destinations(rules.map(|entry| entry.rule.destinations.len()))
+    }
+
+    /// Returns the unit for rules with these numbers of destinations.
+    fn for_destinations(mut numbers: impl Iterator<Item = usize>) -> Self {
+        if numbers.any(|number| number > 1) {
+            Self::Copy
+        } else {
+            Self::Image
+        }
     }
 
     /// Returns the plural: `images`, `copies`.
@@ -87,26 +93,30 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
-    use image_syncer_sync::event::ImageName;
     use image_syncer_sync::report::Report;
     use image_syncer_sync::rule::RuleError;
-    use image_syncer_sync::{Event, Failure, Listener, Outcome};
+    use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome};
 
     use super::*;
 
-    fn rule(destinations: &[&str]) -> Arc<Rule> {
+    /// Starts a rule with this source.
+    fn rule(report: &Report, source: &str, destinations: &[&str]) -> Rule {
         let none = |_: &_| Err(RuleError("no default".to_owned()));
-        Arc::new(Rule::parse("a.example/x", destinations, &none).unwrap())
+        let rule = Rule::parse(source, destinations, &none).unwrap();
+        report.event(&Event::RuleStarted {
+            rule: Arc::new((&rule).into()),
+        });
+        rule
     }
 
     /// Ends this number of copies of a rule.
-    fn end(report: &Report, rule: &Arc<Rule>, outcome: &Outcome, copies: u64) {
+    fn end(report: &Report, rule: &Rule, outcome: &Outcome, copies: u64) {
         for _ in 0..copies {
             report.event(&Event::ImageFinished {
-                image: ImageName {
-                    rule: Arc::clone(rule),
-                    source: String::new(),
-                    destination: String::new(),
+                image: ImageId {
+                    rule: rule.id,
+                    source: "".into(),
+                    destination: "".into(),
                 },
                 outcome: outcome.clone(),
                 elapsed: Duration::ZERO,
@@ -118,10 +128,8 @@ mod tests {
     fn an_image_to_two_destinations_is_one_image_and_two_copies() {
         let report = Report::new();
         assert_eq!(total(&report.summary(), true), "0 images");
-        let (one, two) = (
-            rule(&["b.example/y"]),
-            rule(&["b.example/y", "c.example/y"]),
-        );
+        let one = rule(&report, "a.example/x", &["b.example/y"]);
+        let two = rule(&report, "a.example/z", &["b.example/y", "c.example/y"]);
         let skipped = Outcome::Skipped { why: String::new() };
         end(&report, &two, &skipped, 6);
         assert_eq!(
@@ -150,7 +158,7 @@ mod tests {
         let report = Report::new();
         end(
             &report,
-            &rule(&["b.example/y"]),
+            &rule(&report, "a.example/x", &["b.example/y"]),
             &Outcome::Skipped { why: String::new() },
             2,
         );

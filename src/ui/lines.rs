@@ -1,8 +1,7 @@
 //! Lines for people during a run: their first word and their destination.
 
-use image_syncer_sync::Failure;
-use image_syncer_sync::event::ImageName;
-use image_syncer_sync::rule::Rule;
+use image_syncer_sync::event::RuleDescription;
+use image_syncer_sync::{Failure, ImageId};
 
 use crate::cli::LogLevel;
 use crate::escape;
@@ -99,18 +98,18 @@ pub struct LineSubject<'a> {
 
 impl<'a> LineSubject<'a> {
     /// Returns the subject of a line about a rule.
-    pub(super) fn rule(rule: &'a Rule) -> Self {
+    pub(super) fn rule(rule: &'a RuleDescription) -> Self {
         Self {
             rule: Some(&rule.name),
             ..Self::default()
         }
     }
-    /// Returns the subject of a line about an image and a destination.
-    pub(super) fn image(image: &'a ImageName) -> Self {
+    /// Returns the subject of a line about an image of `rule` and a destination.
+    pub(super) fn image(rule: &'a RuleDescription, image: &'a ImageId) -> Self {
         Self {
             source: Some(&image.source),
             destination: Some(&image.destination),
-            ..Self::rule(&image.rule)
+            ..Self::rule(rule)
         }
     }
     /// Returns the subject with the host of `failure`.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use image_syncer_sync::event::{Copied, Evidence, ImageName, Loss};
-use image_syncer_sync::{Event, Failure, Listener, Outcome};
+use image_syncer_sync::event::{Copied, Evidence, Loss, RuleTable};
+use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome};
 
 use crate::ui::failure_filter::{FailureFilter, FailureLine, full_reason};
 use crate::ui::lines::{LineLabel, LineSubject, LineWriter};
@@ -17,6 +17,7 @@ const NAMED: usize = 3;
 pub struct EventLines {
     lines: LineWriter,
     failures: FailureFilter,
+    rules: RuleTable,
 }
 
 impl EventLines {
@@ -25,12 +26,14 @@ impl EventLines {
         Self {
             lines,
             failures: FailureFilter::default(),
+            rules: RuleTable::default(),
         }
     }
 
-    fn image(&self, image: &ImageName, outcome: &Outcome, elapsed: Duration) {
+    fn image(&self, image: &ImageId, outcome: &Outcome, elapsed: Duration) {
         let name = format!("{} → {}", image.source, image.destination);
-        let about = LineSubject::image(image);
+        let rule = self.rules.get(image.rule);
+        let about = LineSubject::image(&rule, image);
         let print = |label, text: &str| {
             self.lines.print_about(label, about, text);
         };
@@ -88,6 +91,7 @@ impl EventLines {
 
 impl Listener for EventLines {
     fn event(&self, event: &Event) {
+        self.rules.record(event);
         match event {
             Event::ImageFinished {
                 image,
@@ -95,16 +99,18 @@ impl Listener for EventLines {
                 elapsed,
             } => self.image(image, outcome, *elapsed),
             Event::RuleFailed { rule, failure } if !failure.interrupted => {
-                self.failed(LineSubject::rule(rule), failure, &rule.name);
+                let rule = self.rules.get(*rule);
+                self.failed(LineSubject::rule(&rule), failure, &rule.name);
             }
             Event::RuleDiscovered {
                 rule,
                 empty: Some(why),
                 ..
             } => {
+                let rule = self.rules.get(*rule);
                 let text = format!("{} matches nothing: {why}", rule.name);
                 self.lines
-                    .print_about(LineLabel::Warning, LineSubject::rule(rule), &text);
+                    .print_about(LineLabel::Warning, LineSubject::rule(&rule), &text);
             }
             Event::Warning { text } => self.lines.print(LineLabel::Warning, text),
             _ => {}

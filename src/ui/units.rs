@@ -73,14 +73,6 @@ pub(crate) fn grouped(number: u64) -> String {
     out
 }
 
-/// Returns the name and the place of a rule: `a.example/x (images.yaml:3)`.
-pub(super) fn rule(rule: &image_syncer_sync::rule::Rule) -> String {
-    match &rule.location {
-        Some(at) => format!("{} ({}:{})", rule.name, at.file.display(), at.line),
-        None => rule.name.to_string(),
-    }
-}
-
 /// Returns the cause of a failure and the host: `no-push-right at b.example`.
 pub(super) fn cause(failure: &Failure) -> String {
     match failure.host.as_str() {

@@ -3,9 +3,11 @@
 use std::time::SystemTime;
 
 use image_syncer_registry::{Cause, ErrorKind, Repository};
+use serde::{Deserialize, Serialize};
 
 /// End of the copy at which a failure occurred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// The source registry or its content.
     Source,
@@ -16,7 +18,8 @@ pub enum Side {
 }
 
 /// Party that can resolve a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Responsibility {
     /// The operators of the source registry, or those who push to it.
     Source,
@@ -35,37 +38,48 @@ pub enum Responsibility {
 }
 
 /// Request that failed at a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedRequest {
     /// Action, as an infinitive clause: `push manifest mirror/nginx:v1`.
     pub action: String,
     /// Repository of the request, if it has one, at the registry as the user wrote it. The host that failed may be
     /// another one, such as a token server or storage.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<Repository>,
     /// Time at which the host accepts requests again, if it says so.
+    #[serde(
+        rename = "until_unix_ns",
+        with = "crate::serde_time::unix_nanoseconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub until: Option<SystemTime>,
 }
 
 /// Failure of an image or a whole rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// End of the copy at which it occurred.
     pub side: Side,
     /// Kind of the error, if a registry was involved.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<ErrorKind>,
     /// Cause, which decides on the hint.
     pub cause: Cause,
     /// Host that failed; empty if none was involved.
     pub host: String,
     /// Request that failed, if a registry was involved.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<Box<FailedRequest>>,
     /// One sentence with the action, the error and the number of tries.
     pub reason: String,
     /// Number of tries.
     pub tries: u32,
     /// Status of the last response.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The registry's error code.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// True if the run was interrupted before the image was finished.
     pub interrupted: bool,

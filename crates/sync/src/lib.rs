@@ -32,6 +32,7 @@ pub mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod graph;
+mod id;
 pub mod inventory;
 mod keyed;
 mod lock;
@@ -39,6 +40,7 @@ pub mod report;
 pub mod rule;
 #[cfg(test)]
 mod scenario;
+mod serde_time;
 mod session;
 pub mod settings;
 mod span;
@@ -50,3 +52,4 @@ pub use config::Config;
 pub use engine::Engine;
 pub use event::{Event, Listener, Outcome};
 pub use failure::{FailedRequest, Failure, Responsibility, Side};
+pub use id::{ImageId, RuleId, RuleIdError, with_distinct_ids};

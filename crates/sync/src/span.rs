@@ -6,7 +6,7 @@
 
 use tracing::{Span, debug_span};
 
-use crate::event::ImageName;
+use crate::id::ImageId;
 use crate::rule::Rule;
 use crate::store::Store;
 
@@ -15,14 +15,14 @@ pub(crate) fn rule(rule: &Rule) -> Span {
     debug_span!("rule", rule = &*rule.name)
 }
 
-/// Copy of an image to its destinations; `name` is that for one of them.
-pub(crate) fn image(name: &ImageName) -> Span {
-    debug_span!("image", rule = &*name.rule.name, source = name.source)
+/// Copy of an image of `rule` to its destinations; `id` is that for one of them.
+pub(crate) fn image(rule: &Rule, id: &ImageId) -> Span {
+    debug_span!("image", rule = &*rule.name, source = &*id.source)
 }
 
 /// Copy to one destination, within an image.
-pub(crate) fn destination(name: &ImageName) -> Span {
-    debug_span!("destination", destination = name.destination)
+pub(crate) fn destination(id: &ImageId) -> Span {
+    debug_span!("destination", destination = &*id.destination)
 }
 
 /// Upload to one destination of content that several destinations share, within an image.

@@ -66,9 +66,8 @@ impl RuleSection<'_> {
 
 /// Returns the rule's name and its location.
 pub(super) fn heading(rule: &RuleRows) -> (String, String) {
-    let place = rule.rule.location.as_ref().map_or_else(String::new, |at| {
-        format!("  ({}:{})", at.file.display(), at.line)
-    });
+    let place = rule.rule.location.as_ref();
+    let place = place.map_or_else(String::new, |location| format!("  ({location})"));
     (printable(&rule.rule.name), printable(&place))
 }
 

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use image_syncer_sync::event::ImageName;
 use image_syncer_sync::rule::Rule;
-use image_syncer_sync::{Event, Listener, Outcome};
+use image_syncer_sync::{Event, ImageId, Listener, Outcome, RuleId};
 
 use crate::lock::lock;
 use crate::ui::plan::PlanForm;
@@ -38,8 +37,8 @@ pub struct PlanListener {
 #[derive(Default)]
 struct State {
     rules: Vec<RuleRows>,
-    /// Position of each rule in `rules`, by its address. The rules are held there, so the address stays valid.
-    positions: HashMap<usize, usize>,
+    /// Position of each rule in `rules`.
+    positions: HashMap<RuleId, usize>,
     /// First rule that was not written.
     next: usize,
     platforms: PlatformLists,
@@ -73,7 +72,7 @@ impl PlanListener {
         stdout: Stdout,
     ) -> Self {
         let positions = rules.iter().enumerate();
-        let positions = positions.map(|(at, rule)| (address(rule), at)).collect();
+        let positions = positions.map(|(at, rule)| (rule.id, at)).collect();
         Self {
             form,
             which,
@@ -115,17 +114,14 @@ impl PlanListener {
         }
     }
 
-    fn image(&self, state: &mut State, image: &ImageName, outcome: &Outcome) {
+    fn image(&self, state: &mut State, image: &ImageId, outcome: &Outcome) {
         let State {
             rules,
             positions,
             platforms,
             ..
         } = state;
-        let Some(rule) = positions
-            .get(&address(&image.rule))
-            .and_then(|at| rules.get_mut(*at))
-        else {
+        let Some(rule) = positions.get(&image.rule).and_then(|at| rules.get_mut(*at)) else {
             return;
         };
         rule.finished += 1;
@@ -133,7 +129,7 @@ impl PlanListener {
             rule.interrupted += 1;
         }
         if matches!(outcome, Outcome::Unchanged { .. }) {
-            let (place, _) = place(&image.rule, &image.destination);
+            let (place, _) = place(&rule.rule, &image.destination);
             if let Some(number) = rule.unchanged.get_mut(place) {
                 *number += 1;
             }
@@ -141,7 +137,7 @@ impl PlanListener {
                 return;
             }
         }
-        let row = PlanRow::new(image, outcome, platforms);
+        let row = PlanRow::new(&rule.rule, image, outcome, platforms);
         rule.rows
             .extend(row.filter(|row| self.includes(&row.outcome)));
     }
@@ -159,14 +155,14 @@ impl Listener for PlanListener {
                 images,
                 empty,
             } => {
-                if let Some(gathered) = state.rule_rows(rule) {
+                if let Some(gathered) = state.rule_rows(*rule) {
                     gathered.announced = Some(*images);
                     gathered.empty = empty.as_deref().map(printable);
                 }
             }
             // The number of images is unknown, so the rule ends with the run.
             Event::RuleFailed { rule, failure } if !failure.interrupted => {
-                if let Some(gathered) = state.rule_rows(rule) {
+                if let Some(gathered) = state.rule_rows(*rule) {
                     gathered.failure = Some(printable(&failure.reason));
                 }
             }
@@ -183,8 +179,8 @@ impl Listener for PlanListener {
 }
 
 impl State {
-    fn rule_rows(&mut self, rule: &Arc<Rule>) -> Option<&mut RuleRows> {
-        let at = self.positions.get(&address(rule))?;
+    fn rule_rows(&mut self, rule: RuleId) -> Option<&mut RuleRows> {
+        let at = self.positions.get(&rule)?;
         self.rules.get_mut(*at)
     }
 
@@ -219,8 +215,4 @@ impl RuleRows {
             announced: None,
         }
     }
-}
-
-fn address(rule: &Arc<Rule>) -> usize {
-    Arc::as_ptr(rule).addr()
 }

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use image_syncer_registry::Digest;
-use image_syncer_sync::Outcome;
-use image_syncer_sync::event::{Change, Cost, ImageName, Loss, Planned, Volume};
+use image_syncer_sync::event::{Change, Cost, Loss, Planned, Volume};
 use image_syncer_sync::rule::Rule;
+use image_syncer_sync::{ImageId, Outcome};
 
 use crate::escape;
 use crate::ui::plan::order::by_name;
@@ -132,9 +132,10 @@ impl PlannedOutcome {
 }
 
 impl PlanRow {
-    /// Creates the row of an image that ended; `None` if the image was interrupted or even copied.
+    /// Creates the row of an image of `rule` that ended; `None` if the image was interrupted or even copied.
     pub(super) fn new(
-        image: &ImageName,
+        rule: &Rule,
+        image: &ImageId,
         outcome: &Outcome,
         platforms: &mut PlatformLists,
     ) -> Option<Self> {
@@ -149,8 +150,8 @@ impl PlanRow {
             }
             Outcome::Failed(_) | Outcome::Copied(_) => return None,
         };
-        let (place, destination) = place(&image.rule, &image.destination);
-        let repository = image.rule.source.repository.to_string();
+        let (place, destination) = place(rule, &image.destination);
+        let repository = rule.source.repository.to_string();
         Some(Self {
             place,
             source: suffix_after(&image.source, &repository)

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image_syncer_registry::Digest;
-use image_syncer_sync::event::{Change, Cost, Evidence, ImageName, Loss, Planned, Volume};
+use image_syncer_sync::event::{Change, Cost, Evidence, Loss, Planned, Volume};
 use image_syncer_sync::rule::{Location, Rule};
-use image_syncer_sync::{Event, Failure, Listener, Outcome};
+use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome};
 
 use super::{PlanForm, PlanListener, RowSelection};
 use crate::ui::stdout::{StartWriting, Stdout, WriteEnd};
@@ -44,10 +44,10 @@ fn digest(digit: char) -> Digest {
 
 fn finished(rule: &Arc<Rule>, source: &str, destination: &str, outcome: Outcome) -> Event {
     Event::ImageFinished {
-        image: ImageName {
-            rule: Arc::clone(rule),
-            source: source.to_owned(),
-            destination: destination.to_owned(),
+        image: ImageId {
+            rule: rule.id,
+            source: source.into(),
+            destination: destination.into(),
         },
         outcome,
         elapsed: Duration::ZERO,
@@ -56,7 +56,7 @@ fn finished(rule: &Arc<Rule>, source: &str, destination: &str, outcome: Outcome)
 
 fn discovered(rule: &Arc<Rule>, images: u64, empty: Option<&str>) -> Event {
     Event::RuleDiscovered {
-        rule: Arc::clone(rule),
+        rule: rule.id,
         images,
         empty: empty.map(str::to_owned),
     }
@@ -91,13 +91,9 @@ fn unchanged() -> Outcome {
 
 /// Returns a rule with two destinations and a location, one with a tag, and one without images.
 fn rules() -> [Arc<Rule>; 3] {
-    let first = Rule {
-        location: Some(Location {
-            file: "images.yaml".into(),
-            line: 3,
-        }),
-        ..Arc::unwrap_or_clone(rule("s.example/app", &["d.example/app", "e.example/other"]))
-    };
+    let first = rule("s.example/app", &["d.example/app", "e.example/other"]);
+    let file = "images.yaml".into();
+    let first = Arc::unwrap_or_clone(first).located_at(Location { file, line: 3 });
     [
         Arc::new(first),
         rule("s.example/web:v1", &["d.example/web:stable"]),
@@ -287,7 +283,7 @@ async fn images_that_were_not_compared_are_counted() {
         interrupted,
     ));
     plan.event(&Event::RuleFailed {
-        rule: two,
+        rule: two.id,
         failure: Failure::local("cannot list tags of s.example/lost:\n\u{1b}[2J it is not there"),
     });
     plan.close(Vec::new());

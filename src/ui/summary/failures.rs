@@ -1,9 +1,9 @@
 //! Failures at the end of a run, in groups by cause and host. Their reasons were printed when they happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use image_syncer_sync::Responsibility;
-use image_syncer_sync::report::{FEW, FailedImage, FailureGroup, Summary};
+use image_syncer_sync::report::{FEW, FailedImage, FailureGroup, RuleSummary, Summary};
+use image_syncer_sync::{Responsibility, RuleId};
 
 use crate::hint::hint;
 use crate::ui::failure_filter::full_reason;
@@ -14,6 +14,8 @@ use crate::ui::units;
 /// Number of names of a group that is larger than [`FEW`].
 const NAMED: usize = 3;
 
+type Rules<'a> = HashMap<RuleId, &'a RuleSummary>;
+
 /// Returns the groups of failures, in the order of the first failure of each, or nothing if nothing failed.
 pub(super) fn lines(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine> {
     if summary.failures.is_empty() {
@@ -23,6 +25,7 @@ pub(super) fn lines(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine>
         (Style::Plain, String::new()),
         (Style::Bold, format!("failed: {}", classes(summary))),
     ];
+    let rules = summary.rules_by_id();
     let (mut counted, mut is_complete) = (0, true);
     for (group, failures) in groups(summary) {
         let kept = failures.len() as u64;
@@ -30,7 +33,7 @@ pub(super) fn lines(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine>
         counted += number;
         // The first few of each group are kept, of any number of failures.
         is_complete &= number <= FEW;
-        lines.extend(group_lines(number, &failures));
+        lines.extend(group_lines(number, &failures, &rules));
     }
     let more = (summary.failed + summary.failed_rules).saturating_sub(counted);
     if more > 0 {
@@ -59,7 +62,7 @@ fn groups(summary: &Summary) -> Vec<(FailureGroup, Vec<&FailedImage>)> {
 }
 
 /// Returns the lines of one group: cause, host and number; some names; what to do, or the reason if there is no hint.
-fn group_lines(number: u64, failures: &[&FailedImage]) -> Vec<SummaryLine> {
+fn group_lines(number: u64, failures: &[&FailedImage], rules: &Rules<'_>) -> Vec<SummaryLine> {
     let Some(first) = failures.first() else {
         return Vec::new();
     };
@@ -71,7 +74,7 @@ fn group_lines(number: u64, failures: &[&FailedImage]) -> Vec<SummaryLine> {
     let mut lines = vec![(Style::Red, heading)];
     let named = if number > FEW { NAMED } else { failures.len() };
     for failed in failures.iter().take(named) {
-        lines.push((Style::Plain, format!("    {}", name(failed))));
+        lines.push((Style::Plain, format!("    {}", name(failed, rules))));
     }
     let more = number.saturating_sub(named as u64);
     if more > 0 {
@@ -87,13 +90,12 @@ fn group_lines(number: u64, failures: &[&FailedImage]) -> Vec<SummaryLine> {
 }
 
 /// Returns source and destination, and the place of the rule: `a.example/x:v1 → b.example/y:v1 (images.yaml:3)`.
-fn name(failed: &FailedImage) -> String {
+fn name(failed: &FailedImage, rules: &Rules<'_>) -> String {
     let destination = failed.destination.as_ref();
     let destination = destination.map_or_else(String::new, |name| format!(" → {name}"));
-    let location = failed.rule.location.as_ref();
-    let location = location.map_or_else(String::new, |at| {
-        format!(" ({}:{})", at.file.display(), at.line)
-    });
+    let rule = rules.get(&failed.rule);
+    let location = rule.and_then(|entry| entry.rule.location.as_ref());
+    let location = location.map_or_else(String::new, |location| format!(" ({location})"));
     format!("{}{destination}{location}", failed.source)
 }
 

@@ -81,7 +81,7 @@ fn empty(summary: &Summary) -> Vec<SummaryLine> {
     )];
     for entry in rules.take(NAMED) {
         let why = entry.empty.as_deref().unwrap_or_default();
-        let text = format!("  {}: {why}", units::rule(&entry.rule));
+        let text = format!("  {}: {why}", entry.rule);
         lines.push((Style::Plain, text));
     }
     if number > NAMED {

@@ -1,26 +1,35 @@
 #![allow(clippy::unwrap_used)]
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_registry::{Cause, ErrorKind};
-use image_syncer_sync::event::{ImageName, Volume};
+use image_syncer_sync::event::Volume;
 use image_syncer_sync::report::Report;
 use image_syncer_sync::rule::{Location, Rule, RuleError};
-use image_syncer_sync::{Event, Failure, Listener, Outcome, Side};
+use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome, Side};
 
 use super::*;
 use crate::host_counts::HostCounts;
 use crate::run_summary::Traffic;
 
-fn rule(line: usize) -> Arc<Rule> {
+fn rule(line: usize) -> Rule {
     let none = |_: &_| Err(RuleError("no default".to_owned()));
-    let mut rule = Rule::parse("a.example/x", &["b.example/y"], &none).unwrap();
-    rule.location = Some(Location {
-        file: "images.yaml".into(),
-        line,
-    });
-    Arc::new(rule)
+    let rule = Rule::parse("a.example/x", &["b.example/y"], &none).unwrap();
+    let file = "images.yaml".into();
+    rule.located_at(Location { file, line })
+}
+
+/// Returns a report of a run that started the rules of these lines.
+fn report(lines: RangeInclusive<usize>) -> Report {
+    let report = Report::new();
+    for line in lines {
+        report.event(&Event::RuleStarted {
+            rule: Arc::new((&rule(line)).into()),
+        });
+    }
+    report
 }
 
 fn text_of(summary: &Summary, traffic: Traffic, files: FullLists<'_>) -> String {
@@ -52,10 +61,10 @@ fn text(summary: &Summary) -> String {
 
 fn failed(tag: &str, failure: Failure) -> Event {
     Event::ImageFinished {
-        image: ImageName {
-            rule: rule(3),
-            source: format!("a.example/x:{tag}"),
-            destination: format!("b.example/y:{tag}"),
+        image: ImageId {
+            rule: rule(3).id,
+            source: format!("a.example/x:{tag}").into(),
+            destination: format!("b.example/y:{tag}").into(),
         },
         outcome: Outcome::Failed(failure),
         elapsed: Duration::ZERO,
@@ -156,7 +165,7 @@ fn verified_images_have_a_line() {
 
 #[test]
 fn failures_come_last_in_groups() {
-    let report = Report::new();
+    let report = report(3..=3);
     report.event(&failed("lost", missing("lost")));
     for number in 0..1_500 {
         let tag = format!("v{number}");
@@ -178,12 +187,12 @@ fn failures_come_last_in_groups() {
 
 #[test]
 fn a_few_failures_are_all_named_and_a_reason_replaces_a_missing_hint() {
-    let report = Report::new();
+    let report = report(3..=7);
     for tag in ["v1", "v2", "v3", "v4", "v5"] {
         report.event(&failed(tag, no_right(tag)));
     }
     report.event(&Event::RuleFailed {
-        rule: rule(7),
+        rule: rule(7).id,
         failure: Failure {
             cause: Cause::Rejected,
             code: Some("CONFLICT".to_owned()),
@@ -225,10 +234,10 @@ fn a_few_failures_are_all_named_and_a_reason_replaces_a_missing_hint() {
 
 #[test]
 fn rules_that_match_nothing_are_named() {
-    let report = Report::new();
+    let report = report(1..=12);
     for line in 1..=12 {
         report.event(&Event::RuleDiscovered {
-            rule: rule(line),
+            rule: rule(line).id,
             images: 0,
             empty: Some("the repository has no tags".to_owned()),
         });

@@ -11,10 +11,11 @@ use image_syncer_registry::{Digest, ErrorKind, Tag, Target};
 
 use crate::copy::Copier;
 use crate::copy::destination::DestinationCopy;
+use crate::copy::pair::PairName;
 use crate::discover::{ImageDestination, ReferrerTag, Rival, located};
-use crate::event::{ImageName, full_reference};
 use crate::failure::{Failure, Side};
 use crate::graph::{Root, SourceImage};
+use crate::id::full_reference;
 use crate::rule::{Rule, Selection};
 use crate::store::Store;
 
@@ -51,7 +52,7 @@ impl Copier {
     async fn check_rival(
         &self,
         own: &Digest,
-        name: &ImageName,
+        name: PairName<'_>,
         rival: &Rival,
     ) -> Result<(), Failure> {
         let source = SourceImage::new(
@@ -78,7 +79,7 @@ impl Copier {
     pub(super) async fn check_earlier_signatures(
         &self,
         image: &SourceImage,
-        name: &ImageName,
+        name: PairName<'_>,
         tag: &Tag,
         place: &ImageDestination,
     ) -> Result<(), Failure> {
@@ -191,7 +192,7 @@ fn is_absent(failure: &Failure) -> bool {
     failure.kind == Some(ErrorKind::NotFound)
 }
 
-fn conflict(name: &ImageName, rival: &Rival) -> Failure {
+fn conflict(name: PairName<'_>, rival: &Rival) -> Failure {
     Failure::tag_conflict(format!(
         "{}: rule {} writes another image to this tag, {}",
         cannot_write(name),
@@ -200,7 +201,7 @@ fn conflict(name: &ImageName, rival: &Rival) -> Failure {
     ))
 }
 
-fn unknown(name: &ImageName, rival: &Rival, failure: Failure) -> Failure {
+fn unknown(name: PairName<'_>, rival: &Rival, failure: Failure) -> Failure {
     let reason = format!(
         "{}: rule {} writes to this tag as well, and its image {} cannot be compared: {}",
         cannot_write(name),
@@ -211,11 +212,11 @@ fn unknown(name: &ImageName, rival: &Rival, failure: Failure) -> Failure {
     Failure { reason, ..failure }
 }
 
-fn cannot_write(name: &ImageName) -> String {
+fn cannot_write(name: PairName<'_>) -> String {
     format!(
         "cannot write {} (rule {}) to {}",
-        name.source,
-        located(&name.rule),
-        name.destination
+        name.id.source,
+        located(name.rule),
+        name.id.destination
     )
 }

@@ -10,12 +10,12 @@ use image_syncer_registry::{Digest, ManifestHead, Target};
 use crate::compare::{Comparison, Difference, MissingImage};
 use crate::copy::Copier;
 use crate::copy::outcome::change;
-use crate::copy::pair::Pair;
+use crate::copy::pair::{Pair, PairName};
 use crate::copy::push::{ImagePush, PushOutcome};
 use crate::copy::referrers::ReferrerCopier;
 use crate::copy::transfer_batch::BatchHandle;
 use crate::discover::{CoveredTags, DestinationHint, ImageDestination};
-use crate::event::{Copied, Evidence, ImageName, Outcome};
+use crate::event::{Copied, Evidence, Outcome};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
 use crate::store::Store;
@@ -26,7 +26,7 @@ pub(super) struct DestinationCopy<'a> {
     pub(super) image: &'a SourceImage,
     /// Subject whose referrers the image seems to list, under a leftover fallback tag.
     pub(super) lists: Option<&'a Digest>,
-    pub(super) name: &'a ImageName,
+    pub(super) name: PairName<'a>,
     pub(super) place: &'a ImageDestination,
     /// Referrer tags that the image covers.
     pub(super) covered: &'a Mutex<CoveredTags>,
@@ -209,7 +209,7 @@ impl DestinationCopy<'_> {
             copier: self.copier,
             wanted: self.copier.referrers.as_deref()?,
             image: self.image,
-            rule: &self.name.rule,
+            rule: self.name.rule,
             place: self.place,
             covered: self.covered,
             destination: &self.store,

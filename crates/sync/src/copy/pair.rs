@@ -8,8 +8,10 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::discover::{Image, ImageDestination};
-use crate::event::{Event, ImageName, Listener, Outcome};
+use crate::event::{Event, Listener, Outcome};
 use crate::failure::Failure;
+use crate::id::ImageId;
+use crate::rule::Rule;
 use crate::span;
 
 /// Pairs of one image, in the order of its destinations.
@@ -17,17 +19,26 @@ pub(crate) struct Pairs(Vec<Pair>);
 
 /// An image and one of its destinations.
 pub(crate) struct Pair {
-    name: ImageName,
+    rule: Arc<Rule>,
+    id: ImageId,
     listener: Arc<dyn Listener>,
     started: OnceLock<Instant>,
     finished: AtomicBool,
+}
+
+/// Rule of an image, and its names at source and destination, for messages.
+#[derive(Clone, Copy)]
+pub(crate) struct PairName<'a> {
+    pub(crate) rule: &'a Arc<Rule>,
+    pub(crate) id: &'a ImageId,
 }
 
 impl Pairs {
     /// Returns the pairs of `image`. Their events go to `listener`.
     pub(crate) fn new(image: &Image, listener: &Arc<dyn Listener>) -> Self {
         let pair = |place: &ImageDestination| Pair {
-            name: ImageName::new(
+            rule: Arc::clone(&image.rule),
+            id: ImageId::new(
                 &image.rule,
                 &image.target,
                 &place.repository,
@@ -42,13 +53,14 @@ impl Pairs {
     /// Returns the span of the first pair, for the whole image.
     pub(crate) fn span(&self) -> Span {
         let first = self.0.first();
-        first.map_or_else(Span::none, |pair| span::image(&pair.name))
+        first.map_or_else(Span::none, |pair| span::image(&pair.rule, &pair.id))
     }
     /// Starts all pairs.
     pub(crate) fn start(&self) -> &[Pair] {
         for pair in &self.0 {
             pair.started.get_or_init(Instant::now);
-            pair.listener.event(&Event::ImageStarted(pair.name.clone()));
+            let image = pair.id.clone();
+            pair.listener.event(&Event::ImageStarted { image });
         }
         &self.0
     }
@@ -61,13 +73,16 @@ impl Pairs {
 }
 
 impl Pair {
-    /// Returns the names at source and destination.
-    pub(crate) fn name(&self) -> &ImageName {
-        &self.name
+    /// Returns the rule and the names at source and destination.
+    pub(crate) fn name(&self) -> PairName<'_> {
+        PairName {
+            rule: &self.rule,
+            id: &self.id,
+        }
     }
     /// Returns the span of this pair, within that of its image.
     pub(crate) fn span(&self) -> Span {
-        span::destination(&self.name)
+        span::destination(&self.id)
     }
     /// Ends the pair, unless it has ended.
     pub(crate) fn finish(&self, outcome: Outcome) {
@@ -75,7 +90,7 @@ impl Pair {
             return;
         }
         self.listener.event(&Event::ImageFinished {
-            image: self.name.clone(),
+            image: self.id.clone(),
             outcome,
             elapsed: self.started.get().map_or(Duration::ZERO, Instant::elapsed),
         });

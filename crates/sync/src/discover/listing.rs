@@ -1,7 +1,5 @@
 //! Images from a list of tags.
 
-use std::sync::Arc;
-
 use image_syncer_registry::{Tag, Target};
 
 use crate::discover::RuleSearch;
@@ -75,10 +73,10 @@ impl RuleSearch<'_> {
 }
 
 /// Reports the expected number of images of a rule with this number of tags.
-pub(super) fn report_image_count(listener: &dyn Listener, rule: &Arc<Rule>, tags: usize) {
+pub(super) fn report_image_count(listener: &dyn Listener, rule: &Rule, tags: usize) {
     let images = tags.saturating_mul(rule.destinations.len()) as u64;
     listener.event(&Event::RuleListed {
-        rule: Arc::clone(rule),
+        rule: rule.id,
         images,
     });
 }

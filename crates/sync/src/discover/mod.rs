@@ -18,7 +18,7 @@ use image_syncer_registry::{Digest, Repository, Tag, Target};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{Event, Listener};
+use crate::event::{Event, Listener, RuleDescription};
 use crate::failure::Failure;
 use crate::rule::Referrers;
 use crate::rule::{Naming, Rule, RuleDestination, Selection};
@@ -142,10 +142,9 @@ impl Discoverer {
         images: &'a mpsc::Sender<Discovered>,
         cancel: &'a CancellationToken,
     ) -> RuleSearch<'a> {
-        let rule_started = Event::RuleStarted {
-            rule: Arc::clone(rule),
-        };
-        self.listener.event(&rule_started);
+        let description = Arc::new(RuleDescription::from(&**rule));
+        self.listener
+            .event(&Event::RuleStarted { rule: description });
         let listing = self.claims.listing(rank);
         let mut search = RuleSearch {
             discoverer: self,
@@ -176,7 +175,7 @@ impl RuleSearch<'_> {
     pub(crate) fn finish(self) {
         self.discoverer.destination_index.end(self.rule);
         let empty = self.all_repeated();
-        let rule = Arc::clone(self.rule);
+        let rule = self.rule.id;
         let event = match self.result {
             Ok(reason) => Event::RuleDiscovered {
                 rule,

@@ -369,12 +369,7 @@ fn is_listing(rule: &Rule) -> bool {
 /// Formats a rule with its name and location.
 pub(crate) fn located(rule: &Rule) -> String {
     match &rule.location {
-        Some(location) => format!(
-            "{} ({}:{})",
-            rule.name,
-            location.file.display(),
-            location.line
-        ),
+        Some(location) => format!("{} ({location})", rule.name),
         None => rule.name.to_string(),
     }
 }

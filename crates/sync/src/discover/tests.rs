@@ -3,6 +3,7 @@
 use image_syncer_registry::ErrorKind;
 
 use super::*;
+use crate::id::RuleId;
 use crate::lock::lock;
 use crate::rule::RuleSource;
 use crate::scenario::{RunEvents, Scenario, digest_of, rule, settings};
@@ -191,8 +192,10 @@ async fn one_digest_from_two_sources_without_a_tag_is_no_conflict() {
 #[tokio::test]
 async fn a_rule_with_fewer_names_than_tags_fails_and_copies_what_it_can() {
     let tag = |text: &str| Tag::parse(text).unwrap();
+    let name = "src.example/app:v1,v2";
     let rule = Arc::new(Rule {
-        name: "src.example/app:v1,v2".into(),
+        id: RuleId::new(name, None),
+        name: name.into(),
         location: None,
         source: RuleSource {
             repository: repository("src.example/app"),
@@ -211,11 +214,15 @@ async fn a_rule_with_fewer_names_than_tags_fails_and_copies_what_it_can() {
     );
 }
 
-/// Returns the reports of the number of images of rules.
-fn image_counts(events: &RunEvents) -> Vec<String> {
+/// Returns the reports of the number of images of `rules`.
+fn image_counts(rules: &[Arc<Rule>], events: &RunEvents) -> Vec<String> {
+    let name = |id: &RuleId| {
+        let mut rules = rules.iter();
+        rules.find(|rule| rule.id == *id).unwrap().name.to_string()
+    };
     let line = |event: &Event| match event {
-        Event::RuleListed { rule, images } => Some(format!("{} has {images}", rule.name)),
-        Event::RuleDiscovered { rule, images, .. } => Some(format!("{} had {images}", rule.name)),
+        Event::RuleListed { rule, images } => Some(format!("{} has {images}", name(rule))),
+        Event::RuleDiscovered { rule, images, .. } => Some(format!("{} had {images}", name(rule))),
         _ => None,
     };
     lock(&events.events).iter().filter_map(line).collect()
@@ -235,7 +242,7 @@ async fn the_number_of_images_is_reported_before_all_are_sent() {
     let receive = async { while receiver.recv().await.is_some() {} };
     tokio::join!(search_all(&discoverer, &rules, sender), receive);
     assert_eq!(
-        image_counts(&events),
+        image_counts(&rules, &events),
         [
             // Only the rule without a list knows its tags.
             "src.example/app:b1,b2 has 2",

@@ -20,6 +20,7 @@ use crate::discover::{
 };
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
+use crate::id::with_distinct_ids;
 use crate::lock::lock;
 use crate::rule::Rule;
 use crate::session::SharedState;
@@ -85,6 +86,7 @@ impl Engine {
     /// when nothing is in flight.
     pub async fn run(&self, rules: Vec<Arc<Rule>>, stop: impl Into<Stop>) {
         let stop = stop.into();
+        let rules = with_distinct_ids(rules);
         let (found, images) = mpsc::channel(QUEUE);
         let source_tags = self.copier.source_tags();
         source_tags.expect(&rules, &stop.cancel);
@@ -227,7 +229,7 @@ impl SearchTask {
         };
         if let Err(panic) = ended {
             let failure = Failure::panicked(&*panic);
-            let rule = Arc::clone(&self.rule);
+            let rule = self.rule.id;
             self.listener.event(&Event::RuleFailed { rule, failure });
         }
         let _ = self.found.send(Discovered::Ended(source.clone())).await;

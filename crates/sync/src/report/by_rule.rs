@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
-use crate::event::{Event, Outcome};
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Outcome, RuleDescription};
 use crate::failure::Failure;
-use crate::rule::Rule;
 
 /// Results of one rule. Images count once for each destination.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSummary {
     /// The rule.
-    pub rule: Arc<Rule>,
+    pub rule: Arc<RuleDescription>,
     /// Number of images; `None` if they are not all known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub discovered: Option<u64>,
     /// Reason for an empty result.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub empty: Option<String>,
     /// Failure of its discovery, interruption included.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// Images that were copied.
     pub copied: u64,
@@ -32,7 +36,7 @@ pub struct RuleSummary {
 }
 
 impl RuleSummary {
-    pub(super) fn new(rule: Arc<Rule>) -> Self {
+    pub(super) fn new(rule: Arc<RuleDescription>) -> Self {
         Self {
             rule,
             discovered: None,
@@ -64,7 +68,7 @@ impl RuleSummary {
             },
             Event::RuleStarted { .. }
             | Event::RuleListed { .. }
-            | Event::ImageStarted(_)
+            | Event::ImageStarted { .. }
             | Event::Warning { .. } => {}
         }
     }

@@ -1,14 +1,15 @@
 //! Progress of a run, for a display that samples it many times a second.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Outcome};
+use crate::id::RuleId;
 use crate::report::Summary;
-use crate::rule::Rule;
 
 /// Progress of a run. Images count once for each destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Rules whose number of images is known, and rules that failed or were interrupted.
     pub rules_listed: u64,
@@ -30,9 +31,8 @@ pub(super) struct InFlightImages {
     /// Images that began, and images that ended among those.
     begun: u64,
     ended: u64,
-    /// Expected number of images of unfinished rules, by the address of the rule, which stays valid while the rule is
-    /// held.
-    listed: HashMap<usize, (Arc<Rule>, u64)>,
+    /// Expected number of images of unfinished rules.
+    listed: HashMap<RuleId, u64>,
     /// Expected number of images of all of these rules.
     images: u64,
 }
@@ -55,7 +55,7 @@ impl Counts {
 impl InFlightImages {
     pub(super) fn fold(&mut self, event: &Event) {
         match event {
-            Event::ImageStarted(_) => self.begun += 1,
+            Event::ImageStarted { .. } => self.begun += 1,
             Event::ImageFinished {
                 outcome, elapsed, ..
             } => {
@@ -65,20 +65,19 @@ impl InFlightImages {
                 self.ended += u64::from(!never);
             }
             Event::RuleListed { rule, images } => {
-                self.forget(rule);
+                self.forget(*rule);
                 self.images += images;
-                let listed = (Arc::clone(rule), *images);
-                self.listed.insert(Arc::as_ptr(rule).addr(), listed);
+                self.listed.insert(*rule, *images);
             }
             Event::RuleDiscovered { rule, .. } | Event::RuleFailed { rule, .. } => {
-                self.forget(rule);
+                self.forget(*rule);
             }
             Event::RuleStarted { .. } | Event::Warning { .. } => {}
         }
     }
 
-    fn forget(&mut self, rule: &Arc<Rule>) {
-        if let Some((_, images)) = self.listed.remove(&Arc::as_ptr(rule).addr()) {
+    fn forget(&mut self, rule: RuleId) {
+        if let Some(images) = self.listed.remove(&rule) {
             self.images -= images;
         }
     }

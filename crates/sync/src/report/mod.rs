@@ -2,14 +2,15 @@
 
 mod by_rule;
 mod counts;
+mod groups;
 mod summary;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::event::{Event, Listener};
+use crate::event::{Event, Listener, RuleDescription};
+use crate::id::RuleId;
 use crate::lock::lock;
-use crate::rule::Rule;
 use counts::InFlightImages;
 
 pub use by_rule::RuleSummary;
@@ -28,8 +29,8 @@ pub struct Report(Mutex<State>);
 struct State {
     summary: Summary,
     under_way: InFlightImages,
-    /// Index of a rule in `summary.by_rule`, by its address. The summary holds the rule, so the address stays valid.
-    positions: HashMap<usize, usize>,
+    /// Index of each rule in `summary.by_rule`.
+    positions: HashMap<RuleId, usize>,
 }
 
 impl Report {
@@ -57,35 +58,35 @@ impl Report {
 impl Listener for Report {
     fn event(&self, event: &Event) {
         let mut state = self.lock();
-        state.summary.fold(event);
         state.under_way.fold(event);
-        match event {
-            Event::RuleStarted { rule }
-            | Event::RuleDiscovered { rule, .. }
-            | Event::RuleFailed { rule, .. } => {
-                if let Some(entry) = state.rule_summary(rule) {
-                    entry.fold(event);
-                }
-            }
-            Event::ImageFinished { image, .. } => {
-                if let Some(entry) = state.rule_summary(&image.rule) {
-                    entry.fold(event);
-                }
-            }
-            Event::RuleListed { .. } | Event::ImageStarted(_) | Event::Warning { .. } => {}
-        }
+        let entry = state.rule_summary(event);
+        let name = entry.map(|entry| {
+            entry.fold(event);
+            Arc::clone(&entry.rule.name)
+        });
+        state.summary.fold(event, &name.unwrap_or_default());
     }
 }
 
 impl State {
-    fn rule_summary(&mut self, rule: &Arc<Rule>) -> Option<&mut RuleSummary> {
+    /// Returns the results of the rule of an event. Without an event for its start, its id is its name.
+    fn rule_summary(&mut self, event: &Event) -> Option<&mut RuleSummary> {
+        // A rule may be listed before it starts, and may never start.
+        if matches!(event, Event::RuleListed { .. }) {
+            return None;
+        }
+        let id = event.rule()?;
         let by_rule = &mut self.summary.by_rule;
-        let address = Arc::as_ptr(rule).addr();
-        let position = *self.positions.entry(address).or_insert_with(|| {
-            by_rule.push(RuleSummary::new(Arc::clone(rule)));
+        let position = *self.positions.entry(id).or_insert_with(|| {
+            let rule = Arc::new(RuleDescription::unknown(id));
+            by_rule.push(RuleSummary::new(rule));
             by_rule.len() - 1
         });
-        by_rule.get_mut(position)
+        let entry = by_rule.get_mut(position)?;
+        if let Event::RuleStarted { rule } = event {
+            entry.rule = Arc::clone(rule);
+        }
+        Some(entry)
     }
 }
 

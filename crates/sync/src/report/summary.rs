@@ -1,17 +1,18 @@
 //! Results of a run, and its exit code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use image_syncer_registry::Cause;
+use serde::{Deserialize, Serialize};
 
-use crate::event::{Change, Event, Evidence, ImageName, Outcome, Planned, Volume};
+use crate::event::{Change, Event, Evidence, Outcome, Planned, Volume};
 use crate::failure::{Failure, Responsibility, Side};
-use crate::report::{KEPT, RuleSummary};
-use crate::rule::Rule;
+use crate::id::{ImageId, RuleId};
+use crate::report::{KEPT, RuleSummary, groups};
 
 /// Results of a run. Images count once for each destination.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Rules that were begun.
     pub rules: u64,
@@ -66,7 +67,9 @@ pub struct Summary {
     /// Failures of images and rules by the party that can resolve them, without interruptions. They add up to `failed`
     /// and `failed_rules`.
     pub by_class: BTreeMap<Responsibility, u64>,
-    /// The same failures by cause and host; at most [`KEPT`] groups.
+    /// The same failures by cause and host; at most [`KEPT`] groups. Serialised as a list of the groups, each with its
+    /// number of failures as `failures`.
+    #[serde(with = "groups")]
     pub by_cause: BTreeMap<FailureGroup, u64>,
     /// Failures in their order, without interruptions: the first [`KEPT`], and the first [`FEW`] of each group.
     /// `failed` and `failed_rules` have the totals.
@@ -83,7 +86,7 @@ pub struct Summary {
 pub const FEW: u64 = 5;
 
 /// Group of failures with one remedy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FailureGroup {
     /// Their cause.
     pub cause: Cause,
@@ -105,14 +108,15 @@ impl FailureGroup {
 }
 
 /// An image, or a whole rule, that failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedImage {
     /// The rule.
-    pub rule: Arc<Rule>,
+    pub rule: RuleId,
     /// The full reference at the source, or the rule's name.
-    pub source: String,
+    pub source: Arc<str>,
     /// The full reference at the destination; `None` for a whole rule.
-    pub destination: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Arc<str>>,
     /// The failure.
     pub failure: Failure,
 }
@@ -121,6 +125,12 @@ impl Summary {
     /// Returns the number of images that ended, with any outcome.
     pub fn finished(&self) -> u64 {
         self.copied + self.planned + self.unchanged + self.skipped + self.failed + self.interrupted
+    }
+
+    /// Returns the results of each rule by its id.
+    pub fn rules_by_id(&self) -> HashMap<RuleId, &RuleSummary> {
+        let rules = self.by_rule.iter();
+        rules.map(|entry| (entry.rule.id, entry)).collect()
     }
 
     /// Returns whether every rule that began and every image that was found has ended. If not, something was lost: a
@@ -171,7 +181,8 @@ impl Summary {
         }
     }
 
-    pub(super) fn fold(&mut self, event: &Event) {
+    /// Adds an event about the rule called `name` to the results of the run.
+    pub(super) fn fold(&mut self, event: &Event, name: &Arc<str>) {
         match event {
             Event::RuleStarted { .. } => self.rules += 1,
             Event::RuleDiscovered { images, .. } => {
@@ -185,8 +196,8 @@ impl Summary {
                 } else {
                     self.failed_rules += 1;
                     self.failed(failure, || FailedImage {
-                        rule: Arc::clone(rule),
-                        source: rule.name.to_string(),
+                        rule: *rule,
+                        source: Arc::clone(name),
                         destination: None,
                         failure: failure.clone(),
                     });
@@ -201,7 +212,7 @@ impl Summary {
                     self.warnings.push(text.clone());
                 }
             }
-            Event::RuleListed { .. } | Event::ImageStarted(_) => {}
+            Event::RuleListed { .. } | Event::ImageStarted { .. } => {}
         }
     }
 
@@ -220,7 +231,7 @@ impl Summary {
         }
     }
 
-    fn image(&mut self, image: &ImageName, outcome: &Outcome) {
+    fn image(&mut self, image: &ImageId, outcome: &Outcome) {
         match outcome {
             Outcome::Copied(copied) => {
                 self.copied += 1;
@@ -243,9 +254,9 @@ impl Summary {
             Outcome::Failed(failure) => {
                 self.failed += 1;
                 self.failed(failure, || FailedImage {
-                    rule: Arc::clone(&image.rule),
-                    source: image.source.clone(),
-                    destination: Some(image.destination.clone()),
+                    rule: image.rule,
+                    source: Arc::clone(&image.source),
+                    destination: Some(Arc::clone(&image.destination)),
                     failure: failure.clone(),
                 });
             }

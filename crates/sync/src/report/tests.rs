@@ -4,29 +4,32 @@ use std::time::Duration;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::event::{Copied, Evidence, ImageName, Outcome, Volume};
+use crate::event::{Copied, Evidence, Outcome, Volume};
 use crate::failure::{Failure, Responsibility};
-use crate::rule::{Rule, RuleSource, Selection};
+use crate::id::ImageId;
+use crate::rule::Rule;
+use crate::scenario;
 
 fn rule() -> Arc<Rule> {
-    Arc::new(Rule {
-        name: "r.example/a".into(),
-        location: None,
-        source: RuleSource {
-            repository: image_syncer_registry::Repository::parse("r.example/a").unwrap(),
-            select: Selection::All,
-        },
-        destinations: Vec::new(),
-    })
+    scenario::rule("r.example/a", &["s.example/a"])
+}
+
+fn image(rule: &Rule) -> ImageId {
+    ImageId {
+        rule: rule.id,
+        source: "r.example/a:v1".into(),
+        destination: "s.example/a:v1".into(),
+    }
+}
+
+fn started(rule: &Rule) -> Event {
+    let rule = Arc::new(rule.into());
+    Event::RuleStarted { rule }
 }
 
 fn finished(outcome: Outcome) -> Event {
     Event::ImageFinished {
-        image: ImageName {
-            rule: rule(),
-            source: "r.example/a:v1".to_owned(),
-            destination: "s.example/a:v1".to_owned(),
-        },
+        image: image(&rule()),
         outcome,
         elapsed: Duration::ZERO,
     }
@@ -34,7 +37,7 @@ fn finished(outcome: Outcome) -> Event {
 
 fn discovered(images: u64) -> Event {
     Event::RuleDiscovered {
-        rule: rule(),
+        rule: rule().id,
         images,
         empty: None,
     }
@@ -64,7 +67,7 @@ fn each_outcome_is_counted_once_and_bytes_are_added() {
         }))
     };
     let summary = fold(&[
-        Event::RuleStarted { rule: rule() },
+        started(&rule()),
         discovered(4),
         copied(),
         copied(),
@@ -87,7 +90,7 @@ fn each_outcome_is_counted_once_and_bytes_are_added() {
 
 #[test]
 fn an_image_that_never_ends_does_not_add_up() {
-    let started = Event::RuleStarted { rule: rule() };
+    let started = started(&rule());
     assert!(!fold(std::slice::from_ref(&started)).is_complete());
     let skipped = finished(Outcome::Skipped { why: String::new() });
     assert!(!fold(&[started, discovered(2), skipped]).is_complete());
@@ -96,9 +99,9 @@ fn an_image_that_never_ends_does_not_add_up() {
 #[test]
 fn what_was_interrupted_is_not_a_failure() {
     let summary = fold(&[
-        Event::RuleStarted { rule: rule() },
+        started(&rule()),
         Event::RuleFailed {
-            rule: rule(),
+            rule: rule().id,
             failure: Failure::interrupted(),
         },
         finished(Outcome::Failed(Failure::interrupted())),
@@ -123,35 +126,47 @@ fn the_exit_code_tells_faults_and_interruption_apart() {
     assert_eq!(fold(&[discovered(0)]).exit_code(), 0);
     let failure = Failure::local("no such repository");
     let rule_failed = Event::RuleFailed {
-        rule: rule(),
+        rule: rule().id,
         failure,
     };
     assert_eq!(fold(&[rule_failed]).exit_code(), 1);
-    assert_eq!(fold(&[Event::RuleStarted { rule: rule() }]).exit_code(), 1);
+    assert_eq!(fold(&[started(&rule())]).exit_code(), 1);
 }
 
 #[test]
 fn each_rule_has_counts_of_its_own() {
     let report = Report::new();
-    let (one, two) = (rule(), rule());
+    let rules = ["r.example/a", "r.example/b"].map(|name| scenario::rule(name, &["s.example/a"]));
+    let [one, two] = &rules;
+    // A rule may be known before it starts. The summary has the rules in the order in which they start.
+    report.event(&Event::RuleListed {
+        rule: two.id,
+        images: 1,
+    });
+    report.event(&started(one));
+    report.event(&started(two));
     for (rule, outcome) in [
-        (&one, Outcome::Skipped { why: String::new() }),
-        (&two, Outcome::Failed(Failure::interrupted())),
-        (&one, Outcome::Failed(Failure::local("no"))),
+        (one, Outcome::Skipped { why: String::new() }),
+        (two, Outcome::Failed(Failure::interrupted())),
+        (one, Outcome::Failed(Failure::local("no"))),
     ] {
         let mut event = finished(outcome);
         if let Event::ImageFinished { image, .. } = &mut event {
-            image.rule = Arc::clone(rule);
+            image.rule = rule.id;
         }
         report.event(&event);
     }
     report.event(&Event::RuleDiscovered {
-        rule: one,
+        rule: one.id,
         images: 2,
         empty: None,
     });
-    let rules = report.summary().by_rule;
-    assert_eq!(rules.len(), 2);
+    let summary = report.summary();
+    assert_eq!(summary.rules_by_id()[&two.id].interrupted, 1);
+    assert_eq!(summary.failures[0].rule, one.id);
+    let rules = summary.by_rule;
+    let names: Vec<&str> = rules.iter().map(|entry| &*entry.rule.name).collect();
+    assert_eq!(names, ["r.example/a", "r.example/b"]);
     assert_eq!((rules[0].skipped, rules[0].failed), (1, 1));
     assert_eq!(rules[0].discovered, Some(2));
     assert_eq!((rules[1].interrupted, rules[1].discovered), (1, None));
@@ -204,12 +219,8 @@ fn rules_that_were_never_begun_are_interrupted_or_lost() {
 #[test]
 fn the_counts_tell_how_far_a_run_is() {
     let report = Report::new();
-    let started = || {
-        Event::ImageStarted(ImageName {
-            rule: rule(),
-            source: "r.example/a:v1".to_owned(),
-            destination: "s.example/a:v1".to_owned(),
-        })
+    let started = || Event::ImageStarted {
+        image: image(&rule()),
     };
     // While its rule is still being listed, an image is known when it has begun.
     report.event(&started());
@@ -225,11 +236,8 @@ fn the_counts_tell_how_far_a_run_is() {
     assert_eq!((counts.found, counts.under_way, counts.ended), (5, 1, 2));
     assert_eq!((counts.failed, counts.rules_listed), (1, 1));
     // How many a rule will have is known before it has them.
-    let rule = rule();
-    report.event(&Event::RuleListed {
-        rule: Arc::clone(&rule),
-        images: 7,
-    });
+    let rule = rule().id;
+    report.event(&Event::RuleListed { rule, images: 7 });
     let counts = report.counts();
     assert_eq!((counts.found, counts.rules_listed), (5 + 7, 2));
     report.event(&Event::RuleDiscovered {

@@ -8,10 +8,14 @@ mod platform;
 mod referrers;
 mod source;
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image_syncer_registry::{Repository, Tag, Target};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::id::RuleId;
 
 pub use destination::{Naming, RuleDestination};
 pub use immutable::Immutable;
@@ -24,6 +28,8 @@ pub use source::{Pattern, RuleSource, Selection};
 /// One source and its destinations.
 #[derive(Debug, Clone)]
 pub struct Rule {
+    /// Identity of the rule in events.
+    pub id: RuleId,
     /// The source as the user wrote it: the rule's name in messages and reports.
     pub name: Arc<str>,
     /// Position in the user's file.
@@ -34,13 +40,24 @@ pub struct Rule {
     pub destinations: Vec<RuleDestination>,
 }
 
-/// A place in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A place in a file. Displays as `images.yaml:3`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
-    /// The file.
+    /// The file. In serialised data, characters that are not Unicode are replaced.
+    #[serde(serialize_with = "file_as_text")]
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+fn file_as_text<S: Serializer>(file: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&file.to_string_lossy())
 }
 
 /// Error of a text that is not a rule. The message says what to write instead.
@@ -78,6 +95,7 @@ impl Rule {
             )));
         }
         let mut rule = Self {
+            id: RuleId::new(&name, None),
             name,
             location: None,
             source,
@@ -85,6 +103,16 @@ impl Rule {
         };
         rule.drop_repeated_tags();
         Ok(rule)
+    }
+
+    /// Returns the rule with this place, and with the id that it has there.
+    #[must_use]
+    pub fn located_at(self, location: Location) -> Self {
+        Self {
+            id: RuleId::new(&self.name, Some(&location)),
+            location: Some(location),
+            ..self
+        }
     }
 
     /// Returns the images that the rule names, with their tags at `destination`; `None` if a list of the source's tags

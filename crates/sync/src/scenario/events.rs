@@ -41,7 +41,7 @@ impl RunEvents {
         let finished = |event: &Event| match event {
             Event::ImageFinished { image, outcome, .. } => {
                 let (source, destination) = (&image.source, &image.destination);
-                Some((source.clone(), destination.clone(), outcome.clone()))
+                Some((source.to_string(), destination.to_string(), outcome.clone()))
             }
             _ => None,
         };

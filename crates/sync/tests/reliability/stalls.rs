@@ -23,7 +23,8 @@ impl Listener for Endings {
                 Outcome::Failed(failure) => Some(failure.reason.clone()),
                 _ => None,
             };
-            self.0.lock().unwrap().push((image.source.clone(), failed));
+            let source = image.source.to_string();
+            self.0.lock().unwrap().push((source, failed));
         }
     }
 }

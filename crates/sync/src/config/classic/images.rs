@@ -153,7 +153,7 @@ fn describe_location(place: &Location, file: &ConfigFile) -> String {
     if place.file == file.path() {
         return format!("in line {}", place.line);
     }
-    format!("in {}:{}", place.file.display(), place.line)
+    format!("in {place}")
 }
 
 struct ImagesReader<'a> {
@@ -190,10 +190,7 @@ impl ImagesReader<'_> {
         let texts: Vec<&str> = destinations.iter().map(|(text, _)| text.as_str()).collect();
         let default = |source: &Repository| self.defaults.destination(source);
         match Rule::parse(&key.text, &texts, &default) {
-            Ok(mut rule) => {
-                rule.location = Some(location(self.file, key));
-                Some(rule)
-            }
+            Ok(rule) => Some(rule.located_at(location(self.file, key))),
             Err(why) => {
                 self.problems.push(self.file.shown(key.at, why.to_string()));
                 None

@@ -17,6 +17,7 @@ use super::error::Problem;
 use super::file::ConfigFile;
 use super::variables::VariableSyntax;
 use super::{ClassicFiles, Config, ConfigError, Defaults, Environment, Input};
+use crate::id::with_distinct_ids;
 use crate::rule::Rule;
 use crate::text::nearest;
 
@@ -223,6 +224,7 @@ impl<'a> Reading<'a> {
         if from_files {
             self.config.rules = self.images.finish(&mut self.told);
         }
+        self.config.rules = with_distinct_ids(self.config.rules);
         let Told { problems, warnings } = &mut self.told;
         let is_complete = problems.is_empty();
         let rules = &self.config.rules;

@@ -7,11 +7,12 @@ use futures_util::TryStreamExt;
 use image_syncer_registry::{Digest, Manifest, Tag, Target};
 
 use crate::compare::Difference;
+use crate::copy::pair::PairName;
 use crate::copy::referrer_progress::CompletedStep;
 use crate::copy::referrers::{ReferrerCopier, ReferrerSubject};
-use crate::event::ImageName;
 use crate::failure::Failure;
 use crate::graph::SourceImage;
+use crate::id::ImageId;
 use crate::lock::lock;
 
 impl ReferrerCopier<'_> {
@@ -78,9 +79,11 @@ impl ReferrerCopier<'_> {
         tag: &Tag,
     ) -> Result<(), Failure> {
         let target = Target::Tag(tag.clone());
-        let name = ImageName::new(self.rule, &target, &self.place.repository, Some(tag));
+        let id = ImageId::new(self.rule, &target, &self.place.repository, Some(tag));
+        let rule = self.rule;
+        let name = PairName { rule, id: &id };
         self.copier
-            .check_earlier_signatures(image, &name, tag, self.place)
+            .check_earlier_signatures(image, name, tag, self.place)
             .await
     }
 

@@ -27,12 +27,9 @@ fn scenario_without_images() -> Scenario {
 }
 
 fn rule_at(line: usize, source: &str, destinations: &[&str]) -> Arc<Rule> {
-    let mut rule = Arc::unwrap_or_clone(rule(source, destinations));
-    rule.location = Some(Location {
-        file: "images.yaml".into(),
-        line,
-    });
-    Arc::new(rule)
+    let file = "images.yaml".into();
+    let rule = Arc::unwrap_or_clone(rule(source, destinations));
+    Arc::new(rule.located_at(Location { file, line }))
 }
 
 const BOTH: &str = "cannot write src.example/two:v1 (rule src.example/two (images.yaml:2)) to dst.example/app:v1: \

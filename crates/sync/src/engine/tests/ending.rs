@@ -23,7 +23,7 @@ async fn a_panic_fails_one_image_with_a_message() {
         assert_eq!((summary.copied, summary.failed), (2, 1), "{call}");
         assert_eq!(summary.exit_code(), 1);
         let failed = &summary.failures[0];
-        assert_eq!(failed.source, "src.example/app:t01");
+        assert_eq!(&*failed.source, "src.example/app:t01");
         let reason = &failed.failure.reason;
         assert!(
             reason.starts_with("internal error: ") && reason.ends_with("please report it"),

@@ -142,7 +142,7 @@ impl Listener for Endings {
     fn event(&self, event: &Event) {
         if let Event::ImageFinished { image, outcome, .. } = event {
             let mut endings = self.0.lock().unwrap();
-            endings.insert(image.destination.clone(), outcome.clone());
+            endings.insert(image.destination.to_string(), outcome.clone());
         }
     }
 }

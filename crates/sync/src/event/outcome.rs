@@ -1,110 +1,15 @@
-//! Events of a run. Every output (terminal, log, report) is made of these.
+//! Outcomes of images.
 
 use std::ops::AddAssign;
-use std::sync::Arc;
-use std::time::Duration;
 
-use image_syncer_registry::{Digest, Repository, Tag, Target};
+use image_syncer_registry::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::rule::Rule;
-
-/// An event of a run.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Event {
-    /// Discovery of a rule's images begins.
-    RuleStarted {
-        /// The rule.
-        rule: Arc<Rule>,
-    },
-    /// The number of a rule's images is known before they are all queued. Sent for rules that name their tags before
-    /// they begin, for others after their list was read, and not always.
-    RuleListed {
-        /// The rule.
-        rule: Arc<Rule>,
-        /// Expected number of pairs of image and destination. Duplicates of earlier rules can make it too high, tags
-        /// of referrers without an image too low.
-        images: u64,
-    },
-    /// All images of a rule are known.
-    RuleDiscovered {
-        /// The rule.
-        rule: Arc<Rule>,
-        /// Number of pairs of image and destination, without duplicates of earlier rules.
-        images: u64,
-        /// Reason for an empty result (`the repository has no tags`).
-        empty: Option<String>,
-    },
-    /// The images of a rule could not be listed. Those found before are still copied.
-    RuleFailed {
-        /// The rule.
-        rule: Arc<Rule>,
-        /// The reason.
-        failure: Failure,
-    },
-    /// The copy of an image to a destination begins.
-    ImageStarted(ImageName),
-    /// The copy of an image to a destination ended. Sent exactly once for each pair that was discovered.
-    ImageFinished {
-        /// The image.
-        image: ImageName,
-        /// Its outcome.
-        outcome: Outcome,
-        /// Time since its start.
-        elapsed: Duration,
-    },
-    /// A warning.
-    Warning {
-        /// The sentence.
-        text: String,
-    },
-}
-
-/// An image and one of its destinations, for messages.
-#[derive(Debug, Clone)]
-pub struct ImageName {
-    /// The rule of the image.
-    pub rule: Arc<Rule>,
-    /// The full reference at the source.
-    pub source: String,
-    /// The full reference at the destination.
-    pub destination: String,
-}
-
-impl ImageName {
-    /// Names the image `target` of the source of `rule`, and its `tag` at `destination`. Without a tag, the digest
-    /// names it there, if it is known beforehand.
-    pub fn new(
-        rule: &Arc<Rule>,
-        target: &Target,
-        destination: &Repository,
-        tag: Option<&Tag>,
-    ) -> Self {
-        let there = match (tag, target) {
-            (Some(tag), _) => Some(Target::Tag(tag.clone())),
-            (None, Target::Digest(_)) => Some(target.clone()),
-            (None, Target::Tag(_)) => None,
-        };
-        Self {
-            rule: Arc::clone(rule),
-            source: full_reference(&rule.source.repository, Some(target)),
-            destination: full_reference(destination, there.as_ref()),
-        }
-    }
-}
-
-/// Returns the full reference of `target` in `repository`.
-pub(crate) fn full_reference(repository: &Repository, target: Option<&Target>) -> String {
-    match target {
-        Some(Target::Tag(tag)) => format!("{repository}:{tag}"),
-        Some(Target::Digest(digest)) => format!("{repository}@{digest}"),
-        None => repository.to_string(),
-    }
-}
 
 /// Outcome of an image. The five kinds add up to all discovered images.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The image was copied to the destination.
     Copied(Copied),
@@ -113,6 +18,7 @@ pub enum Outcome {
         /// The root's digest.
         digest: Digest,
         /// Evidence for it.
+        #[serde(rename = "evidence")]
         by: Evidence,
     },
     /// The image was not to be copied.
@@ -127,7 +33,8 @@ pub enum Outcome {
 }
 
 /// Evidence that a destination has an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Evidence {
     /// The registry returned the digest.
     Registry,
@@ -138,7 +45,7 @@ pub enum Evidence {
 }
 
 /// Result of a copy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
     /// The digest at the destination.
     pub digest: Digest,
@@ -149,10 +56,12 @@ pub struct Copied {
     /// Data that was moved, with its referrers.
     pub volume: Volume,
     /// Earlier digest of the tag, if another one was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced: Option<Digest>,
     /// Number of referrers and images of cosign's tags that were copied with it.
     pub referrers: u64,
     /// True if the root existed before, so that only referrers were copied.
+    #[serde(rename = "only_referrers")]
     pub root_unchanged: bool,
     /// Manifests whose referrer lists other processes were writing at the same time. Entries may be missing until a
     /// further run.
@@ -162,7 +71,7 @@ pub struct Copied {
 }
 
 /// Amounts of data that were moved or already present.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Manifests pushed.
     pub manifests: u64,
@@ -207,7 +116,7 @@ impl Copied {
 }
 
 /// An image that would be copied.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
     /// Digest that the destination would have.
     pub digest: Digest,
@@ -220,11 +129,13 @@ pub struct Planned {
     /// True if the registry hides the repository from an accepted login. It most likely does not exist yet.
     pub hidden: bool,
     /// Cost of the copy; `None` if only the difference was requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
 }
 
 /// Reason for a planned copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// The tag does not exist.
     New,
@@ -241,7 +152,7 @@ pub enum Change {
 
 /// Cost of a planned copy, as far as it is known without writing. Data that many images share counts once for each
 /// registry as sent, and otherwise as shared or mounted. The image that sends it may be another one in a real run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// Platforms of its images (`linux/arm64/v8`), in the order of its indexes; empty if they name none.
     pub platforms: Vec<String>,
@@ -254,7 +165,8 @@ pub struct Cost {
 }
 
 /// A lost part below an existing root at a destination. Displays as a clause.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// The manifest is missing.
     Manifest(Digest),
@@ -300,10 +212,4 @@ impl std::fmt::Display for Loss {
             } => write!(f, "blob {digest} had {found} bytes instead of {size}"),
         }
     }
-}
-
-/// Receives every event, in order for one image. Called from many tasks; must not block for long.
-pub trait Listener: Send + Sync {
-    /// Receives an event.
-    fn event(&self, event: &Event);
 }

@@ -1,0 +1,83 @@
+//! Descriptions of rules, for listeners that name rules.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::id::RuleId;
+use crate::lock::lock;
+use crate::rule::{Location, Rule};
+
+/// Texts that name a rule. Displays as the name and the place: `a.example/x (images.yaml:3)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleDescription {
+    /// The id.
+    pub id: RuleId,
+    /// The source as the user wrote it.
+    pub name: Arc<str>,
+    /// Position in the user's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// Repository of the source.
+    pub source: String,
+    /// Repositories of the destinations.
+    pub destinations: Vec<String>,
+}
+
+impl RuleDescription {
+    /// Returns the description of a rule of which only the id is known. The id is its name.
+    pub fn unknown(id: RuleId) -> Self {
+        Self {
+            id,
+            name: id.to_string().into(),
+            location: None,
+            source: String::new(),
+            destinations: Vec::new(),
+        }
+    }
+}
+
+impl From<&Rule> for RuleDescription {
+    fn from(rule: &Rule) -> Self {
+        let destinations = rule.destinations.iter();
+        Self {
+            id: rule.id,
+            name: Arc::clone(&rule.name),
+            location: rule.location.clone(),
+            source: rule.source.repository.to_string(),
+            destinations: destinations.map(|to| to.repository.to_string()).collect(),
+        }
+    }
+}
+
+impl fmt::Display for RuleDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.location {
+            Some(location) => write!(f, " ({location})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Descriptions of the rules of a run by their ids, filled by the events of the run.
+#[derive(Debug, Default)]
+pub struct RuleTable(Mutex<HashMap<RuleId, Arc<RuleDescription>>>);
+
+impl RuleTable {
+    /// Adds the rule of [`Event::RuleStarted`]. Other events change nothing.
+    pub fn record(&self, event: &Event) {
+        if let Event::RuleStarted { rule } = event {
+            lock(&self.0).insert(rule.id, Arc::clone(rule));
+        }
+    }
+
+    /// Returns the rule with this id, or [`RuleDescription::unknown`] if it has not started.
+    pub fn get(&self, id: RuleId) -> Arc<RuleDescription> {
+        let known = lock(&self.0).get(&id).cloned();
+        known.unwrap_or_else(|| Arc::new(RuleDescription::unknown(id)))
+    }
+}
