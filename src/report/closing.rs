@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use image_syncer_sync::event::Volume;
 use image_syncer_sync::report::{RuleSummary, Summary};
 use image_syncer_sync::rule::Rule;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::host_counts::HostCounts;
-use crate::report::image::{FailureRecord, VolumeRecord, class};
+use crate::report::image::{FailureRecord, class};
 use crate::report::seconds;
 use crate::run_summary::{RunSummary, Traffic};
 
@@ -80,7 +81,7 @@ struct SummaryRecord {
     skipped: u64,
     failed: u64,
     interrupted: u64,
-    volume: VolumeRecord,
+    volume: Volume,
     referrers: u64,
     only_referrers: u64,
     contended: u64,
@@ -184,7 +185,7 @@ impl SummaryRecord {
             skipped: summary.skipped,
             failed: summary.failed,
             interrupted: summary.interrupted,
-            volume: summary.volume.into(),
+            volume: summary.volume,
             referrers: summary.referrers,
             only_referrers: summary.only_referrers,
             contended: summary.contended,

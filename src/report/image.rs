@@ -29,7 +29,7 @@ pub(super) struct ImageRecord<'a> {
 #[serde(untagged)]
 enum OutcomeFields<'a> {
     Copied(CopiedRecord),
-    Unchanged { evidence: &'static str },
+    Unchanged { evidence: Evidence },
     Skipped { why: &'a str },
     Failed { failure: FailureRecord<'a> },
     Planned { planned: PlannedRecord<'a> },
@@ -43,7 +43,7 @@ struct CopiedRecord {
     filtered: bool,
     #[serde(skip_serializing_if = "is_false")]
     sparse: bool,
-    volume: VolumeRecord,
+    volume: Volume,
     referrers: u64,
     #[serde(skip_serializing_if = "is_false")]
     only_referrers: bool,
@@ -53,21 +53,10 @@ struct CopiedRecord {
     losses: Vec<String>,
 }
 
-/// Volume that was moved, or would be.
-#[derive(Debug, Serialize)]
-pub(super) struct VolumeRecord {
-    manifests: u64,
-    blobs: u64,
-    bytes: u64,
-    mounted_bytes: u64,
-    present_bytes: u64,
-    shared_bytes: u64,
-}
-
 /// Reason of a failure.
 #[derive(Debug, Serialize)]
 pub(super) struct FailureRecord<'a> {
-    side: &'static str,
+    side: Side,
     class: &'static str,
     cause: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,15 +87,7 @@ struct PlannedRecord<'a> {
     #[serde(skip_serializing_if = "is_false")]
     hidden: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<CostRecord<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct CostRecord<'a> {
-    platforms: &'a [String],
-    layers: u64,
-    volume: VolumeRecord,
-    referrers: u64,
+    cost: Option<&'a Cost>,
 }
 
 impl<'a> ImageRecord<'a> {
@@ -123,7 +104,7 @@ impl<'a> ImageRecord<'a> {
                 ("copied", Some(copied.digest.to_string()), how)
             }
             Outcome::Unchanged { digest, by } => {
-                let evidence = evidence_name(*by);
+                let evidence = *by;
                 let how = OutcomeFields::Unchanged { evidence };
                 ("unchanged", Some(digest.to_string()), how)
             }
@@ -161,7 +142,7 @@ impl CopiedRecord {
             replaced: copied.replaced.as_ref().map(ToString::to_string),
             filtered: copied.filtered,
             sparse: copied.sparse,
-            volume: copied.volume.into(),
+            volume: copied.volume,
             referrers: copied.referrers,
             only_referrers: copied.root_unchanged,
             contended: copied.contended,
@@ -170,35 +151,14 @@ impl CopiedRecord {
     }
 }
 
-impl From<Volume> for VolumeRecord {
-    fn from(volume: Volume) -> Self {
-        let Volume {
-            manifests,
-            blobs,
-            bytes,
-            mounted_bytes,
-            present_bytes,
-            shared_bytes,
-        } = volume;
-        Self {
-            manifests,
-            blobs,
-            bytes,
-            mounted_bytes,
-            present_bytes,
-            shared_bytes,
-        }
-    }
-}
-
 impl<'a> FailureRecord<'a> {
     /// Creates the record of `failure`.
     pub(super) fn new(failure: &'a Failure) -> Self {
         Self {
-            side: side(failure.side),
+            side: failure.side,
             class: class(failure.class()),
             cause: failure.cause.name(),
-            kind: failure.kind.map(kind),
+            kind: failure.kind.map(ErrorKind::name),
             host: &failure.host,
             status: failure.status,
             code: failure.code.as_deref(),
@@ -224,35 +184,8 @@ impl<'a> PlannedRecord<'a> {
             filtered: planned.filtered,
             sparse: planned.sparse,
             hidden: planned.hidden,
-            cost: planned.cost.as_ref().map(CostRecord::new),
+            cost: planned.cost.as_ref(),
         }
-    }
-}
-
-impl<'a> CostRecord<'a> {
-    fn new(cost: &'a Cost) -> Self {
-        Self {
-            platforms: &cost.platforms,
-            layers: cost.layers,
-            volume: cost.volume.into(),
-            referrers: cost.referrers,
-        }
-    }
-}
-
-fn evidence_name(by: Evidence) -> &'static str {
-    match by {
-        Evidence::Registry => "registry",
-        Evidence::Verified => "verified",
-        Evidence::Records => "records",
-    }
-}
-
-fn side(side: Side) -> &'static str {
-    match side {
-        Side::Source => "source",
-        Side::Destination => "destination",
-        Side::Local => "local",
     }
 }
 
@@ -266,29 +199,6 @@ pub(super) fn class(class: Responsibility) -> &'static str {
         Responsibility::Rules => "rules",
         Responsibility::Internal => "internal",
         Responsibility::Interrupted => "interrupted",
-    }
-}
-
-fn kind(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::NotFound => "not-found",
-        ErrorKind::Unauthorized => "unauthorized",
-        ErrorKind::Denied => "denied",
-        ErrorKind::RateLimited => "rate-limited",
-        ErrorKind::Connect => "connect",
-        ErrorKind::Tls => "tls",
-        ErrorKind::Stalled => "stalled",
-        ErrorKind::Broken => "broken",
-        ErrorKind::Server => "server",
-        ErrorKind::MissingContent => "missing-content",
-        ErrorKind::Rejected => "rejected",
-        ErrorKind::UploadLost => "upload-lost",
-        ErrorKind::Corrupt => "corrupt",
-        ErrorKind::Protocol => "protocol",
-        ErrorKind::Refused => "refused",
-        ErrorKind::Credentials => "credentials",
-        ErrorKind::Cancelled => "cancelled",
-        _ => "other",
     }
 }
 
