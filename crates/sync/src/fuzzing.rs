@@ -9,6 +9,7 @@
 
 pub use crate::config::fuzzing::classic_files;
 use crate::rule::PlatformFilter;
+pub use crate::store::layout::fuzzing::layout_index;
 
 /// Parses lists of platforms, `--os` and `--arch` on a line each.
 pub fn platforms(data: &[u8]) {
@@ -26,6 +27,10 @@ mod tests {
     #[test]
     fn of_classic_files() {
         exercise("classic_files", super::classic_files);
+    }
+    #[test]
+    fn of_layout_index() {
+        exercise("layout_index", super::layout_index);
     }
     #[test]
     fn of_platforms() {

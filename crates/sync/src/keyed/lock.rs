@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::OwnedMutexGuard;
@@ -14,8 +15,12 @@ pub(crate) struct KeyedLock<K> {
 }
 
 /// The lock of a key, released when it is dropped.
-pub(crate) struct KeyedLockGuard<'a, K: Eq + Hash> {
-    table: &'a KeyedLock<K>,
+pub(crate) struct KeyedLockGuard<T, K>
+where
+    T: Deref<Target = KeyedLock<K>>,
+    K: Eq + Hash,
+{
+    table: T,
     key: K,
     /// `None` while the task waits.
     guard: Option<OwnedMutexGuard<()>>,
@@ -31,16 +36,12 @@ impl<K> Default for KeyedLock<K> {
 
 impl<K: Clone + Eq + Hash> KeyedLock<K> {
     /// Waits until no other task holds the lock of `key`, and takes it.
-    pub(crate) async fn lock(&self, key: K) -> KeyedLockGuard<'_, K> {
-        let waiting = Arc::clone(lock(&self.locks).entry(key.clone()).or_default());
-        // Made before the wait, so that a cancelled task leaves no entry behind.
-        let mut held = KeyedLockGuard {
-            table: self,
-            key,
-            guard: None,
-        };
-        held.guard = Some(waiting.lock_owned().await);
-        held
+    pub(crate) async fn lock(&self, key: K) -> KeyedLockGuard<&Self, K> {
+        KeyedLockGuard::acquire(self, key).await
+    }
+    /// Waits like [`KeyedLock::lock`], for a lock that outlives the borrow of the table.
+    pub(crate) async fn lock_owned(self: Arc<Self>, key: K) -> KeyedLockGuard<Arc<Self>, K> {
+        KeyedLockGuard::acquire(self, key).await
     }
     /// Returns the number of keys with a lock that is held or waited for.
     #[cfg(test)]
@@ -49,7 +50,29 @@ impl<K: Clone + Eq + Hash> KeyedLock<K> {
     }
 }
 
-impl<K: Eq + Hash> Drop for KeyedLockGuard<'_, K> {
+impl<T, K> KeyedLockGuard<T, K>
+where
+    T: Deref<Target = KeyedLock<K>>,
+    K: Clone + Eq + Hash,
+{
+    async fn acquire(table: T, key: K) -> Self {
+        let waiting = Arc::clone(lock(&table.locks).entry(key.clone()).or_default());
+        // Made before the wait, so that a cancelled task leaves no entry behind.
+        let mut held = Self {
+            table,
+            key,
+            guard: None,
+        };
+        held.guard = Some(waiting.lock_owned().await);
+        held
+    }
+}
+
+impl<T, K> Drop for KeyedLockGuard<T, K>
+where
+    T: Deref<Target = KeyedLock<K>>,
+    K: Eq + Hash,
+{
     fn drop(&mut self) {
         self.guard = None;
         let mut locks = lock(&self.table.locks);

@@ -6,5 +6,5 @@
 mod lock;
 mod once;
 
-pub(crate) use lock::KeyedLock;
+pub(crate) use lock::{KeyedLock, KeyedLockGuard};
 pub(crate) use once::KeyedOnce;

@@ -3,6 +3,8 @@
 //! A [`Store`] is one repository at one end. The interface is narrow. A feature that only some stores have (mounting)
 //! is requested, not assumed.
 
+#[allow(dead_code, reason = "only its tests use it until layouts are stores")]
+pub(crate) mod layout;
 #[cfg(test)]
 pub(crate) mod memory;
 mod read_only;

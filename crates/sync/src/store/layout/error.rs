@@ -1,0 +1,76 @@
+//! Errors of layouts.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use image_syncer_registry::{Digest, Error, ErrorKind, io_clause};
+
+/// Failed action on a layout. Displays as a clause that a person can act on: `cannot read blob sha256:… in oci:DIR: …`.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot {action} in oci:{path}: {why}", path = .path.display())]
+pub(crate) struct LayoutError {
+    kind: ErrorKind,
+    action: String,
+    path: PathBuf,
+    why: String,
+    missing: Vec<Digest>,
+}
+
+impl LayoutError {
+    /// Creates an error of `action` (an infinitive clause) on the layout at `path`.
+    pub(crate) fn new(
+        kind: ErrorKind,
+        action: impl Into<String>,
+        path: &Path,
+        why: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            action: action.into(),
+            path: path.to_owned(),
+            why: why.into(),
+            missing: Vec::new(),
+        }
+    }
+    /// Creates the error of a failed system call.
+    pub(crate) fn io(action: impl Into<String>, path: &Path, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                ErrorKind::Denied
+            }
+            io::ErrorKind::InvalidData => ErrorKind::Corrupt,
+            _ => ErrorKind::Rejected,
+        };
+        Self::new(kind, action, path, io_clause(error))
+    }
+    /// Creates the error of an action whose thread ended without a result.
+    pub(crate) fn lost(action: &str, path: &Path) -> Self {
+        let why = "the thread that did it ended early";
+        Self::new(ErrorKind::Broken, action, path, why)
+    }
+    /// Creates the error of a manifest whose blobs are not all there.
+    pub(crate) fn incomplete(action: impl Into<String>, path: &Path, missing: Vec<Digest>) -> Self {
+        let named: Vec<&str> = missing.iter().take(3).map(Digest::as_str).collect();
+        let more = match missing.len().saturating_sub(named.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let why = format!("the layout lacks {}{more}", named.join(", "));
+        Self {
+            missing,
+            ..Self::new(ErrorKind::MissingContent, action, path, why)
+        }
+    }
+    /// Returns the kind.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<LayoutError> for Error {
+    fn from(error: LayoutError) -> Self {
+        let host = format!("oci:{}", error.path.display());
+        Self::new(error.kind, error.action, host, error.why).with_missing(error.missing)
+    }
+}

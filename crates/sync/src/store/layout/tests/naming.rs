@@ -1,0 +1,204 @@
+//! Names in the index.
+
+use super::*;
+
+#[tokio::test]
+async fn a_name_has_both_annotations_and_one_descriptor() {
+    let folder = Folder::new();
+    let layout = folder.open().await;
+    let (one, two) = (
+        Image::oci().label("1").build(),
+        Image::oci().label("2").build(),
+    );
+    push(&layout, "docker.io/library/alpine:3.20", &one).await;
+    push(&layout, "docker.io/library/alpine:latest", &one).await;
+    push(&layout, "quay.io/a/b:v1", &one).await;
+    // The name moves and keeps its place.
+    push(&layout, "docker.io/library/alpine:latest", &two).await;
+    layout.finish().await.unwrap();
+    let root = |name: &str, image: &Image| (name.to_owned(), image.digest().to_owned());
+    assert_eq!(
+        folder.roots(),
+        [
+            root("docker.io/library/alpine:3.20", &one),
+            root("docker.io/library/alpine:latest", &two),
+            root("quay.io/a/b:v1", &one),
+        ]
+    );
+    let first = &folder.index()["manifests"][0];
+    assert_eq!(
+        *first,
+        serde_json::json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": one.digest(),
+            "size": one.root().bytes.len(),
+            "annotations": {
+                "io.containerd.image.name": "docker.io/library/alpine:3.20",
+                "org.opencontainers.image.ref.name": "docker.io/library/alpine:3.20",
+            },
+        })
+    );
+}
+
+#[tokio::test]
+async fn repositories_and_tags_are_sorted() {
+    let folder = Folder::new();
+    let layout = folder.open().await;
+    let image = Image::single([]);
+    for name in [
+        "quay.io/a/b:v2",
+        "quay.io/a/b:v1",
+        "docker.io/library/alpine:3.20",
+    ] {
+        push(&layout, name, &image).await;
+    }
+    layout.finish().await.unwrap();
+    let layout = folder.open().await;
+    assert_eq!(layout.repositories(), [ALPINE, "quay.io/a/b"]);
+    let tags = layout.tags("quay.io/a/b", NameScope::FullNames);
+    assert_eq!(tags, [tag("v1"), tag("v2")]);
+    assert_eq!(layout.tags("quay.io/a/c", NameScope::WithBareTags), []);
+    assert_eq!(
+        head(&layout, "quay.io/a/b:v2").as_deref(),
+        Some(image.digest())
+    );
+    assert_eq!(head(&layout, "quay.io/a/b:v3"), None);
+}
+
+#[tokio::test]
+async fn a_bare_tag_is_read_and_never_replaced() {
+    let folder = Folder::new();
+    let layout = folder.open().await;
+    let (theirs, ours) = (
+        Image::oci().label("1").build(),
+        Image::oci().label("2").build(),
+    );
+    push(&layout, "docker.io/library/alpine:3.20", &theirs).await;
+    layout.finish().await.unwrap();
+    // As skopeo writes it.
+    let mut index = folder.index();
+    let bare = serde_json::json!({ "org.opencontainers.image.ref.name": "3.20" });
+    index["manifests"][0]["annotations"] = bare;
+    std::fs::write(folder.layout().join("index.json"), index.to_string()).unwrap();
+
+    let layout = folder.open().await;
+    let find = |scope| {
+        layout
+            .head_tag("quay.io/a/b", &tag("3.20"), scope)
+            .map(|head| head.digest)
+    };
+    assert_eq!(find(NameScope::WithBareTags), Some(digest(theirs.digest())));
+    assert_eq!(find(NameScope::FullNames), None);
+    assert_eq!(
+        layout.tags("quay.io/a/b", NameScope::WithBareTags),
+        [tag("3.20")]
+    );
+    assert_eq!(layout.tags("quay.io/a/b", NameScope::FullNames), []);
+    assert_eq!(layout.find_ref_name("3.20"), Some(digest(theirs.digest())));
+    assert_eq!(layout.find_ref_name("3.21"), None);
+    push(&layout, "quay.io/a/b:3.20", &ours).await;
+    // The full name comes first.
+    let find = |scope| {
+        layout
+            .head_tag("quay.io/a/b", &tag("3.20"), scope)
+            .map(|head| head.digest)
+    };
+    assert_eq!(find(NameScope::WithBareTags), Some(digest(ours.digest())));
+    layout.finish().await.unwrap();
+    let roots = folder.roots();
+    assert_eq!(roots[0], ("3.20".to_owned(), theirs.digest().to_owned()));
+    assert_eq!(
+        roots[1],
+        ("quay.io/a/b:3.20".to_owned(), ours.digest().to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_comes_twice_is_replaced_by_one() {
+    let folder = Folder::new();
+    let layout = folder.open().await;
+    let (one, two) = (
+        Image::oci().label("1").build(),
+        Image::oci().label("2").build(),
+    );
+    push(&layout, "quay.io/a/b:v1", &one).await;
+    push(&layout, "quay.io/a/b:v2", &two).await;
+    layout.finish().await.unwrap();
+    let text = String::from_utf8(folder.read("index.json")).unwrap();
+    std::fs::write(
+        folder.layout().join("index.json"),
+        text.replace(":v2", ":v1"),
+    )
+    .unwrap();
+
+    let layout = folder.open().await;
+    // The first counts, as for skopeo.
+    assert_eq!(
+        head(&layout, "quay.io/a/b:v1").as_deref(),
+        Some(one.digest())
+    );
+    push(&layout, "quay.io/a/b:v1", &one).await;
+    layout.finish().await.unwrap();
+    assert_eq!(
+        folder.roots(),
+        [("quay.io/a/b:v1".to_owned(), one.digest().to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn an_image_without_a_tag_is_a_root_and_the_parts_of_an_index_are_none() {
+    let folder = Folder::new();
+    let layout = folder.open().await;
+    let children = [
+        Image::oci().label("1").build(),
+        Image::oci().label("2").build(),
+    ];
+    let index = Image::index(children.clone());
+    push(&layout, "quay.io/a/b:v1", &index).await;
+    let untagged = Image::index([Image::oci().label("3").build()]);
+    push_untagged(&layout, "quay.io/a/b", &untagged).await;
+    // Written again, as a repair does.
+    let again = manifest(children[0].root());
+    let target = Target::Digest(again.digest().clone());
+    layout
+        .put_manifest("quay.io/a/b", &target, &again)
+        .await
+        .unwrap();
+    layout.finish().await.unwrap();
+    assert_eq!(
+        folder.roots(),
+        [
+            ("quay.io/a/b:v1".to_owned(), index.digest().to_owned()),
+            (String::new(), untagged.digest().to_owned()),
+        ]
+    );
+    // Once it has a name, it stays a root of its own.
+    push(&layout, "quay.io/a/b:v2", &untagged).await;
+    layout.finish().await.unwrap();
+    assert_eq!(folder.roots().len(), 3);
+}
+
+#[tokio::test]
+async fn names_and_manifests_are_removed() {
+    let folder = Folder::new();
+    let layout = folder.open().await;
+    let (one, two) = (
+        Image::oci().label("1").build(),
+        Image::oci().label("2").build(),
+    );
+    push(&layout, "quay.io/a/b:v1", &one).await;
+    push(&layout, "quay.io/a/b:v2", &two).await;
+    push(&layout, "quay.io/a/b:v3", &two).await;
+    assert!(layout.remove_name("quay.io/a/b", &tag("v1")).await.unwrap());
+    assert!(!layout.remove_name("quay.io/a/b", &tag("v1")).await.unwrap());
+    layout.finish().await.unwrap();
+    assert_eq!(folder.roots().len(), 2);
+    assert!(folder.blob(one.digest()).exists());
+
+    assert!(layout.remove_manifest(&digest(two.digest())).await.unwrap());
+    assert_eq!(folder.roots(), []);
+    assert!(!folder.blob(two.digest()).exists());
+    assert!(!layout.remove_manifest(&digest(two.digest())).await.unwrap());
+    assert!(layout.remove_manifest(&digest(one.digest())).await.unwrap());
+    layout.finish().await.unwrap();
+}

@@ -1,0 +1,418 @@
+//! Writing of a layout: manifests, names, and the index behind them.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use image_syncer_registry::manifest::{MAX_MANIFEST_BYTES, ManifestView};
+use image_syncer_registry::{Descriptor, Digest, ErrorKind, Manifest, Tag, Target};
+use tokio::sync::MutexGuard;
+use tokio::time::sleep;
+
+use super::directory::LayoutDirectory;
+use super::error::LayoutError;
+use super::index::LayoutIndex;
+use super::index_file::{Contents, INDEX_FILE, IndexState, LAYOUT_FILE, LAYOUT_VERSION};
+use super::name::LayoutName;
+use super::walk::Walk;
+use super::write_lock::WriteLock;
+use super::writer::LayoutWriter;
+use super::{Layout, blob_path, run_blocking};
+use crate::lock::lock;
+
+/// Time between two writes of the index while names are written.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Failure to write the index, with the names of the images that it lacks.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct UnwrittenNames {
+    /// The failure.
+    pub(crate) error: LayoutError,
+    /// Names of the images.
+    pub(crate) names: Vec<String>,
+}
+
+impl Layout {
+    /// Returns the writer. The first call makes the directory a layout, takes its lock, and reads the index again.
+    ///
+    /// # Errors
+    /// If another process holds the lock, or the layout cannot be created.
+    pub(super) async fn writer(&self) -> Result<Arc<LayoutWriter>, LayoutError> {
+        let mut writer = self.writer.lock().await;
+        if let Some(writer) = &*writer {
+            return Ok(Arc::clone(writer));
+        }
+        let directory = match self.directory() {
+            Ok(directory) => directory,
+            Err(_) => self.create_directory().await?,
+        };
+        // Another process may have put something else there. It is not touched.
+        run_blocking(&directory, |directory| Contents::read(directory).map(drop)).await?;
+        let write_lock = WriteLock::acquire(&directory).await?;
+        let index = run_blocking(&directory, prepare).await?;
+        *lock(&self.state) = IndexState::new(index);
+        self.exists.store(true, Ordering::Release);
+        let opened = Arc::new(LayoutWriter::new(directory, write_lock));
+        *writer = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+    async fn create_directory(&self) -> Result<Arc<LayoutDirectory>, LayoutError> {
+        const ACTION: &str = "create the layout";
+        let path = self.path.clone();
+        let created = tokio::task::spawn_blocking(move || {
+            let created = std::fs::create_dir_all(&path);
+            created
+                .and_then(|()| LayoutDirectory::open(&path))
+                .map_err(|error| LayoutError::io(ACTION, &path, &error))
+        });
+        let created = created.await;
+        let created = created.unwrap_or_else(|_| Err(LayoutError::lost(ACTION, &self.path)));
+        let directory = Arc::new(created?);
+        *lock(&self.directory) = Some(Arc::clone(&directory));
+        Ok(directory)
+    }
+    /// Writes a manifest, byte for byte, and gives it the name of `target` in `repository`. A manifest that is written by
+    /// its digest is a part of an index, a referrer, or an image without a name.
+    ///
+    /// # Errors
+    /// If a blob of the manifest is not there, or the manifest cannot be written. A failure to write the index is an error
+    /// of [`Layout::finish`].
+    pub(crate) async fn put_manifest(
+        self: &Arc<Self>,
+        repository: &str,
+        target: &Target,
+        manifest: &Manifest,
+    ) -> Result<(), LayoutError> {
+        let action = || match target {
+            Target::Tag(tag) => format!("write manifest {repository}:{tag}"),
+            Target::Digest(digest) => format!("write manifest {repository}@{digest}"),
+        };
+        let refuse = |kind, why: String| Err(LayoutError::new(kind, action(), &self.path, why));
+        let view = match manifest.view() {
+            Ok(view) => view,
+            Err(error) => return refuse(ErrorKind::Rejected, error.to_string()),
+        };
+        if let ManifestView::Schema1(_) = view {
+            let why = "it has schema 1, whose digest is not that of its bytes, so that no layout can hold it";
+            return refuse(ErrorKind::Rejected, why.to_owned());
+        }
+        let blobs = blobs_of(&view);
+        let writer = self.writer().await?;
+        let digest = manifest.digest().clone();
+        let _turn = Arc::clone(&self.blobs).lock_owned(digest).await;
+        let written = manifest.clone();
+        let missing = run_blocking(writer.directory(), {
+            let writer = Arc::clone(&writer);
+            move |_| write_manifest(&writer, &written, &blobs)
+        });
+        let missing = missing.await?;
+        if !missing.is_empty() {
+            return Err(LayoutError::incomplete(action(), &self.path, missing));
+        }
+        match self.list(repository, target, manifest, &view) {
+            Ok(()) => self.schedule(),
+            Err(error) => return refuse(ErrorKind::Rejected, error.to_string()),
+        }
+        Ok(())
+    }
+    /// Lists a manifest that was written, in memory.
+    fn list(
+        &self,
+        repository: &str,
+        target: &Target,
+        manifest: &Manifest,
+        view: &ManifestView,
+    ) -> Result<(), super::index::IndexError> {
+        let digest = manifest.digest();
+        let mut state = lock(&self.state);
+        let mut unlisted = lock(&self.unlisted);
+        if let ManifestView::Index(index) = view {
+            for child in &index.manifests {
+                unlisted.remove(&child.digest);
+            }
+        }
+        match (target, view.subject()) {
+            (Target::Tag(tag), _) => {
+                let name = LayoutName::new(repository, tag.clone());
+                unlisted.remove(digest);
+                if state.index.set_name(&name, manifest)? {
+                    state.changed(name.to_string());
+                }
+            }
+            (Target::Digest(_), Some(_)) => {
+                let described = manifest.referrer_descriptor().ok();
+                if state.index.add_unnamed(&root_of(manifest, described))? {
+                    state.changed(format!("{repository}@{digest}"));
+                }
+            }
+            (Target::Digest(_), None) => {
+                if state.index.with_digest(digest).is_none() {
+                    unlisted.insert(digest.clone(), root_of(manifest, None));
+                }
+            }
+        }
+        if let Some(subject) = view.subject() {
+            let mut referrers = lock(&self.new_referrers);
+            let known = referrers.entry(subject.digest.clone()).or_default();
+            if !known.contains(digest) {
+                known.push(digest.clone());
+            }
+        }
+        Ok(())
+    }
+    /// Removes a name. The image stays, for a garbage collection by other tools. Returns whether there was one.
+    ///
+    /// # Errors
+    /// If the layout cannot be locked.
+    pub(crate) async fn remove_name(
+        self: &Arc<Self>,
+        repository: &str,
+        tag: &Tag,
+    ) -> Result<bool, LayoutError> {
+        self.writer().await?;
+        let name = LayoutName::new(repository, tag.clone());
+        let removed = {
+            let mut state = lock(&self.state);
+            let removed = state.index.remove_name(&name);
+            if removed {
+                state.changed(name.to_string());
+            }
+            removed
+        };
+        self.schedule();
+        Ok(removed)
+    }
+    /// Removes a manifest with all of its names. Its blobs stay, for a garbage collection by other tools. Returns whether
+    /// there was one.
+    ///
+    /// # Errors
+    /// If the manifest cannot be removed.
+    pub(crate) async fn remove_manifest(&self, digest: &Digest) -> Result<bool, LayoutError> {
+        let writer = self.writer().await?;
+        let listed = {
+            let mut state = lock(&self.state);
+            let listed = state.index.remove_digest(digest);
+            if listed {
+                state.changed(digest.to_string());
+            }
+            listed
+        };
+        lock(&self.unlisted).remove(digest);
+        // First the names, so that none leads to nothing.
+        let turn = self.index_turn.lock().await;
+        self.write_index(&writer, &turn).await?;
+        drop(turn);
+        let existed = self.blob_length(digest).await?.is_some();
+        let digest = digest.clone();
+        run_blocking(writer.directory(), move |directory| {
+            let removed = directory.remove(&blob_path::folder(&digest), digest.encoded());
+            removed.map_err(|e| directory.error(format!("remove manifest {digest}"), &e))
+        })
+        .await?;
+        Ok(listed || existed)
+    }
+    /// Writes the index if it lacks names, and releases the lock. Called at the end of a run; the layout can be written to
+    /// again.
+    ///
+    /// # Errors
+    /// If the index cannot be written. The names of the images that it lacks are part of the error.
+    pub(crate) async fn finish(&self) -> Result<(), UnwrittenNames> {
+        let turn = self.index_turn.lock().await;
+        let mut writer = self.writer.lock().await;
+        let Some(open) = writer.as_ref() else {
+            return Ok(());
+        };
+        let written = match self.list_unnamed(open).await {
+            Ok(()) => self.write_index(open, &turn).await,
+            Err(error) => Err(error),
+        };
+        let is_idle = Arc::strong_count(open) == 1 && !lock(&self.state).is_dirty();
+        if is_idle {
+            *writer = None;
+        }
+        written.map_err(|error| UnwrittenNames {
+            error,
+            names: lock(&self.state).unwritten().to_vec(),
+        })
+    }
+    /// Lists the manifests that were written by digest and are no part of a listed one.
+    async fn list_unnamed(&self, writer: &LayoutWriter) -> Result<(), LayoutError> {
+        if lock(&self.unlisted).is_empty() {
+            return Ok(());
+        }
+        let roots = lock(&self.state).roots();
+        let walk = run_blocking(writer.directory(), |directory| {
+            Ok(Walk::run(directory, roots))
+        });
+        let walk = walk.await?;
+        let mut unlisted: Vec<_> = std::mem::take(&mut *lock(&self.unlisted))
+            .into_values()
+            .collect();
+        unlisted.sort_by(|one, other| one.digest.cmp(&other.digest));
+        let mut state = lock(&self.state);
+        for root in unlisted {
+            if walk.reached.contains(&root.digest) {
+                continue;
+            }
+            let added = state.index.add_unnamed(&root).map_err(|error| {
+                let (kind, action) = (ErrorKind::Rejected, format!("write {INDEX_FILE}"));
+                LayoutError::new(kind, action, &self.path, error.to_string())
+            });
+            if added? {
+                state.changed(root.digest.to_string());
+            }
+        }
+        Ok(())
+    }
+    /// Writes the index, if it lacks changes. One task at a time has the turn.
+    async fn write_index(
+        &self,
+        writer: &Arc<LayoutWriter>,
+        _turn: &MutexGuard<'_, ()>,
+    ) -> Result<(), LayoutError> {
+        let snapshot = lock(&self.state).snapshot(writer.directory())?;
+        let Some(mut snapshot) = snapshot else {
+            return Ok(());
+        };
+        writer.sync().await?;
+        let bytes = std::mem::take(&mut snapshot.bytes);
+        run_blocking(writer.directory(), move |directory| {
+            let replaced = directory.replace(INDEX_FILE, &bytes);
+            replaced.map_err(|error| directory.error(format!("write {INDEX_FILE}"), &error))
+        })
+        .await?;
+        lock(&self.state).is_written(&snapshot);
+        self.index_writes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+    /// Starts the task that writes the index after a while, unless it runs.
+    fn schedule(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        if state.is_dirty() && !state.is_scheduled {
+            state.is_scheduled = true;
+            tokio::spawn(write_while_dirty(Arc::downgrade(self)));
+        }
+    }
+    /// Returns the number of times that the index was written.
+    #[cfg(test)]
+    pub(super) fn index_writes(&self) -> u64 {
+        self.index_writes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Layout {
+    /// Writes the index of a run that was not finished, as far as that succeeds.
+    fn drop(&mut self) {
+        let Some(writer) = self.writer.get_mut().take() else {
+            return;
+        };
+        let directory = writer.directory();
+        let written = lock(&self.state).snapshot(directory).map(|snapshot| {
+            let bytes = snapshot.map(|snapshot| snapshot.bytes);
+            bytes.map_or(Ok(()), |bytes| directory.replace(INDEX_FILE, &bytes))
+        });
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot write {INDEX_FILE}"),
+            Err(error) => tracing::warn!(%error, "cannot write {INDEX_FILE}"),
+        }
+    }
+}
+
+/// Writes the index every five seconds, until it lacks nothing. A failure is tried again, and is an error of
+/// [`Layout::finish`] in the end.
+async fn write_while_dirty(layout: Weak<Layout>) {
+    loop {
+        sleep(INTERVAL).await;
+        let Some(layout) = layout.upgrade() else {
+            return;
+        };
+        let turn = layout.index_turn.lock().await;
+        let writer = layout.writer.lock().await.clone();
+        if let Some(writer) = &writer
+            && let Err(error) = layout.write_index(writer, &turn).await
+        {
+            tracing::warn!("{error}; it is tried again");
+        }
+        let mut state = lock(&layout.state);
+        if writer.is_none() || !state.is_dirty() {
+            state.is_scheduled = false;
+            return;
+        }
+    }
+}
+
+/// Returns the blobs that a manifest needs.
+fn blobs_of(view: &ManifestView) -> Vec<Digest> {
+    let ManifestView::Image(image) = view else {
+        return Vec::new();
+    };
+    let blobs = image.config.iter().chain(&image.layers);
+    let needed = blobs.filter(|blob| !blob.is_foreign());
+    needed.map(|blob| blob.digest.clone()).collect()
+}
+
+/// Writes a manifest, unless it is there already, and undamaged. Returns those of its `blobs` that are not there; then
+/// nothing is written. Blocks.
+fn write_manifest(
+    writer: &LayoutWriter,
+    manifest: &Manifest,
+    blobs: &[Digest],
+) -> Result<Vec<Digest>, LayoutError> {
+    let directory = writer.directory();
+    let mut missing = Vec::new();
+    for blob in blobs {
+        let length = directory.length(&blob_path::path(blob));
+        let length = length.map_err(|e| directory.error(format!("find blob {blob}"), &e))?;
+        if length.is_none() {
+            missing.push(blob.clone());
+        }
+    }
+    if missing.is_empty() {
+        let (digest, bytes) = (manifest.digest(), manifest.bytes());
+        let existing = directory.read(&blob_path::path(digest), MAX_MANIFEST_BYTES);
+        if existing.is_ok_and(|existing| existing == *bytes) {
+            return Ok(missing);
+        }
+        writer.complete(digest, None, std::slice::from_ref(bytes))?;
+    }
+    Ok(missing)
+}
+
+/// Makes the directory a layout, if it is none yet, and returns its roots. The lock is held. Blocks.
+fn prepare(directory: &Arc<LayoutDirectory>) -> Result<LayoutIndex, LayoutError> {
+    let failed = |error: &std::io::Error| directory.error("prepare the layout", error);
+    directory
+        .remove_abandoned()
+        .map_err(|error| failed(&error))?;
+    let (is_marked, index) = match Contents::read(directory)? {
+        Contents::Layout(index) => return Ok(index),
+        Contents::Begun => (true, LayoutIndex::new()),
+        Contents::Empty => (false, LayoutIndex::new()),
+    };
+    let create = || {
+        // First the mark: a directory with other files and without it is refused the next time.
+        if !is_marked {
+            directory.replace(LAYOUT_FILE, LAYOUT_VERSION)?;
+        }
+        directory.create_directories(blob_path::BLOBS)?;
+        let bytes = index.to_bytes().map_err(std::io::Error::other)?;
+        directory.replace(INDEX_FILE, &bytes)
+    };
+    create().map_err(|error| failed(&error))?;
+    Ok(index)
+}
+
+/// Returns the descriptor of a root without a name. Its artifact type lets other tools show what a referrer is.
+fn root_of(manifest: &Manifest, described: Option<Descriptor>) -> Descriptor {
+    Descriptor {
+        media_type: manifest.media_type().to_owned(),
+        digest: manifest.digest().clone(),
+        size: Some(manifest.size()),
+        platform: None,
+        annotations: std::collections::BTreeMap::new(),
+        urls: Vec::new(),
+        artifact_type: described.and_then(|described| described.artifact_type),
+    }
+}
