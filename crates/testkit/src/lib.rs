@@ -99,6 +99,7 @@ pub mod programs;
 pub mod raw;
 pub mod real;
 pub mod relay;
+mod reply;
 pub mod server;
 pub mod state;
 pub mod tls;

@@ -4,7 +4,7 @@ use http::header::WWW_AUTHENTICATE;
 
 use super::{Access, Auth, ChallengeRules, Scope, TokenRules, Tokens, needed};
 use crate::log::{Authorization, Kind, Request};
-use crate::server::Reply;
+use crate::reply::Reply;
 
 /// The caller of a request.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Access, Denied, Scope, Signer, TokenField, TokenRules, Tokens};
 use crate::log::{Authorization, Request, query_pairs};
-use crate::server::Reply;
+use crate::reply::Reply;
 
 /// A token request.
 struct Asked {

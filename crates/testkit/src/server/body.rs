@@ -1,7 +1,6 @@
 //! The body of an answer: bytes or a blob, with the effect of a fault.
 
 use std::convert::Infallible;
-use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,44 +10,12 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::wire::Wire;
-use crate::blob::Blob;
 use crate::fault::Cut;
 use crate::log::Entry;
+use crate::reply::Content;
 
 /// Largest frame: the size of a real server's reads from its storage.
 const FRAME: usize = 64 * 1024;
-
-/// Source of the bytes of an answer.
-#[derive(Clone, Debug)]
-pub(crate) enum Content {
-    Bytes(Bytes),
-    Blob(Blob, Range<u64>),
-}
-
-impl Content {
-    pub(crate) fn len(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Blob(_, range) => range.end.saturating_sub(range.start),
-        }
-    }
-
-    fn chunk(&self, offset: u64, limit: usize) -> Bytes {
-        match self {
-            Self::Bytes(bytes) => {
-                let from = usize::try_from(offset)
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
-                bytes.slice(from..bytes.len().min(from.saturating_add(limit)))
-            }
-            Self::Blob(blob, range) => {
-                let left = range.end.saturating_sub(range.start + offset);
-                let limit = usize::try_from(left).unwrap_or(usize::MAX).min(limit);
-                blob.chunk(range.start + offset, limit).unwrap_or_default()
-            }
-        }
-    }
-}
 
 /// The event when a body reaches a certain byte.
 #[derive(Clone, Copy, Debug)]

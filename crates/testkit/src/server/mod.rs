@@ -9,7 +9,6 @@ mod judge;
 mod listener;
 mod pipeline;
 mod registry;
-mod reply;
 mod route;
 mod sent;
 mod shared;
@@ -18,4 +17,3 @@ mod wire;
 
 pub use builder::RegistryBuilder;
 pub use registry::Registry;
-pub(crate) use reply::Reply;

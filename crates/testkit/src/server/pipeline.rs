@@ -5,15 +5,15 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Response, header};
 use hyper::body::Incoming;
 
-use super::body::{Content, Damage, End, Outgoing, Running};
+use super::body::{Damage, End, Outgoing, Running};
 use super::call::Call;
 use super::incoming::RequestBody;
 use super::listener::{Connection, Role};
-use super::reply::Reply;
 use super::{endpoints, judge, route};
 use crate::auth;
 use crate::fault::{Action, Answer};
 use crate::log::{Authorization, Kind, Request};
+use crate::reply::{Content, Reply};
 
 /// Changes of an answer by a fault.
 #[derive(Default)]

@@ -7,8 +7,8 @@ use crate::blob::Blob;
 use crate::digest;
 use crate::log::Kind;
 use crate::profile::DeleteRule;
+use crate::reply::{self, Reply};
 use crate::server::call::Call;
-use crate::server::reply::{self, Reply};
 
 pub(super) fn get(call: &Call) -> Reply {
     let digest = call.reference();

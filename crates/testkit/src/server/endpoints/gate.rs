@@ -4,8 +4,8 @@ use http::header::WWW_AUTHENTICATE;
 use serde_json::json;
 
 use crate::profile::{Existence, NameRule, Profile, Unknown};
+use crate::reply::{self, Reply};
 use crate::server::call::Call;
-use crate::server::reply::{self, Reply};
 use crate::server::route::is_name;
 
 /// Refuses requests for impossible repositories.

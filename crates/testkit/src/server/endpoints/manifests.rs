@@ -9,8 +9,8 @@ use crate::digest;
 use crate::image::Manifest;
 use crate::log::Kind;
 use crate::profile::{DeleteRule, Immutable, NameRule, Referrers};
+use crate::reply::{self, Reply};
 use crate::server::call::Call;
-use crate::server::reply::{self, Reply};
 use crate::server::route::is_tag;
 
 pub(super) fn get(call: &Call) -> Reply {

@@ -17,9 +17,9 @@ use http::{Method, header};
 use serde_json::json;
 
 use super::call::Call;
-use super::reply::Reply;
 use crate::auth::{self, Auth};
 use crate::log::Kind;
+use crate::reply::Reply;
 
 pub(crate) use storage::is_storage_path;
 

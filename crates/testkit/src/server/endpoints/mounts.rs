@@ -2,8 +2,8 @@
 
 use super::uploads::{created, open, upload_headers};
 use crate::profile::MountRule;
+use crate::reply::Reply;
 use crate::server::call::Call;
-use crate::server::reply::Reply;
 
 /// Handles `POST ?mount=`: links a blob of another repository, or opens a session.
 pub(super) fn mount(call: &Call) -> Reply {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{invention, tags};
 use crate::image::media;
 use crate::profile::{Referrers, TagsRule};
+use crate::reply::{self, Reply};
 use crate::server::call::Call;
-use crate::server::reply::{self, Reply};
 use crate::state::Repository;
 
 pub(super) fn list(call: &Call) -> Reply {

@@ -5,8 +5,8 @@ use http::header;
 use super::blobs;
 use crate::blob::Blob;
 use crate::digest;
+use crate::reply::Reply;
 use crate::server::call::Call;
-use crate::server::reply::Reply;
 
 const PREFIX: &str = "/storage/";
 

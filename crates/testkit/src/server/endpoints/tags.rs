@@ -5,8 +5,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::profile::{LinkForm, Paging, TagsRule};
+use crate::reply::{self, Reply};
 use crate::server::call::Call;
-use crate::server::reply::{self, Reply};
 use crate::state::Repository;
 
 pub(super) fn list(call: &Call) -> Reply {

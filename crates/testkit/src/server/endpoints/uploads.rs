@@ -9,10 +9,10 @@ use super::location::{self, Moment};
 use crate::digest;
 use crate::lock::lock;
 use crate::profile::{ContentRange, StaleSession};
+use crate::reply::{self, Reply};
 use crate::server::call::Call;
 use crate::server::incoming::Broken;
 use crate::server::judge::upload_range;
-use crate::server::reply::{self, Reply};
 use crate::state::Session;
 
 type Shared = Arc<Mutex<Session>>;

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::image::{Links, Manifest, media};
+use crate::reply::Reply;
 use crate::server::call::Call;
-use crate::server::reply::Reply;
 use crate::state::Inner;
 
 /// Checks the document itself.

@@ -1,12 +1,46 @@
 //! Answers, before they become HTTP.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::body::Content;
 use crate::blob::Blob;
+
+/// Source of the bytes of an answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Bytes(Bytes),
+    Blob(Blob, Range<u64>),
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Blob(_, range) => range.end.saturating_sub(range.start),
+        }
+    }
+
+    /// Returns at most `limit` bytes from `offset` on; none at the end.
+    pub(crate) fn chunk(&self, offset: u64, limit: usize) -> Bytes {
+        match self {
+            Self::Bytes(bytes) => {
+                let from = usize::try_from(offset)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
+                bytes.slice(from..bytes.len().min(from.saturating_add(limit)))
+            }
+            Self::Blob(blob, range) => {
+                let left = range.end.saturating_sub(range.start + offset);
+                let limit = usize::try_from(left).unwrap_or(usize::MAX).min(limit);
+                blob.chunk(range.start + offset, limit).unwrap_or_default()
+            }
+        }
+    }
+}
 
 /// An answer.
 #[derive(Clone, Debug)]
