@@ -56,6 +56,8 @@ struct CallState {
     /// 401 answers so far.
     again: u32,
     hops: u32,
+    /// A host of the public internet led to the present address or to an earlier one.
+    led_by_public: bool,
     /// The challenge of `/v2/` was requested because the answer may be hidden.
     is_shown: bool,
 }
@@ -214,10 +216,7 @@ impl Client {
                 && let Some(mut next) =
                     Box::pin(self.learn_target(context, request, &response)).await?
             {
-                address = CheckedUrl {
-                    url: response.url.clone(),
-                    home: true,
-                };
+                address = CheckedUrl::at_registry(response.url.clone());
                 let context = target.as_ref().map_or(&*context, |target| &target.context);
                 // A challenge from an unverified connection is not believed for a verified one.
                 if next.context.endpoint.insecure == context.endpoint.insecure {
@@ -230,8 +229,12 @@ impl Client {
                 }
                 target = Some(next);
             } else if let Some(next) = self.redirect(context, &base, request, &response).await? {
+                state.led_by_public |= !self.inner.transport.is_url_inside(&response.url);
                 response.body.drain().await;
-                address = next;
+                address = CheckedUrl {
+                    public_only: state.led_by_public && !next.home,
+                    ..next
+                };
                 target = self.target_request(context, request, &mut address).await?;
             } else {
                 return Ok(CallOutcome::Answer(response));

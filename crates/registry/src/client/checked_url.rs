@@ -18,6 +18,27 @@ pub(super) struct CheckedUrl {
     pub(super) url: Url,
     /// True if the address belongs to the registry, so that credentials may be sent there.
     pub(super) home: bool,
+    /// True if a host of the public internet led to the address, so that it must be public, wherever the registry is.
+    pub(super) public_only: bool,
+}
+
+impl CheckedUrl {
+    /// Returns an address of the registry itself.
+    pub(super) fn at_registry(url: Url) -> Self {
+        Self {
+            url,
+            home: true,
+            public_only: false,
+        }
+    }
+    /// Returns an address on another host.
+    pub(super) fn elsewhere(url: Url) -> Self {
+        Self {
+            url,
+            home: false,
+            public_only: false,
+        }
+    }
 }
 
 impl Client {
@@ -32,13 +53,14 @@ impl Client {
         request: &Url,
         text: &str,
     ) -> Result<CheckedUrl, ForbiddenRedirect> {
-        let address = resolve(base, request, text).map_err(|why| ForbiddenRedirect {
+        let mut address = resolve(base, request, text).map_err(|why| ForbiddenRedirect {
             cause: Cause::NotUnderstood,
             why,
         })?;
         if !address.home {
-            self.inner
-                .transport
+            let transport = &self.inner.transport;
+            address.public_only = !transport.is_url_inside(request);
+            transport
                 .may_lead(&context.endpoint, request, &address.url)
                 .await
                 .map_err(|ForbiddenRedirect { cause, why }| ForbiddenRedirect {
@@ -62,8 +84,11 @@ pub(super) fn resolve(base: &Url, request: &Url, text: &str) -> Result<CheckedUr
     // Credentials in an address come from the registry, and would be sent as Basic.
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    let home = rewrite_to_base(base, &mut url);
-    Ok(CheckedUrl { url, home })
+    Ok(if rewrite_to_base(base, &mut url) {
+        CheckedUrl::at_registry(url)
+    } else {
+        CheckedUrl::elsewhere(url)
+    })
 }
 
 /// Returns whether `url` is on the host of `base`. A proxy that hides TLS from the registry makes it write `http`

@@ -75,7 +75,7 @@ impl Client {
             .await
             .map_err(|astray| refuse(&host, astray))?;
         let action = format!("fetch foreign layer {digest} of {}", repository.path());
-        let fetch = fetch.at(CheckedUrl { url, home: false }, action);
+        let fetch = fetch.at(CheckedUrl::elsewhere(url), action);
         // Ranges of this host say nothing about the registry.
         BlobReader::start(fetch, descriptor, offset, false).await
     }

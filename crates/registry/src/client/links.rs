@@ -49,10 +49,7 @@ impl Client {
         let path = address.url.path();
         if path == own.path() || path == from.path() {
             own.set_query(address.url.query());
-            return Ok(Some(CheckedUrl {
-                url: own,
-                home: true,
-            }));
+            return Ok(Some(CheckedUrl::at_registry(own)));
         }
         let host = address.url.host_str().unwrap_or_default();
         Err(list.error(

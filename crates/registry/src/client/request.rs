@@ -244,7 +244,7 @@ impl RequestSpec {
                     self.error(ErrorKind::Protocol, format!("{path} makes no URL"))
                         .with_source(error)
                 })?;
-                Ok(CheckedUrl { url, home: true })
+                Ok(CheckedUrl::at_registry(url))
             }
         }
     }
@@ -268,7 +268,7 @@ impl RequestSpec {
             headers,
             body,
             lane: self.lane,
-            public_only: self.public_only,
+            public_only: self.public_only || address.public_only,
             answer: self.limit,
             follow_redirects: self.follow,
             weight: self.weight,

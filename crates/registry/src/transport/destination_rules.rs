@@ -56,6 +56,11 @@ impl Transport {
         private_addresses::lies_inside(target, endpoint.insecure, &self.options.private_hosts).await
     }
 
+    /// Returns true if the host of `url` is in a private network.
+    pub(crate) fn is_url_inside(&self, url: &Url) -> bool {
+        self.network.is_inside(url)
+    }
+
     /// Returns true if a registry is in a private network.
     pub(crate) fn is_inside(&self, registry: &Registry) -> bool {
         scheme::base_url(registry, "https").is_some_and(|url| self.network.is_inside(&url))

@@ -191,6 +191,51 @@ async fn no_way_leads_out_of_tls() {
     }
 }
 
+/// Returns the answers of a registry at `from` that redirects everything to a registry with a login at `target`, which
+/// leads to `location` by `way`.
+fn answer_through(asked: &Asked, from: &str, target: &str, way: &str, location: &str) -> Reply {
+    if asked.host == from {
+        return Reply::to(307, &asked.url.replacen(from, target, 1));
+    }
+    if asked.host == target && asked.path == "/token" {
+        return Reply::new(200).body("{\"token\":\"t\"}");
+    }
+    if asked.host == target && asked.header("authorization").is_none() {
+        let challenge = format!("Bearer realm=\"https://{target}/token\",service=\"x\"");
+        return Reply::new(401).header("www-authenticate", &challenge);
+    }
+    answer(asked, target, way, location)
+}
+
+#[tokio::test]
+async fn a_registry_that_another_redirects_to_does_not_lead_into_a_private_network() {
+    const TARGET: &str = "8.8.8.8";
+    for from in [PUBLIC, "harbor.local"] {
+        for way in WAYS {
+            for inner in ["10.0.0.1", "169.254.169.254", "metadata"] {
+                let location = format!("https://{inner}/x");
+                let world =
+                    World::new(move |asked| answer_through(asked, from, TARGET, way, &location));
+                let client = world.client(from, Credential::Anonymous);
+                // Again when the target is known.
+                for _ in 0..2 {
+                    let error = go(&client, way).await.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Refused, "{way} {inner}: {error}");
+                    let said = match way {
+                        "next page" => format!("the next page is at {inner}, "),
+                        _ => format!("to {inner}, an address of a private network, "),
+                    };
+                    assert!(error.message().contains(&said), "{way}: {error}");
+                }
+                assert_eq!(world.shown_to(), [TARGET], "{way}");
+                let lines = world.lines();
+                let leads = |line: &String| line.contains(&format!("//{inner}"));
+                assert!(!lines.iter().any(leads), "{way}: {lines:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_next_page_leads_nowhere_but_to_the_registry() {
     for location in [

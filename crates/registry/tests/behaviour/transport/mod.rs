@@ -5,6 +5,7 @@ mod certs_d;
 mod counters;
 mod fake;
 mod http2;
+mod led_by_public;
 mod limits;
 mod probing;
 mod proxies;

@@ -16,8 +16,8 @@ use super::{call, ok, secure};
 use crate::certificates::Authority;
 use crate::server::{Reply, Server};
 
-const OUTSIDE: &str = "127.0.0.1";
-const INSIDE: &str = "127.0.0.2";
+pub(super) const OUTSIDE: &str = "127.0.0.1";
+pub(super) const INSIDE: &str = "127.0.0.2";
 
 /// Names with their addresses: each resolution takes the next entry, and the last one stays.
 #[derive(Default)]
@@ -52,25 +52,25 @@ impl Resolver for Names {
 }
 
 /// Servers with a certificate that is valid for every name here.
-struct World {
+pub(super) struct World {
     authority: Authority,
     names: Arc<Names>,
-    allowed: Vec<String>,
+    pub(super) allowed: Vec<String>,
 }
 
 impl World {
-    fn new(names: &[(&'static str, &[&[&'static str]])]) -> Self {
+    pub(super) fn new(names: &[(&'static str, &[&[&'static str]])]) -> Self {
         Self {
             authority: Authority::new(),
             names: Names::new(names),
             allowed: Vec::new(),
         }
     }
-    fn acceptor(&self) -> TlsAcceptor {
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
         let names = ["registry.example", "other.example", "third.example"];
         self.authority.acceptor(&names, &["http/1.1"])
     }
-    fn transport(&self) -> Transport {
+    pub(super) fn transport(&self) -> Transport {
         Transport::new(
             TransportOptions::default()
                 .with_extra_certificates(vec![self.authority.pem()])
@@ -86,7 +86,7 @@ fn get(registry: &str, url: &str) -> Call {
 }
 
 #[track_caller]
-fn assert_refused(error: &Error, host: &str, said: &str) {
+pub(super) fn assert_refused(error: &Error, host: &str, said: &str) {
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     assert_eq!(error.cause(), Cause::PrivateAddress, "{error}");
     assert_eq!(error.retryable(), Retryable::No, "{error}");
