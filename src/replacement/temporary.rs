@@ -4,7 +4,7 @@
 //! it. So a file without a lock belonged to a process that was killed, and the next process that writes to the
 //! directory removes it. Several processes never take a file from each other.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -19,9 +19,17 @@ const SHARED_NAMES: u32 = 32;
 /// Number of names that a process has for itself, for when the shared ones are in use.
 const OWN_NAMES: u32 = 1_000;
 
+/// Locks a file for this process without waiting: [`File::try_lock`], except in tests.
+type TryLock = fn(&File) -> Result<(), TryLockError>;
+
 /// Creates a temporary file in `directory`. It is removed when it is dropped.
 pub(crate) fn create_in(directory: &Path) -> io::Result<NamedTempFile> {
-    let (file, name) = with_free_name(directory, create_locked)?;
+    create_locked_in(directory, File::try_lock)
+}
+
+fn create_locked_in(directory: &Path, try_lock: TryLock) -> io::Result<NamedTempFile> {
+    let create = |name: &Path| create_locked(name, try_lock);
+    let (file, name) = with_free_name(directory, try_lock, create)?;
     Ok(NamedTempFile::from_parts(
         file,
         TempPath::try_from_path(name)?,
@@ -47,7 +55,7 @@ pub(super) fn link_in(directory: &Path, file: &File) -> io::Result<PathBuf> {
     use rustix::fs::{AtFlags, CWD, linkat};
     // A file that has a name and no lock looks like one of a killed process.
     file.try_lock().ok();
-    let ((), name) = with_free_name(directory, |name| {
+    let ((), name) = with_free_name(directory, File::try_lock, |name| {
         linkat(CWD, by_number(file), CWD, name, AtFlags::SYMLINK_FOLLOW)?;
         Ok(Some(()))
     })?;
@@ -63,11 +71,12 @@ fn by_number(file: &File) -> PathBuf {
 /// is free. `create` returns `None` if it lost the name to another process.
 fn with_free_name<T>(
     directory: &Path,
+    try_lock: TryLock,
     create: impl Fn(&Path) -> io::Result<Option<T>>,
 ) -> io::Result<(T, PathBuf)> {
     let shared =
         || (0..SHARED_NAMES).map(|number| directory.join(format!(".image-syncer-{number}")));
-    shared().for_each(|name| remove_if_abandoned(&name));
+    shared().for_each(|name| remove_if_abandoned(&name, try_lock));
     let process = std::process::id();
     let own =
         (0..OWN_NAMES).map(|number| directory.join(format!(".image-syncer-{process}-{number}")));
@@ -83,22 +92,22 @@ fn with_free_name<T>(
 }
 
 /// Creates and locks the file `name`. Returns `None` if another process removed it in between.
-fn create_locked(name: &Path) -> io::Result<Option<File>> {
+fn create_locked(name: &Path, try_lock: TryLock) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     // The process's umask applies, as to any file.
     options.read(true).write(true).create_new(true).mode(0o666);
     let file = options.open(name)?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => Ok(is_at(&file, name).then_some(file)),
         // Another process checks whether the file is abandoned, and is about to remove it.
-        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(None),
         // Without locks no process removes a file of another.
-        Err(std::fs::TryLockError::Error(_)) => Ok(Some(file)),
+        Err(TryLockError::Error(_)) => Ok(Some(file)),
     }
 }
 
 /// Removes the file `name` if it is a temporary file of a killed process of this user.
-fn remove_if_abandoned(name: &Path) {
+fn remove_if_abandoned(name: &Path, try_lock: TryLock) {
     // Locks on NFS need a file that is open for writing.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = rustix::fs::open(name, flags, Mode::empty()).map(File::from) else {
@@ -107,7 +116,7 @@ fn remove_if_abandoned(name: &Path) {
     let is_own = |metadata: std::fs::Metadata| {
         metadata.is_file() && metadata.uid() == rustix::process::geteuid().as_raw()
     };
-    if file.metadata().is_ok_and(is_own) && file.try_lock().is_ok() && is_at(&file, name) {
+    if file.metadata().is_ok_and(is_own) && try_lock(&file).is_ok() && is_at(&file, name) {
         std::fs::remove_file(name).ok();
     }
 }
@@ -171,6 +180,56 @@ mod tests {
         let left = [".image-syncer-0", ".image-syncer-1", ".image-syncer-other"];
         assert_eq!(names(directory.path()), left);
         assert!(is_at(&in_use, &path(".image-syncer-1")));
+    }
+
+    #[test]
+    fn file_systems_without_locks_have_temporary_files_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let without_locks: TryLock =
+            |_| Err(TryLockError::Error(io::ErrorKind::Unsupported.into()));
+        let create = || create_locked_in(directory.path(), without_locks).unwrap();
+        // Without a lock, nobody knows if the process that uses a file was killed.
+        std::fs::write(path(".image-syncer-0"), "in use").unwrap();
+        let (one, other) = (create(), create());
+        assert_eq!(one.path(), path(".image-syncer-1"));
+        assert_eq!(other.path(), path(".image-syncer-2"));
+        std::fs::write(one.path(), "one").unwrap();
+        one.persist(path("report.json")).unwrap();
+        assert_eq!(std::fs::read(path("report.json")).unwrap(), b"one");
+        drop(other);
+        assert_eq!(names(directory.path()), [".image-syncer-0", "report.json"]);
+        // A process has names for itself when the shared ones are in use.
+        for number in 1..SHARED_NAMES {
+            std::fs::write(path(&format!(".image-syncer-{number}")), "in use").unwrap();
+        }
+        let process = std::process::id();
+        let own = [0, 1].map(|number| path(&format!(".image-syncer-{process}-{number}")));
+        let (one, other) = (create(), create());
+        assert_eq!([one.path(), other.path()], own);
+        drop((one, other));
+        let left = names(directory.path());
+        assert_eq!(left.len(), 33, "{left:?}");
+        assert_eq!(std::fs::read(path(".image-syncer-0")).unwrap(), b"in use");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_another_process_removes_at_its_creation_is_not_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        // The other process holds the lock while it checks whether the file is abandoned.
+        let is_checked: TryLock = |file| {
+            let name = std::fs::read_link(by_number(file)).unwrap();
+            if name.ends_with(".image-syncer-0") {
+                std::fs::remove_file(name).unwrap();
+                return Err(TryLockError::WouldBlock);
+            }
+            file.try_lock()
+        };
+        let created = create_locked_in(directory.path(), is_checked).unwrap();
+        assert_eq!(created.path(), path(".image-syncer-1"));
+        assert_eq!(names(directory.path()), [".image-syncer-1"]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Manual pages, checked with the programs that show them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::process::Command;
 
 use clap::CommandFactory;
@@ -112,4 +114,48 @@ fn a_missing_page_is_an_error() {
         .exits(2)
         .says("--out: cannot write nowhere/image-syncer.1: ")
         .says(". Name a directory that exists and that you may write to.");
+}
+
+#[test]
+fn pages_are_not_written_through_links_of_other_users() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give a link to another user");
+        return;
+    }
+    const OTHER: u32 = 65_534;
+    // The directory of all pages, and the file of the last one.
+    let last = pages().pop().unwrap().0;
+    for (link, out, shown) in [
+        ("open/man1", "open/man1", "open/man1 is a symbolic link"),
+        (&*format!("open/{last}"), "open", "this is a symbolic link"),
+    ] {
+        let place = Place::new();
+        for directory in ["open", "theirs"] {
+            std::fs::create_dir(place.path(directory)).unwrap();
+        }
+        let open = Permissions::from_mode(0o1777);
+        std::fs::set_permissions(place.path("open"), open).unwrap();
+        let is_directory = out == link;
+        let target = if is_directory {
+            "theirs"
+        } else {
+            "theirs/victim"
+        };
+        std::fs::write(place.path("theirs/victim"), "before").unwrap();
+        symlink(place.path(target), place.path(link)).unwrap();
+        lchown(place.path(link), Some(OTHER), None).unwrap();
+        place
+            .run(&["man", "--out", out])
+            .exits(2)
+            .says(&format!("--out {out}/image-syncer"))
+            .says(&format!(
+                ".1: {shown} of another user in a directory that is open to all, and is not followed. Name another file."
+            ));
+        // Nothing was written, through the link or beside it.
+        assert_eq!(place.read("theirs/victim"), "before");
+        for directory in ["open", "theirs"] {
+            let files = std::fs::read_dir(place.path(directory)).unwrap();
+            assert_eq!(files.count(), 1, "{directory}");
+        }
+    }
 }

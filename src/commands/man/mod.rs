@@ -1,6 +1,6 @@
 //! The command `man`: manual pages from the texts of `--help`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 use clap::CommandFactory;
@@ -52,17 +52,33 @@ fn find<'a>(program: &'a clap::Command, words: &[String]) -> anyhow::Result<&'a 
     Ok(found)
 }
 
-fn write_all(command: &clap::Command, directory: &Path) -> anyhow::Result<()> {
+/// Writes the pages of `program` and all its commands, or none if a link decides on the place of one.
+fn write_all(program: &clap::Command, directory: &Path) -> anyhow::Result<()> {
+    let mut pages = Vec::new();
+    add_pages(program, directory, &mut pages)?;
+    for (file, _) in &pages {
+        replacement::refuse_foreign_link("--out", file)?;
+    }
+    pages.iter().try_for_each(|(file, page)| {
+        std::fs::write(file, page).map_err(|error| {
+            anyhow!(
+                "--out: cannot write {}: {}. Name a directory that exists and that you may write to.",
+                file.display(),
+                io_clause(&error)
+            )
+        })
+    })
+}
+
+/// Adds the file and the text of each page.
+fn add_pages(
+    command: &clap::Command,
+    directory: &Path,
+    pages: &mut Vec<(PathBuf, String)>,
+) -> anyhow::Result<()> {
     let file = directory.join(format!("{}.1", page::name(command)));
-    replacement::refuse_foreign_link("--out", &file)?;
-    std::fs::write(&file, page::man_page(command)?).map_err(|error| {
-        anyhow!(
-            "--out: cannot write {}: {}. Name a directory that exists and that you may write to.",
-            file.display(),
-            io_clause(&error)
-        )
-    })?;
+    pages.push((file, page::man_page(command)?));
     command
         .get_subcommands()
-        .try_for_each(|below| write_all(below, directory))
+        .try_for_each(|below| add_pages(below, directory, pages))
 }
