@@ -60,5 +60,4 @@ fn several_bombs_at_once_fail_alone_in_little_memory() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(peak <= BUDGET, "{peak} KiB");
-    assert!(source.count(|r| r.kind == Kind::ManifestGet) <= bombs.len() + 1);
 }

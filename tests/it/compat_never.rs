@@ -31,10 +31,7 @@ fn an_error_at_the_destination_is_not_taken_for_absence() {
         .run(&[&FILES[..], &["--retries", "0"]].concat())
         .exits(1)
         .says("503");
-    assert_eq!(destination.bytes_received(), 0);
-    let asked = |kind| destination.count(|request| request.kind == kind);
-    assert_eq!(asked(Kind::ManifestPut), 0);
-    assert_eq!(asked(Kind::UploadPost) + asked(Kind::Mount), 0);
+    assert_eq!(destination.state().repositories(), [""; 0]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Requests, retries and tries in reports and summaries: each try of a host is a request, each but the first a retry.
 
-use testkit::{Action, Auth, Fault, Kind, Registry};
+use testkit::{Auth, Registry};
 
 use crate::support::{Outcome, Place, image, registry, report::report};
 
@@ -72,17 +72,6 @@ fn a_dead_destination_of_twelve_images_is_three_requests_and_two_retries() {
 }
 
 #[test]
-fn a_dead_source_of_twelve_images_is_three_requests_and_two_retries() {
-    let (nobody, destination) = (registry().host(), registry());
-    let (place, outcome) = copy_twelve(&nobody, &destination.host(), "");
-    outcome
-        .exits(1)
-        .says(&format!("  {nobody}: 3 requests, 2 retries\n"));
-    assert_eq!(counts(&place, &nobody), (3, 2));
-    assert_eq!(tries(&place), [3; 12]);
-}
-
-#[test]
 fn a_dead_proxy_of_twelve_images_is_three_requests_and_two_retries() {
     let source = source();
     let (proxy, host) = (registry().host(), "destination.example");
@@ -119,22 +108,4 @@ fn a_refused_login_of_twelve_images_is_retried_by_none() {
         assert!(requests <= 3, "{requests}");
         assert_eq!(tries(&place), [1; 12]);
     }
-}
-
-#[test]
-fn a_503_before_an_answer_is_one_retry() {
-    let (source, destination) = (registry(), registry());
-    source.push("a", Some("v1"), &image("a"));
-    let fault = source.fault(Fault::on(Kind::ManifestGet).times(1), Action::status(503));
-    let (from, to) = (source.host(), destination.host());
-    let place = Place::new()
-        .file("images.yaml", &format!("{from}/a:v1: {to}/a\n"))
-        .file(
-            "auth.yaml",
-            &format!("{from}: {{insecure: true}}\n{to}: {{insecure: true}}\n"),
-        );
-    place.run(&FLAGS).exits(0);
-    assert_eq!(fault.hits(), 1);
-    let requests = source.requests().len() as u64;
-    assert_eq!(counts(&place, &from), (requests, 1));
 }

@@ -55,6 +55,5 @@ mod survival;
 mod tag_conflicts;
 mod terminal;
 mod time_limits;
-mod tokens;
 mod validate;
 mod verifying;

@@ -44,8 +44,6 @@ fn one_missing_image_of_a_hundred_fails_alone() {
         let repository = format!("mirror/app{number}");
         destination.verify_complete(&repository, "v1").unwrap();
     }
-    // A request for a missing image is not repeated.
-    assert!(source.count(|r| r.path.contains("/app42/")) <= 2);
 }
 
 #[test]

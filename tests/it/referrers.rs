@@ -73,8 +73,8 @@ fn ended(child: Child) -> Outcome {
     Outcome::of(child.wait_with_output().unwrap()).exits(0)
 }
 
-/// Lets both read the list before either writes it, and returns the number of writes.
-fn both_are_listed_after_they_met(two: &Two) -> usize {
+/// Lets both read the list before either writes it, and asserts that the list has both referrers.
+fn both_are_listed_after_they_met(two: &Two) {
     let (kit, tag) = (two.destination.kit(), two.fallback_tag());
     let gate = Gate::new();
     let reads = Fault::on(Kind::ManifestGet).reference(&tag).times(2);
@@ -89,17 +89,11 @@ fn both_are_listed_after_they_met(two: &Two) -> usize {
         ended(child).says("1 copied").does_not_say("warning");
     }
     assert_eq!(two.listed(), two.all());
-    let writes = |r: &testkit::Request| {
-        r.kind == Kind::ManifestPut && r.reference.as_ref() == Some(&tag) && r.succeeded()
-    };
-    kit.count(writes)
 }
 
 #[test]
 fn both_referrers_are_listed_if_the_last_writer_wins() {
-    let two = Two::start(Which::WithoutApi);
-    // Each run wrote, and one of them again, with both referrers.
-    assert_eq!(both_are_listed_after_they_met(&two), 3);
+    both_are_listed_after_they_met(&Two::start(Which::WithoutApi));
 }
 
 #[test]
@@ -107,7 +101,7 @@ fn both_referrers_are_listed_with_conditional_writes() {
     let two = Two::start(Which::WithoutApi);
     let kit = two.destination.kit();
     kit.change_profile(|profile| profile.conditional_put = true);
-    assert_eq!(both_are_listed_after_they_met(&two), 2);
+    both_are_listed_after_they_met(&two);
 }
 
 #[test]
@@ -118,12 +112,11 @@ fn a_run_that_gives_up_says_so_and_the_next_one_completes_the_list() {
     let kit = two.destination.kit();
     kit.change_profile(|profile| profile.content_digest = false);
     let writes = Fault::on(Kind::ManifestPut).reference(two.fallback_tag());
-    let undone = kit.fault(writes, Answer::new(201));
+    kit.fault(writes, Answer::new(201));
     two.run(1)
         .exits(0)
         .says(CONTENDED)
         .says("Run again to complete the list.");
-    assert_eq!(undone.hits(), 5);
     assert_eq!(two.listed(), digests(&[&two.referrers[0]]));
     kit.clear_faults();
     two.run(1).exits(0).does_not_say("warning");

@@ -311,6 +311,20 @@ async fn the_records_settle_only_existing_immutable_tags() {
 }
 
 #[tokio::test]
+async fn without_records_immutable_tags_are_compared() {
+    let scenario = scenario();
+    scenario.image_for_each_tag("app", &["v1", "v2", "v3"]);
+    let stores = &scenario.stores;
+    stores.copy_repository(&scenario.source, &scenario.destination);
+    let heard = scenario.run_with(immutable(&["*"])).await;
+    let summary = heard.summary();
+    assert_eq!((summary.unchanged, summary.recorded), (3, 0));
+    // At each end a page with tags and the empty last one, and a HEAD for each tag.
+    assert_eq!((stores.count("tags"), stores.count("resolve")), (4, 6));
+    assert_eq!(stores.calls().len(), 4 + 6);
+}
+
+#[tokio::test]
 async fn force_and_verify_ignore_the_records_of_immutable_tags() {
     let scenario = scenario_with_v1().with_records();
     scenario.run_with_records(settings()).await;
