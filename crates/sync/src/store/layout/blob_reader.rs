@@ -92,7 +92,7 @@ impl BlobFile {
         offset: u64,
     ) -> Result<Self, LayoutError> {
         let digest = &blob.digest;
-        let failed = |error: &io::Error| directory.error(action(digest), error);
+        let failed = |error: &io::Error| directory.error(action(digest), error).of_part();
         let refuse = |kind, why| LayoutError::new(kind, action(digest), directory.path(), why);
         let opened = directory.open_file(&blob_path::path(digest));
         let (file, length) = opened.map_err(|error| failed(&error))?;

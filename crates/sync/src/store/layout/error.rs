@@ -3,13 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use image_syncer_registry::{Digest, Error, ErrorKind, io_clause};
+use image_syncer_registry::{Cause, Digest, Error, ErrorKind, io_clause};
 
 /// Failed action on a layout. Displays as a clause that a person can act on: `cannot read blob sha256:… in oci:DIR: …`.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot {action} in oci:{path}: {why}", path = .path.display())]
 pub(crate) struct LayoutError {
     kind: ErrorKind,
+    /// Cause, which decides on the hint: most hints are about registries.
+    cause: Cause,
     action: String,
     path: PathBuf,
     why: String,
@@ -24,8 +26,13 @@ impl LayoutError {
         path: &Path,
         why: impl Into<String>,
     ) -> Self {
+        let cause = match kind {
+            ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::MissingContent => kind.into(),
+            _ => Cause::Other,
+        };
         Self {
             kind,
+            cause,
             action: action.into(),
             path: path.to_owned(),
             why: why.into(),
@@ -36,13 +43,28 @@ impl LayoutError {
     pub(crate) fn io(action: impl Into<String>, path: &Path, error: &io::Error) -> Self {
         let kind = match error.kind() {
             io::ErrorKind::NotFound => ErrorKind::NotFound,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                ErrorKind::Denied
-            }
             io::ErrorKind::InvalidData => ErrorKind::Corrupt,
             _ => ErrorKind::Rejected,
         };
-        Self::new(kind, action, path, io_clause(error))
+        let error_of_layout = Self::new(kind, action, path, io_clause(error));
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self {
+                cause: Cause::StorageFull,
+                ..error_of_layout
+            },
+            _ => error_of_layout,
+        }
+    }
+    /// States that a part of an image is missing, if something is.
+    #[must_use]
+    pub(crate) fn of_part(self) -> Self {
+        match self.kind {
+            ErrorKind::NotFound => Self {
+                cause: Cause::ContentMissing,
+                ..self
+            },
+            _ => self,
+        }
     }
     /// Creates the error of an action whose thread ended without a result.
     pub(crate) fn lost(action: &str, path: &Path) -> Self {
@@ -71,6 +93,8 @@ impl LayoutError {
 impl From<LayoutError> for Error {
     fn from(error: LayoutError) -> Self {
         let host = format!("oci:{}", error.path.display());
-        Self::new(error.kind, error.action, host, error.why).with_missing(error.missing)
+        Self::new(error.kind, error.action, host, error.why)
+            .with_cause(error.cause)
+            .with_missing(error.missing)
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct IndexState {
     unwritten: Vec<String>,
     /// A task writes the file after a while.
     pub(super) is_scheduled: bool,
+    /// The last write failed.
+    pub(super) has_failed: bool,
 }
 
 /// The document at one moment.
@@ -100,6 +102,7 @@ impl IndexState {
             written: 0,
             unwritten: Vec::new(),
             is_scheduled: false,
+            has_failed: false,
         }
     }
     /// Notes a change for the image `name`.

@@ -315,7 +315,7 @@ fn read_manifest(
     let refuse = |kind, why| LayoutError::new(kind, action(), directory.path(), why);
     let bytes = directory
         .read(&blob_path::path(digest), MAX_MANIFEST_BYTES)
-        .map_err(|error| directory.error(action(), &error))?;
+        .map_err(|error| directory.error(action(), &error).of_part())?;
     let Some(algorithm) = digest.algorithm() else {
         let why = "only sha256 and sha512 can be verified".to_owned();
         return Err(refuse(ErrorKind::Protocol, why));

@@ -77,7 +77,7 @@ impl Layout {
     ///
     /// # Errors
     /// If a blob of the manifest is not there, or the manifest cannot be written. A failure to write the index is an error
-    /// of [`Layout::finish`].
+    /// of the images that follow, and of [`Layout::finish`].
     pub(crate) async fn put_manifest(
         self: &Arc<Self>,
         repository: &str,
@@ -110,9 +110,14 @@ impl Layout {
         if !missing.is_empty() {
             return Err(LayoutError::incomplete(action(), &self.path, missing));
         }
-        match self.list(repository, target, manifest, &view) {
-            Ok(()) => self.schedule(),
-            Err(error) => return refuse(ErrorKind::Rejected, error.to_string()),
+        if let Err(error) = self.list(repository, target, manifest, &view) {
+            return refuse(ErrorKind::Rejected, error.to_string());
+        }
+        self.schedule();
+        // No further image is reported as copied while the index cannot be written.
+        if lock(&self.state).has_failed {
+            let turn = self.index_turn.lock().await;
+            self.write_index(&writer, &turn).await?;
         }
         Ok(())
     }
@@ -271,6 +276,11 @@ impl Layout {
         writer: &Arc<LayoutWriter>,
         _turn: &MutexGuard<'_, ()>,
     ) -> Result<(), LayoutError> {
+        let written = self.try_write_index(writer).await;
+        lock(&self.state).has_failed = written.is_err();
+        written
+    }
+    async fn try_write_index(&self, writer: &Arc<LayoutWriter>) -> Result<(), LayoutError> {
         let snapshot = lock(&self.state).snapshot(writer.directory())?;
         let Some(mut snapshot) = snapshot else {
             return Ok(());

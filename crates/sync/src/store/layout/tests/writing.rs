@@ -263,9 +263,23 @@ async fn a_failed_write_of_the_index_names_its_images_and_is_tried_again() {
     push(&layout, "quay.io/a/b:v3", &image).await;
     std::fs::remove_file(&index).unwrap();
     std::fs::create_dir(&index).unwrap();
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    while !crate::lock::lock(&layout.state).has_failed {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The images that follow fail as long as the index cannot be written.
+    let (target, root) = (Target::Tag(tag("v4")), manifest(image.root()));
+    let failed = layout.put_manifest("quay.io/a/b", &target, &root).await;
+    assert!(
+        failed
+            .unwrap_err()
+            .to_string()
+            .contains("cannot write index.json")
+    );
     let unwritten = layout.finish().await.unwrap_err();
-    assert_eq!(unwritten.names, ["quay.io/a/b:v2", "quay.io/a/b:v3"]);
+    assert_eq!(
+        unwritten.names,
+        ["quay.io/a/b:v2", "quay.io/a/b:v3", "quay.io/a/b:v4"]
+    );
     let shown = folder.layout().display().to_string();
     assert_eq!(
         unwritten.to_string(),
@@ -273,7 +287,7 @@ async fn a_failed_write_of_the_index_names_its_images_and_is_tried_again() {
     );
     std::fs::remove_dir(&index).unwrap();
     layout.finish().await.unwrap();
-    assert_eq!(folder.roots().len(), 3);
+    assert_eq!(folder.roots().len(), 4);
     let files = folder.files();
     assert!(
         !files.iter().any(|name| name.contains("image-syncer")),
