@@ -7,6 +7,7 @@
 )]
 
 mod census;
+mod events;
 mod heads;
 mod isolation;
 mod kit;

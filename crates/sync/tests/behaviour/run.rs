@@ -1,39 +1,20 @@
 //! Whole runs between registries: requests, bytes, and the final content.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use image_syncer_sync::engine::Engine;
-use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::event::Copied;
+use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::{Parts, PlatformFilter, Rule, RuleError};
 use image_syncer_sync::settings::{Intent, Settings};
 use image_syncer_sync::store::RegistryStores;
-use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::image::Platform;
 use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
 
+use crate::events::{run_events, run_events_until};
 use crate::kit::{assert_good, server, stores_of};
 
 const MIB: u64 = 1024 * 1024;
-
-#[derive(Default)]
-struct Heard {
-    report: Report,
-    copied: Mutex<Vec<image_syncer_sync::event::Copied>>,
-}
-
-impl Listener for Heard {
-    fn event(&self, event: &Event) {
-        self.report.event(event);
-        if let Event::ImageFinished {
-            outcome: Outcome::Copied(copied),
-            ..
-        } = event
-        {
-            self.copied.lock().unwrap().push(copied.clone());
-        }
-    }
-}
 
 pub(crate) fn settings(arch: &[&str]) -> Settings {
     let arch: Vec<String> = arch.iter().map(|arch| (*arch).to_owned()).collect();
@@ -63,7 +44,7 @@ pub(crate) async fn copy(
     destinations: &[&Registry],
     tags: &str,
     settings: Settings,
-) -> (Summary, Vec<image_syncer_sync::event::Copied>) {
+) -> (Summary, Vec<Copied>) {
     let to: Vec<String> = destinations
         .iter()
         .map(|to| format!("{}/to/app", to.host()))
@@ -77,7 +58,7 @@ pub(crate) async fn run(
     servers: &[&Registry],
     rules: Vec<Arc<Rule>>,
     settings: Settings,
-) -> (Summary, Vec<image_syncer_sync::event::Copied>) {
+) -> (Summary, Vec<Copied>) {
     run_over(stores_of(servers), servers, rules, settings).await
 }
 
@@ -87,15 +68,10 @@ pub(crate) async fn run_over(
     servers: &[&Registry],
     rules: Vec<Arc<Rule>>,
     settings: Settings,
-) -> (Summary, Vec<image_syncer_sync::event::Copied>) {
-    let heard = Arc::new(Heard::default());
-    let engine = Engine::new(Arc::new(stores), settings, heard.clone());
-    engine.run(rules, CancellationToken::new()).await;
-    let summary = heard.report.summary();
-    assert!(summary.is_complete());
+) -> (Summary, Vec<Copied>) {
+    let events = run_events(stores, rules, settings).await;
     assert_good(servers);
-    let copied = heard.copied.lock().unwrap().clone();
-    (summary, copied)
+    (events.summary(), events.copies())
 }
 
 /// Returns the kinds of requests in the order of their arrival, without the scheme probe.
@@ -342,9 +318,7 @@ async fn an_interrupted_run_leaves_no_tag_and_a_second_finishes_it() {
         Fault::on(Kind::BlobGet).always(),
         Action::StallResponse { after: 10 },
     );
-    let heard = Arc::new(Heard::default());
     let stores = stores_of(&[&source, &destination]);
-    let engine = Engine::new(Arc::new(stores), settings(&[]), heard.clone());
     let to = [format!("{}/to/app", destination.host())];
     let rules = vec![rule(&format!("{}/from/app", source.host()), &to)];
     let cancel = CancellationToken::new();
@@ -354,10 +328,10 @@ async fn an_interrupted_run_leaves_no_tag_and_a_second_finishes_it() {
         }
         cancel.cancel();
     };
-    tokio::join!(engine.run(rules, cancel.clone()), cancelling);
-    let summary = heard.report.summary();
-    assert!(summary.is_complete() && summary.failed == 0);
-    assert_eq!(summary.exit_code(), 130);
+    let run = run_events_until(cancel.clone(), stores, rules, settings(&[]));
+    let (events, ()) = tokio::join!(run, cancelling);
+    let summary = events.summary();
+    assert_eq!((summary.failed, summary.exit_code()), (0, 130));
     assert_eq!(destination.state().tags("to/app"), Vec::<String>::new());
 
     source.clear_faults();

@@ -30,9 +30,9 @@ struct Bench {
 
 impl Bench {
     async fn new(servers: usize, at_a_time: Option<usize>) -> Self {
-        Self::of(&vec![Profile::distribution(); servers], at_a_time).await
+        Self::with_profiles(&vec![Profile::distribution(); servers], at_a_time).await
     }
-    async fn of(profiles: &[Profile], at_a_time: Option<usize>) -> Self {
+    async fn with_profiles(profiles: &[Profile], at_a_time: Option<usize>) -> Self {
         let source = server().await;
         let mut servers = Vec::new();
         for profile in profiles {
@@ -173,7 +173,7 @@ async fn a_registry_that_refuses_mounts_is_sent_the_bytes() {
         mount: MountRule::Decline,
         ..Profile::distribution()
     };
-    let bench = Bench::of(&[declining], None).await;
+    let bench = Bench::with_profiles(&[declining], None).await;
     let to = || vec![bench.to(0, "to/a"), bench.to(0, "to/b")];
     for (seed, gets) in [(5, 2), (6, 1)] {
         bench.source.clear_requests();
@@ -190,7 +190,7 @@ async fn a_registry_that_refuses_mounts_is_sent_the_bytes() {
 
 #[tokio::test]
 async fn committed_blobs_are_mounted_at_a_registry_that_requires_it() {
-    let bench = Bench::of(
+    let bench = Bench::with_profiles(
         &[Profile {
             mount: MountRule::Referenced,
             ..Profile::distribution()

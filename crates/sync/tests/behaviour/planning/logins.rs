@@ -1,16 +1,13 @@
 //! Reports of runs without writes about destinations that hide content from some users.
 
-use std::sync::Arc;
-
 use image_syncer_registry::Cause;
 use image_syncer_registry::auth::{Credential, Secret};
 use image_syncer_registry::transport::TransportOptions;
-use image_syncer_sync::engine::Engine;
-use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::report::Summary;
 use image_syncer_sync::settings::Intent;
 use testkit::{Access, Action, Auth, Fault, Grant, Kind, Registry, TokenRules};
-use tokio_util::sync::CancellationToken;
 
+use crate::events::run_events;
 use crate::kit::{server, stores_with};
 use crate::planning::{image, is_read, to, with};
 use crate::run::{rule, settings};
@@ -31,18 +28,16 @@ async fn run_as(destination: &Registry, credential: &Credential, intent: Intent)
     destination.clear_requests();
     let servers = [&source, destination];
     let stores = stores_with(&servers, credential, TransportOptions::default());
-    let report = Arc::new(Report::default());
     let settings = with(&settings(&[]), intent);
-    let engine = Engine::new(Arc::new(stores), settings, report.clone());
     let from = format!("{}/from/app:v1", source.host());
     let rules = vec![rule(&from, &[to(destination, "ada/app")])];
-    engine.run(rules, CancellationToken::new()).await;
+    let events = run_events(stores, rules, settings).await;
     if intent != Intent::Copy {
         for request in destination.requests() {
             assert!(is_read(request.kind), "{:?} {}", request.kind, request.path);
         }
     }
-    report.summary()
+    events.summary()
 }
 
 fn access() -> Access {

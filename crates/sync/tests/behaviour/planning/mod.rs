@@ -4,41 +4,23 @@ mod logins;
 mod requests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use image_syncer_sync::engine::Engine;
+use image_syncer_sync::Outcome;
 use image_syncer_sync::event::{Change, Volume};
-use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Referrers;
 use image_syncer_sync::rule::{Parts, Rule};
 use image_syncer_sync::settings::{Intent, Settings};
-use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::image::Platform;
 use testkit::profile::Referrers as Lists;
 use testkit::{Image, Kind, Layer, Profile, Registry};
-use tokio_util::sync::CancellationToken;
 
+use crate::events::run_events;
 use crate::kit::{assert_good, server, stores_of};
 use crate::run::{rule, settings};
 
 /// Outcomes of all pairs, by source and destination.
-#[derive(Default)]
-struct Heard {
-    report: Report,
-    outcomes: Mutex<BTreeMap<String, Outcome>>,
-}
-
-impl Listener for Heard {
-    fn event(&self, event: &Event) {
-        self.report.event(event);
-        if let Event::ImageFinished { image, outcome, .. } = event {
-            let name = format!("{} {}", image.source, image.destination);
-            let before = self.outcomes.lock().unwrap().insert(name, outcome.clone());
-            assert!(before.is_none());
-        }
-    }
-}
-
 type Outcomes = BTreeMap<String, Outcome>;
 
 async fn run(
@@ -46,19 +28,20 @@ async fn run(
     rules: &[Arc<Rule>],
     settings: Settings,
 ) -> (Summary, Outcomes) {
-    let heard = Arc::new(Heard::default());
-    let engine = Engine::new(Arc::new(stores_of(servers)), settings, heard.clone());
-    engine.run(rules.to_vec(), CancellationToken::new()).await;
+    let events = run_events(stores_of(servers), rules.to_vec(), settings).await;
     assert_good(servers);
-    let summary = heard.report.summary();
-    assert!(summary.is_complete());
+    let summary = events.summary();
     assert_eq!(
         (summary.failed, summary.failed_rules),
         (0, 0),
         "{:?}",
         summary.failures
     );
-    let outcomes = std::mem::take(&mut *heard.outcomes.lock().unwrap());
+    let mut outcomes = BTreeMap::new();
+    for (source, destination, outcome) in events.outcomes() {
+        let before = outcomes.insert(format!("{source} {destination}"), outcome);
+        assert!(before.is_none());
+    }
     (summary, outcomes)
 }
 

@@ -5,7 +5,7 @@ use image_syncer_sync::Outcome;
 use testkit::Profile;
 use testkit::image::{Shape, corpus};
 
-use super::world::{PLACES, Place, Server, copy};
+use super::servers::{PLACES, Place, Server, copy};
 use crate::run::settings;
 
 const INVALID: &str = "the registry answered 400 Bad Request (MANIFEST_INVALID: manifest invalid";
@@ -133,7 +133,7 @@ async fn every_shape_is_copied_from_docker_registry() {
 
 #[tokio::test]
 async fn every_shape_survives_content_types_with_parameters() {
-    let source = Server::of(Profile {
+    let source = Server::with_profile(Profile {
         content_type_suffix: "; charset=utf-8",
         ..Profile::strict()
     });

@@ -4,4 +4,4 @@ mod bombs;
 mod corpus;
 mod foreign;
 mod parts;
-mod world;
+mod servers;

@@ -10,7 +10,7 @@ use testkit::{Action, Fault, Image, Kind, Layer, Platform, Profile, Registry};
 
 use crate::kit::server;
 use crate::run::{copy, settings};
-use crate::shapes::world::{Place, Server};
+use crate::shapes::servers::{Place, Server};
 
 const SPARSE: &str = "--sparse omits some children of the index, and this registry accepts only complete indexes: \
                       without --sparse, an index of the others is written, with another digest";
@@ -305,7 +305,7 @@ async fn docker_registry_refuses_a_sparse_index_with_a_hint() {
         Server::start(Place::Real).await,
     );
     source.seed(&shape).await;
-    let endings = super::world::copy(&source, &destination, &[&shape], sparse(&["amd64"])).await;
+    let endings = super::servers::copy(&source, &destination, &[&shape], sparse(&["amd64"])).await;
     let Outcome::Failed(failure) = &endings[0] else {
         panic!("{endings:?}");
     };

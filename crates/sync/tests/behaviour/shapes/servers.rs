@@ -1,22 +1,19 @@
 //! Registries between which shapes are copied.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use image_syncer_registry::auth::Credential;
 use image_syncer_registry::transport::TransportOptions;
-use image_syncer_sync::engine::Engine;
-use image_syncer_sync::report::Report;
+use image_syncer_sync::Outcome;
 use image_syncer_sync::rule::Rule;
 use image_syncer_sync::settings::Settings;
-use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::image::{Shape, media};
 use testkit::profile::Referrers;
 use testkit::raw::{Client, Payload, push_over_http};
 use testkit::real::DockerRegistry;
 use testkit::{Manifest, Profile, Registry};
-use tokio_util::sync::CancellationToken;
 
+use crate::events::run_events;
 use crate::kit::stores_at;
 use crate::run::rule;
 
@@ -62,9 +59,9 @@ impl Server {
                 return Self::Real(Box::new(real.start().unwrap()));
             }
         };
-        Self::of(profile).await
+        Self::with_profile(profile).await
     }
-    pub(super) async fn of(profile: Profile) -> Self {
+    pub(super) async fn with_profile(profile: Profile) -> Self {
         Self::Ours(Box::new(Registry::start(profile).await))
     }
     pub(super) fn host(&self) -> String {
@@ -134,28 +131,6 @@ impl Server {
     }
 }
 
-/// Outcomes of images, by their names at the destination.
-#[derive(Default)]
-struct Endings(Mutex<BTreeMap<String, Outcome>>);
-
-impl Listener for Endings {
-    fn event(&self, event: &Event) {
-        if let Event::ImageFinished { image, outcome, .. } = event {
-            let mut endings = self.0.lock().unwrap();
-            endings.insert(image.destination.to_string(), outcome.clone());
-        }
-    }
-}
-
-struct Both(Arc<Endings>, Report);
-
-impl Listener for Both {
-    fn event(&self, event: &Event) {
-        self.0.event(event);
-        self.1.event(event);
-    }
-}
-
 /// Copies each shape between repositories of its own. Returns the outcomes in order.
 pub(super) async fn copy(
     from: &Server,
@@ -182,19 +157,14 @@ pub(super) async fn copy(
             rule(&format!("{source}/{repository}{name}"), &[to])
         })
         .collect();
-    let endings = Arc::new(Endings::default());
-    let both = Arc::new(Both(Arc::clone(&endings), Report::new()));
-    let engine = Engine::new(Arc::new(stores), settings, both.clone());
-    engine.run(rules, CancellationToken::new()).await;
-    assert!(both.1.summary().is_complete());
-    let endings = endings.0.lock().unwrap();
-    let of = |shape: &&Shape| {
+    let outcomes = run_events(stores, rules, settings).await.outcomes();
+    let outcome = |shape: &&Shape| {
         let to = format!("{destination}/{}", shape.repository());
-        let mut ending = endings.iter().filter(|(name, _)| {
+        let mut outcome = outcomes.iter().filter(|(_, name, _)| {
             name.strip_prefix(&to)
                 .is_some_and(|rest| rest.starts_with([':', '@']))
         });
-        ending.next().unwrap().1.clone()
+        outcome.next().unwrap().2.clone()
     };
-    shapes.iter().map(of).collect()
+    shapes.iter().map(outcome).collect()
 }
