@@ -142,68 +142,65 @@ mod tests {
         assert_eq!(drawn, expected);
     }
 
+    /// Rows of a line, the column and length of the place, and the expected excerpt.
+    type Row = (&'static str, (usize, usize), &'static str);
+
+    fn assert_masked(rows: &[Row], safe: bool) {
+        for (line, (column, length), expected) in rows {
+            assert_eq!(
+                masked(line, at(*column, *length), safe).unwrap_or_default(),
+                *expected,
+                "{line}"
+            );
+        }
+    }
+
     #[test]
     fn masked_lines_show_known_keys_and_safe_places() {
-        for (line, column, length, safe, expected) in [
+        let secret_places = [
             (
                 "  password: S3cret",
-                13,
-                6,
-                false,
+                (13, 6),
                 "  |\n7 |   password: …\n  |             ^",
             ),
             (
-                "  password: S3cret",
-                3,
-                8,
-                true,
-                "  |\n7 |   password: …\n  |   ^^^^^^^^",
-            ),
-            (
                 "  password: S3cret: x",
-                19,
-                0,
-                false,
+                (19, 0),
                 "  |\n7 |   password: …\n  |             ^",
             ),
             (
                 "  \"password\": \"S3cret\",",
-                15,
-                8,
-                false,
+                (15, 8),
                 "  |\n7 |   \"password\": …\n  |               ^",
             ),
             (
                 "  password:",
-                11,
-                0,
-                false,
+                (11, 0),
                 "  |\n7 |   password:\n  |           ^",
+            ),
+            ("  S3cret", (3, 6), ""),
+            ("{\"q.io\": {\"password\": \"S3cret\"}}", (23, 8), ""),
+        ];
+        let safe_places = [
+            (
+                "  password: S3cret",
+                (3, 8),
+                "  |\n7 |   password: …\n  |   ^^^^^^^^",
             ),
             (
                 "  pasword: S3cret",
-                3,
-                7,
-                true,
+                (3, 7),
                 "  |\n7 |   pasword…\n  |   ^^^^^^^",
             ),
-            ("  S3cret", 3, 6, false, ""),
             (
                 "{\"password\": \"S3cret\", \"x\": 1}",
-                24,
-                3,
-                true,
+                (24, 3),
                 "  |\n7 | …\"x\"…\n  |  ^^^",
             ),
-            ("{\"q.io\": {\"password\": \"S3cret\"}}", 23, 8, false, ""),
-            ("me:S3cret@q.io: x", 1, 14, true, ""),
-        ] {
-            assert_eq!(
-                masked(line, at(column, length), safe).unwrap_or_default(),
-                expected,
-                "{line}"
-            );
-        }
+            ("me:S3cret@q.io: x", (1, 14), ""),
+        ];
+        assert_masked(&secret_places, false);
+        assert_masked(&safe_places, true);
     }
 
     #[test]

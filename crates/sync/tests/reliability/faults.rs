@@ -304,22 +304,19 @@ fn silences() -> Vec<Row> {
     ]
 }
 
+const WRONG_DIGEST: &str = "instead of sha256:";
+const GARBLED_TOKEN: Expect = Expect::Fails("not a JSON document with a token");
+const NO_LIST: Expect = Expect::Fails("is no list of tags");
+
 /// Answers with wrong contents.
 fn contents() -> Vec<Row> {
-    use Operation::{
-        BlobGet, ClosingPut, DestinationHead, DestinationToken, ManifestGet, ManifestPut, Mount,
-        Patch, Put, SourceHead, SourceToken, StorageGet, TagList,
-    };
-    let healed = Expect::Copied("when the manifest is refused because the blob is missing");
-    let unmounted = Expect::Copied("without a mount");
-    let wrong = "instead of sha256:";
-    let garbled = Expect::Fails("not a JSON document with a token");
-    let no_list = Expect::Fails("is no list of tags");
-    let by_get = Expect::Copied("by a GET");
+    use Operation::{BlobGet, DestinationToken, ManifestGet, SourceToken, StorageGet, TagList};
     let short = Expect::Fails("closed early");
     vec![
-        passing("a flipped bit", wrong, |_| Action::Corrupt { offset: 5 })
-            .at(|operation| matches!(operation, ManifestGet | BlobGet | StorageGet)),
+        passing("a flipped bit", WRONG_DIGEST, |_| Action::Corrupt {
+            offset: 5,
+        })
+        .at(|operation| matches!(operation, ManifestGet | BlobGet | StorageGet)),
         passing("`Content-Length` too long", "the blob is corrupt", |_| {
             Action::WrongLength(100_000)
         })
@@ -332,42 +329,54 @@ fn contents() -> Vec<Row> {
             Action::WrongLength(20)
         })
         .at(Operation::receives)
-        .but(TagList, no_list, no_list)
-        .but(ManifestGet, AGAIN, Expect::Fails(wrong))
-        .but(SourceToken, garbled, garbled)
-        .but(DestinationToken, garbled, garbled),
-        lasting("200 with a page of HTML", "", |_| Action::Html)
-            .but(TagList, no_list, no_list)
-            .but(SourceHead, by_get, by_get)
-            .but(ManifestGet, AGAIN, Expect::Fails(wrong))
-            .but(BlobGet, AGAIN, Expect::Fails("the blob is corrupt"))
-            .but(StorageGet, AGAIN, Expect::Fails("the blob is corrupt"))
-            .but(
-                DestinationHead,
-                Expect::Copied("as if the tag did not exist"),
-                Expect::Copied("as if the tag did not exist"),
-            )
-            .but(Mount, unmounted, unmounted)
-            .but(
-                Operation::Post,
-                Expect::Fails("is it a registry?"),
-                Expect::Fails("is it a registry?"),
-            )
-            .but(Patch, AGAIN, Expect::Fails("DIGEST_INVALID"))
-            .but(Put, healed, Expect::Fails("the missing content was sent"))
-            .but(
-                ClosingPut,
-                healed,
-                Expect::Fails("the missing content was sent"),
-            )
-            .but(
-                ManifestPut,
-                Expect::Fails("does not give it back"),
-                Expect::Fails("does not give it back"),
-            )
-            .but(SourceToken, garbled, garbled)
-            .but(DestinationToken, garbled, garbled),
+        .but(TagList, NO_LIST, NO_LIST)
+        .but(ManifestGet, AGAIN, Expect::Fails(WRONG_DIGEST))
+        .but(SourceToken, GARBLED_TOKEN, GARBLED_TOKEN)
+        .but(DestinationToken, GARBLED_TOKEN, GARBLED_TOKEN),
+        html_pages(),
     ]
+}
+
+/// Answers with a page of HTML.
+fn html_pages() -> Row {
+    use Operation::{
+        BlobGet, ClosingPut, DestinationHead, DestinationToken, ManifestGet, ManifestPut, Mount,
+        Patch, Put, SourceHead, SourceToken, StorageGet, TagList,
+    };
+    let healed = Expect::Copied("when the manifest is refused because the blob is missing");
+    let unmounted = Expect::Copied("without a mount");
+    let by_get = Expect::Copied("by a GET");
+    lasting("200 with a page of HTML", "", |_| Action::Html)
+        .but(TagList, NO_LIST, NO_LIST)
+        .but(SourceHead, by_get, by_get)
+        .but(ManifestGet, AGAIN, Expect::Fails(WRONG_DIGEST))
+        .but(BlobGet, AGAIN, Expect::Fails("the blob is corrupt"))
+        .but(StorageGet, AGAIN, Expect::Fails("the blob is corrupt"))
+        .but(
+            DestinationHead,
+            Expect::Copied("as if the tag did not exist"),
+            Expect::Copied("as if the tag did not exist"),
+        )
+        .but(Mount, unmounted, unmounted)
+        .but(
+            Operation::Post,
+            Expect::Fails("is it a registry?"),
+            Expect::Fails("is it a registry?"),
+        )
+        .but(Patch, AGAIN, Expect::Fails("DIGEST_INVALID"))
+        .but(Put, healed, Expect::Fails("the missing content was sent"))
+        .but(
+            ClosingPut,
+            healed,
+            Expect::Fails("the missing content was sent"),
+        )
+        .but(
+            ManifestPut,
+            Expect::Fails("does not give it back"),
+            Expect::Fails("does not give it back"),
+        )
+        .but(SourceToken, GARBLED_TOKEN, GARBLED_TOKEN)
+        .but(DestinationToken, GARBLED_TOKEN, GARBLED_TOKEN)
 }
 
 /// Faults of the registry's storage and tokens.

@@ -245,66 +245,87 @@ mod tests {
         }
     }
 
-    #[test]
-    fn names_that_no_image_has_are_refused_with_the_right_one() {
-        let told = |flag: &str, text: &str| {
-            let list = [text.to_owned()];
+    /// Asserts that each value of `--os` or `--arch` is refused with this reason.
+    fn assert_refused(flag: &str, values: &[(&str, &str)]) {
+        for (text, why) in values {
+            let list = [(*text).to_owned()];
             let refused = if flag == "--os" {
                 PlatformFilter::parse(&list, &[])
             } else {
                 PlatformFilter::parse(&[], &list)
             };
-            refused.unwrap_err().to_string()
-        };
-        let no_arch = |name: &str, right: &str| {
-            format!(
+            let refused = refused.unwrap_err().to_string();
+            assert_eq!(refused, format!("{flag} {text}: {why}"));
+        }
+    }
+
+    #[test]
+    fn other_names_of_architectures_are_refused_with_the_right_one() {
+        for (name, right) in [
+            ("x86_64", "amd64"),
+            ("aarch64", "arm64"),
+            ("i386", "386"),
+            ("armv7l", "arm:v7"),
+        ] {
+            let why = format!(
                 "no image has the architecture {name}. Images call it {right}: write --arch {right}."
-            )
-        };
-        for (flag, text, why) in [
-            ("--arch", "x86_64", no_arch("x86_64", "amd64")),
-            ("--arch", "aarch64", no_arch("aarch64", "arm64")),
-            ("--arch", "i386", no_arch("i386", "386")),
-            ("--arch", "armv7l", no_arch("armv7l", "arm:v7")),
+            );
+            assert_refused("--arch", &[(name, &why)]);
+        }
+    }
+
+    #[test]
+    fn names_that_no_image_has_are_refused_with_the_right_one() {
+        let architectures = [
             (
-                "--arch",
                 "AMD64",
-                "no image has the architecture AMD64. Write --arch amd64 if you mean that.".to_owned(),
+                "no image has the architecture AMD64. Write --arch amd64 if you mean that.",
             ),
             (
-                "--arch",
                 "toaster",
                 "no image has the architecture toaster. The common names are amd64, arm64, arm, 386, ppc64le, riscv64 \
-                 and s390x"
-                    .to_owned(),
+                 and s390x",
             ),
             (
-                "--os",
-                "macOS",
-                "no image has the operating system macOS. Images call it darwin: write --os darwin.".to_owned(),
+                "arm64/v8",
+                "a variant follows a colon. Write --arch arm64:v8.",
             ),
             (
-                "--os",
-                "linus",
-                "no image has the operating system linus. Write --os linux if you mean that.".to_owned(),
-            ),
-            ("--arch", "arm64/v8", "a variant follows a colon. Write --arch arm64:v8.".to_owned()),
-            (
-                "--arch",
                 "linux/arm/v7",
-                "this is a whole platform. Write --os linux --arch arm:v7.".to_owned(),
+                "this is a whole platform. Write --os linux --arch arm:v7.",
             ),
-            ("--os", "linux/amd64", "this is a whole platform. Write --os linux --arch amd64.".to_owned()),
-            ("--arch", "arm:7", "no image has the variant 7 of arm. Write --arch arm:v7.".to_owned()),
             (
-                "--arch",
-                "arm64:v7",
-                "no image has the variant v7 of arm64. Its variants are v8, v9.".to_owned(),
+                "arm:7",
+                "no image has the variant 7 of arm. Write --arch arm:v7.",
             ),
-            ("--arch", "arm:", "one side of the colon is empty. Write amd64 or arm:v7.".to_owned()),
-            ("--os", ":1", "one side of the colon is empty. Write linux or windows:10.0.20348.1.".to_owned()),
-        ] {
-            assert_eq!(told(flag, text), format!("{flag} {text}: {why}"));
-        }
+            (
+                "arm64:v7",
+                "no image has the variant v7 of arm64. Its variants are v8, v9.",
+            ),
+            (
+                "arm:",
+                "one side of the colon is empty. Write amd64 or arm:v7.",
+            ),
+        ];
+        let systems = [
+            (
+                "macOS",
+                "no image has the operating system macOS. Images call it darwin: write --os darwin.",
+            ),
+            (
+                "linus",
+                "no image has the operating system linus. Write --os linux if you mean that.",
+            ),
+            (
+                "linux/amd64",
+                "this is a whole platform. Write --os linux --arch amd64.",
+            ),
+            (
+                ":1",
+                "one side of the colon is empty. Write linux or windows:10.0.20348.1.",
+            ),
+        ];
+        assert_refused("--arch", &architectures);
+        assert_refused("--os", &systems);
     }
 }
