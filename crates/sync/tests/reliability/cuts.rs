@@ -3,7 +3,7 @@
 use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile, Registry};
 
 use crate::matrix::reasons;
-use crate::world::{LONG_STALL, rule, run, stores};
+use crate::registry_pair::{LONG_STALL, rule, run, stores};
 
 const MIB: u64 = 1024 * 1024;
 

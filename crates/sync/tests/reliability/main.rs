@@ -19,9 +19,9 @@ mod faults;
 mod matrix;
 mod operations;
 mod registries;
+mod registry_pair;
 mod stalls;
 mod thousands;
-mod world;
 
 /// Returns whether the tests with a long form run at full length.
 fn is_long() -> bool {

@@ -10,7 +10,7 @@ use testkit::Profile;
 use crate::expect::Expect;
 use crate::faults::{self, Row};
 use crate::operations::{End, Operation};
-use crate::world::{RETRIES, SHORT_STALL, World};
+use crate::registry_pair::{RETRIES, RegistryPair, SHORT_STALL};
 
 /// Cells at the same time: most of them wait most of the time.
 const WORLDS: usize = 16;
@@ -80,7 +80,7 @@ async fn cell(row: &Row, operation: Operation, always: bool, expect: Expect) -> 
         End::Source => (operation.profile(), Profile::distribution3()),
         End::Destination => (Profile::distribution3(), operation.profile()),
     };
-    let mut world = World::new(source, destination).await;
+    let mut world = RegistryPair::new(source, destination).await;
     world.selector = operation.selector();
     if row.silent {
         world.stall = SHORT_STALL;
@@ -109,7 +109,7 @@ async fn cell(row: &Row, operation: Operation, always: bool, expect: Expect) -> 
 
 /// Judges the cell by its result.
 fn judge(
-    world: &World,
+    world: &RegistryPair,
     operation: Operation,
     expect: Expect,
     result: &CellResult,
@@ -138,7 +138,7 @@ fn judge(
 
 /// Returns whether the target image ended as expected, and no request was made that a correct client never makes.
 pub(crate) fn has_expected_outcome(
-    world: &World,
+    world: &RegistryPair,
     expect: Expect,
     summary: &Summary,
 ) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use testkit::profile::{MountRule, Profile};
 use testkit::{Fault, Kind, Request};
 
-use crate::world::{AIM, FROM, TO, World, target_layer};
+use crate::registry_pair::{AIM, FROM, RegistryPair, TO, target_layer};
 
 /// A kind of request of a copy, with the registries for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Operation {
     }
 
     /// Returns the hosts of which a failure must name one.
-    pub(crate) fn hosts(self, world: &World) -> Vec<String> {
+    pub(crate) fn hosts(self, world: &RegistryPair) -> Vec<String> {
         match self {
             // The registry stated the digest of the blob.
             StorageGet => vec![world.source.storage_host(), world.source.host()],

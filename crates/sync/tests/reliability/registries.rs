@@ -8,7 +8,7 @@ use testkit::{Action, Cut, Fault, Image, Kind, Layer};
 
 use crate::expect::{AGAIN, Expect};
 use crate::matrix::{has_expected_outcome, reasons, run_all};
-use crate::world::{AIM, OTHER_TO, TO, World, shared};
+use crate::registry_pair::{AIM, OTHER_TO, RegistryPair, TO, shared};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -18,7 +18,7 @@ pub(crate) struct RegistryBehavior {
     pub(crate) name: String,
     change: Box<dyn Fn(&mut Profile) + Sync>,
     /// Prepares the content there, and an additional fault.
-    prepare: fn(&World) -> Option<Handle>,
+    prepare: fn(&RegistryPair) -> Option<Handle>,
     /// The other images can arrive there.
     others: bool,
     pub(crate) expect: Expect,
@@ -39,7 +39,7 @@ fn behavior(
 }
 
 impl RegistryBehavior {
-    fn prepared(self, prepare: fn(&World) -> Option<Handle>) -> Self {
+    fn prepared(self, prepare: fn(&RegistryPair) -> Option<Handle>) -> Self {
         Self { prepare, ..self }
     }
     fn for_everybody(self) -> Self {
@@ -67,7 +67,7 @@ pub(crate) fn behaviors() -> Vec<RegistryBehavior> {
 
 /// Breaks the upload of the large layer within its body, once.
 #[allow(clippy::unnecessary_wraps, reason = "some preparations break nothing")]
-fn breaks_once(world: &World) -> Option<Handle> {
+fn breaks_once(world: &RegistryPair) -> Option<Handle> {
     let fault = Fault::on([Kind::UploadPut, Kind::UploadPatch])
         .repository(TO)
         .matching(|request| {
@@ -321,7 +321,7 @@ fn every_behavior_of_a_registry() {
 async fn judge(behavior: &RegistryBehavior) -> Result<(), String> {
     let mut profile = Profile::distribution3();
     (behavior.change)(&mut profile);
-    let mut world = World::with(Profile::distribution3(), profile, &aim()).await;
+    let mut world = RegistryPair::with(Profile::distribution3(), profile, &aim()).await;
     // One after the other, so that the others have content to mount.
     world.images = 1;
     let handle = (behavior.prepare)(&world);

@@ -4,13 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image_syncer_sync::engine::Engine;
-use image_syncer_sync::rule::PlatformFilter;
-use image_syncer_sync::settings::Settings;
 use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::{Action, Auth, Fault, Image, Kind, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{SHORT_STALL, retries, rule, stores_with};
+use crate::registry_pair::{SHORT_STALL, retries, rule, settings, stores_with};
 
 /// The images in the order in which they ended, with the messages of failures.
 #[derive(Default)]
@@ -59,20 +57,8 @@ async fn ending_of(silent: &str, stall: Duration) -> (Option<String>, usize) {
     ];
     let hosts = [silent.to_owned(), source.host(), destination.host()];
     let endings = Arc::new(Endings::default());
-    let settings = Settings {
-        intent: image_syncer_sync::settings::Intent::Copy,
-        platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
-        parts: image_syncer_sync::rule::Parts::default(),
-        force: false,
-        verify: false,
-        immutable: Arc::default(),
-        referrers: None,
-        transfers: None,
-        images: 16,
-        records: None,
-    };
     let stores = Arc::new(stores_with(&hosts, stall, retries()));
-    let engine = Engine::new(stores, settings, endings.clone());
+    let engine = Engine::new(stores, settings(16), endings.clone());
     let run = engine.run(rules, CancellationToken::new());
     tokio::time::timeout(Duration::from_secs(60), run)
         .await

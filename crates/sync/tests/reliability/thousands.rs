@@ -5,7 +5,7 @@ use std::time::Duration;
 use image_syncer_registry::transport::RetryPolicy;
 use testkit::{Action, Answer, Auth, Cut, Fault, Image, Layer, Profile, Registry};
 
-use crate::world::{LONG_STALL, rule, run, stores_with};
+use crate::registry_pair::{LONG_STALL, rule, run, stores_with};
 
 /// Images of each repository.
 const TAGS: u64 = 50;

@@ -9,8 +9,8 @@ use image_syncer_registry::{Options, Registries, Repository, Tag, Target};
 use image_syncer_sync::Listener;
 use image_syncer_sync::engine::Engine;
 use image_syncer_sync::report::{Report, Summary};
-use image_syncer_sync::rule::{PlatformFilter, Rule, RuleError};
-use image_syncer_sync::settings::Settings;
+use image_syncer_sync::rule::{Parts, PlatformFilter, Rule, RuleError};
+use image_syncer_sync::settings::{Intent, Settings};
 use image_syncer_sync::store::{RegistryStores, Stores};
 use testkit::{Auth, Image, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ pub(crate) const SHORT_STALL: Duration = Duration::from_millis(250);
 pub(crate) const LONG_STALL: Duration = Duration::from_secs(30);
 
 /// A source, a destination, and the images to copy.
-pub(crate) struct World {
+pub(crate) struct RegistryPair {
     pub(crate) source: Registry,
     pub(crate) destination: Registry,
     /// The rule for the target image, without the source's host.
@@ -60,7 +60,7 @@ fn other(number: usize) -> Image {
     Image::single([shared(), Layer::synthetic(8_000, 10 + number as u64)])
 }
 
-impl World {
+impl RegistryPair {
     pub(crate) async fn new(source: Profile, destination: Profile) -> Self {
         Self::with(source, destination, &aim()).await
     }
@@ -191,13 +191,12 @@ pub(crate) fn stores_with(hosts: &[String], stall: Duration, retry: RetryPolicy)
     ))
 }
 
-/// Carries out `rules` to their end.
-pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: usize) -> Summary {
-    let report = Arc::new(Report::new());
-    let settings = Settings {
-        intent: image_syncer_sync::settings::Intent::Copy,
+/// Returns the settings of a copy with this number of images in flight.
+pub(crate) fn settings(images: usize) -> Settings {
+    Settings {
+        intent: Intent::Copy,
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
-        parts: image_syncer_sync::rule::Parts::default(),
+        parts: Parts::default(),
         force: false,
         verify: false,
         immutable: Arc::default(),
@@ -205,9 +204,14 @@ pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: u
         transfers: None,
         images,
         records: None,
-    };
+    }
+}
+
+/// Carries out `rules` to their end.
+pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: usize) -> Summary {
+    let report = Arc::new(Report::new());
     let listener: Arc<dyn Listener> = report.clone();
-    let engine = Engine::new(Arc::new(stores), settings, listener);
+    let engine = Engine::new(Arc::new(stores), settings(images), listener);
     engine.run(rules, CancellationToken::new()).await;
     let summary = report.summary();
     assert!(summary.is_complete(), "{summary:?}");
