@@ -29,9 +29,9 @@ async fn only_changed_children_of_an_index_cost_requests() {
         [same[0], same[1], same[2], ("arm64-2", "linux/arm64")],
     );
 
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().digest, *new.digest());
-    assert_eq!(heard.copied_counts(), (2, 2));
+    let events = scenario.run().await;
+    assert_eq!(events.copied().digest, *new.digest());
+    assert_eq!(events.copied_counts(), (2, 2));
     let expected = [
         "manifest dst.example/copy@old",
         "manifest src.example/app@arm64-2",
@@ -55,8 +55,8 @@ async fn an_unchanged_index_costs_a_head_at_each_end() {
     let scenario = scenario();
     scenario.index_of_two_platforms(&["v1"]);
     scenario.fill_destination();
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().unchanged, 1);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().unchanged, 1);
     assert_eq!(scenario.stores.calls().len(), 2);
 }
 
@@ -64,8 +64,8 @@ async fn an_unchanged_index_costs_a_head_at_each_end() {
 async fn one_child_of_a_new_index_is_queried_and_leaves_are_pushed_first() {
     let scenario = scenario();
     scenario.index_of_two_platforms(&["v1"]);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied_counts(), (3, 4));
+    let events = scenario.run().await;
+    assert_eq!(events.copied_counts(), (3, 4));
     let heads = scenario.calls_with(&["resolve-for-push"]);
     let expected = [
         "resolve-for-push dst.example/copy:v1",
@@ -90,8 +90,8 @@ async fn a_repository_without_children_is_not_queried_again() {
         scenario.index(&format!("index-{tag}"), &[tag], [(tag, "linux/amd64")]);
     }
     let rules = [rule("src.example/app:v1,v2,v3", &["dst.example/copy"])];
-    let heard = scenario.run_rules(one_at_a_time(), &rules).await;
-    assert_eq!(heard.summary().copied, 3);
+    let events = scenario.run_rules(one_at_a_time(), &rules).await;
+    assert_eq!(events.summary().copied, 3);
     assert_eq!(scenario.count("resolve-for-push dst.example/copy@"), 1);
 }
 
@@ -101,8 +101,8 @@ async fn a_new_tag_for_existing_children_costs_no_blob() {
     let [index, ..] = scenario.index_of_two_platforms(&["v0"]);
     scenario.fill_destination();
     scenario.tag("v1", &index);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied_counts(), (1, 0));
+    let events = scenario.run().await;
+    assert_eq!(events.copied_counts(), (1, 0));
     let expected = [
         "manifest src.example/app@index",
         "put-manifest dst.example/copy:v1",
@@ -120,8 +120,8 @@ async fn an_old_image_may_be_a_child_of_the_new_index() {
     scenario.image("amd64", &["v1"], &["amd64"]);
     scenario.fill_destination();
     scenario.index_of_two_platforms(&["v1"]);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied_counts(), (2, 2));
+    let events = scenario.run().await;
+    assert_eq!(events.copied_counts(), (2, 2));
     assert_eq!(scenario.count("manifest dst"), 0);
     assert_eq!(scenario.count("manifest src.example/app@amd64"), 0);
 }
@@ -133,8 +133,8 @@ async fn indexes_within_indexes_are_pushed_inner_first() {
     let middle = scenario.index_of_entries("middle", &[], &[entry(&inner, None)]);
     let entries = [entry(&middle, None), entry(&inner, None)];
     scenario.index_of_entries("outer", &["v1"], &entries);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().volume.manifests, 4);
+    let events = scenario.run().await;
+    assert_eq!(events.copied().volume.manifests, 4);
     let pushed = scenario.calls_with(&["put-manifest"]);
     let expected = [
         "put-manifest dst.example/copy@amd64",
@@ -156,8 +156,8 @@ async fn an_index_may_list_plain_blobs() {
         "size": layer.size,
     });
     scenario.index_of_entries("index", &["v1"], &[listed]);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied_counts(), (1, 1));
+    let events = scenario.run().await;
+    assert_eq!(events.copied_counts(), (1, 1));
     assert!(scenario.has_copied_blob(&layer.digest));
 }
 
@@ -168,8 +168,8 @@ async fn a_child_that_the_source_lacks_fails_the_image() {
     scenario
         .stores
         .remove_manifest(&scenario.source, lost.digest());
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().failed, 1);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().failed, 1);
     assert_eq!(scenario.count("put-manifest"), 0);
     assert!(scenario.copied_digest("v1").is_none());
 }
@@ -179,8 +179,8 @@ async fn tags_of_one_index_side_by_side_push_its_children_once() {
     let scenario = scenario();
     scenario.index_of_two_platforms(&["v1", "v2", "v3"]);
     let rules = [rule("src.example/app:v1,v2,v3", &["dst.example/copy"])];
-    let heard = scenario.run_rules(settings(), &rules).await;
-    let summary = heard.summary();
+    let events = scenario.run_rules(settings(), &rules).await;
+    let summary = events.summary();
     assert_eq!((summary.copied, summary.volume.manifests), (3, 2 + 3));
     assert_eq!(scenario.count("put-manifest dst.example/copy@"), 2);
     assert_eq!(scenario.count("put-manifest dst.example/copy:"), 3);

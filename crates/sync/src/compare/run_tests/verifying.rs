@@ -53,11 +53,11 @@ const CHECK: [&str; 11] = [
 #[tokio::test]
 async fn a_complete_image_costs_one_lookup_for_each_part_and_none_at_the_source() {
     let (scenario, _) = copied_index();
-    let heard = scenario.run_with(verifying()).await;
+    let events = scenario.run_with(verifying()).await;
     let ending = "src.example/app:v1 -> dst.example/copy:v1: verified";
-    assert_eq!(heard.endings(), [ending]);
+    assert_eq!(events.endings(), [ending]);
     assert_eq!(scenario.stores.take_sorted(), CHECK);
-    let summary = heard.summary();
+    let summary = events.summary();
     assert_eq!(
         (summary.unchanged, summary.verified, summary.repaired),
         (1, 1, 0)
@@ -68,19 +68,19 @@ async fn a_complete_image_costs_one_lookup_for_each_part_and_none_at_the_source(
 async fn without_verify_nothing_below_the_root_is_checked() {
     let (scenario, _) = copied_index();
     let base = scenario.remove_copied_blob("base");
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     let ending = "src.example/app:v1 -> dst.example/copy:v1: unchanged";
-    assert_eq!(heard.endings(), [ending]);
+    assert_eq!(events.endings(), [ending]);
     assert_eq!(scenario.stores.take_sorted(), CHECK[9..]);
     assert!(!scenario.has_copied_blob(&base));
-    assert_eq!(heard.summary().verified, 0);
+    assert_eq!(events.summary().verified, 0);
 }
 
 #[tokio::test]
 async fn only_the_lost_blob_is_sent() {
     let (scenario, _) = copied_index();
     let base = scenario.remove_copied_blob("base");
-    let heard = scenario.run_with(verifying()).await;
+    let events = scenario.run_with(verifying()).await;
     assert_eq!(
         changes(&scenario),
         [
@@ -89,14 +89,14 @@ async fn only_the_lost_blob_is_sent() {
         ]
     );
     assert!(scenario.has_copied_blob(&base));
-    let copied = heard.copied();
+    let copied = events.copied();
     assert_eq!(copied.losses, [Loss::Blob(base)]);
-    assert_eq!((heard.copied_counts(), copied.volume.bytes), ((0, 1), 4));
-    let summary = heard.summary();
+    assert_eq!((events.copied_counts(), copied.volume.bytes), ((0, 1), 4));
+    let summary = events.summary();
     assert_eq!((summary.copied, summary.repaired), (1, 1));
     scenario.stores.take_sorted();
-    let heard = scenario.run_with(verifying()).await;
-    assert_eq!(heard.summary().verified, 1);
+    let events = scenario.run_with(verifying()).await;
+    assert_eq!(events.summary().verified, 1);
     assert_eq!(scenario.stores.take_sorted(), CHECK);
 }
 
@@ -108,7 +108,7 @@ async fn lost_manifests_at_any_depth_are_pushed_without_the_root() {
         .stores
         .remove_manifest(&scenario.destination, &lost);
     let one = scenario.remove_copied_blob("one");
-    let heard = scenario.run_with(verifying()).await;
+    let events = scenario.run_with(verifying()).await;
     assert_eq!(
         changes(&scenario),
         [
@@ -120,7 +120,7 @@ async fn lost_manifests_at_any_depth_are_pushed_without_the_root() {
     // The source is queried only for lost content.
     assert_eq!(scenario.count("manifest src.example"), 1);
     assert_eq!(
-        heard.copied().losses,
+        events.copied().losses,
         [Loss::Manifest(lost.clone()), Loss::Blob(one)]
     );
     assert!(scenario.stores.holds_manifest(&scenario.destination, &lost));
@@ -133,11 +133,11 @@ async fn a_root_that_exists_only_by_its_tag_is_pushed_again() {
     scenario
         .stores
         .fail("manifest dst.example/copy@index", 1, gone);
-    let heard = scenario.run_with(verifying()).await;
+    let events = scenario.run_with(verifying()).await;
     assert_eq!(changes(&scenario), ["put-manifest dst.example/copy:v1"]);
     let digest = index.digest().clone();
-    assert_eq!(heard.copied().losses, [Loss::Manifest(digest)]);
-    assert_eq!(heard.copied().volume.manifests, 1);
+    assert_eq!(events.copied().losses, [Loss::Manifest(digest)]);
+    assert_eq!(events.copied().volume.manifests, 1);
 }
 
 #[tokio::test]
@@ -147,9 +147,9 @@ async fn a_blob_with_another_size_is_sent_and_reported() {
     scenario
         .stores
         .spoil_blob(&scenario.destination, &base, "bas");
-    let heard = scenario.run_with(verifying()).await;
-    let [loss] = &heard.copied().losses[..] else {
-        panic!("{:?}", heard.copied().losses);
+    let events = scenario.run_with(verifying()).await;
+    let [loss] = &events.copied().losses[..] else {
+        panic!("{:?}", events.copied().losses);
     };
     assert_eq!(
         loss.to_string(),
@@ -169,13 +169,13 @@ async fn a_blob_that_stays_wrong_is_a_failure_of_the_destination() {
     scenario
         .stores
         .behave(|behaviour| behaviour.keeps_what_it_has = true);
-    let heard = scenario.run_with(verifying()).await;
+    let events = scenario.run_with(verifying()).await;
     assert_eq!(
-        heard.failure_kind(),
+        events.failure_kind(),
         (Side::Destination, Some(ErrorKind::Corrupt))
     );
     assert_eq!(
-        heard.failure().reason,
+        events.failure().reason,
         format!("cannot upload {base} to copy at dst.example: 3 bytes are there and stay")
     );
 }
@@ -187,11 +187,11 @@ async fn a_manifest_with_other_bytes_is_pushed_and_read_again() {
     scenario
         .stores
         .fail("manifest dst.example/copy@amd64", 1, wrong);
-    let heard = scenario.run_with(verifying()).await;
+    let events = scenario.run_with(verifying()).await;
     assert_eq!(changes(&scenario), ["put-manifest dst.example/copy@amd64"]);
     assert_eq!(scenario.count("manifest dst.example/copy@amd64"), 2);
     let digest = amd64.digest().clone();
-    assert_eq!(heard.copied().losses, [Loss::WrongManifest(digest)]);
+    assert_eq!(events.copied().losses, [Loss::WrongManifest(digest)]);
 }
 
 #[tokio::test]
@@ -202,8 +202,8 @@ async fn content_that_tags_share_is_checked_once() {
     scenario.index_of_entries("other", &["v3"], &other);
     scenario.fill_destination();
     let rules = [rule("src.example/app:v1,v2,v3", &["dst.example/copy"])];
-    let heard = scenario.run_rules(verifying(), &rules).await;
-    assert_eq!(heard.summary().verified, 3);
+    let events = scenario.run_rules(verifying(), &rules).await;
+    assert_eq!(events.summary().verified, 3);
     assert_eq!(scenario.count("head-blob"), 5);
     assert_eq!(scenario.count("manifest dst.example/copy@index"), 1);
     assert_eq!(scenario.count("manifest dst.example/copy@other"), 1);
@@ -216,8 +216,8 @@ async fn tags_that_share_a_lost_blob_send_it_once() {
     scenario.fill_destination();
     scenario.remove_copied_blob("base");
     let rules = [rule("src.example/app:v1,v2", &["dst.example/copy"])];
-    let heard = scenario.run_rules(verifying(), &rules).await;
-    assert_eq!(heard.summary().copied + heard.summary().verified, 2);
+    let events = scenario.run_rules(verifying(), &rules).await;
+    assert_eq!(events.summary().copied + events.summary().verified, 2);
     assert_eq!(scenario.count("send dst.example/copy@base"), 1);
     assert_eq!(scenario.count("head-blob dst.example/copy@base"), 1);
 }
@@ -231,9 +231,9 @@ async fn content_pushed_by_the_run_is_not_checked() {
         images: 1,
         ..verifying()
     };
-    let heard = scenario.run_rules(one_at_a_time, &rules).await;
-    assert_eq!(heard.summary().copied, 2);
-    assert_eq!(heard.summary().repaired, 0);
+    let events = scenario.run_rules(one_at_a_time, &rules).await;
+    assert_eq!(events.summary().copied, 2);
+    assert_eq!(events.summary().repaired, 0);
     assert_eq!(scenario.count("head-blob"), 0);
     assert_eq!(scenario.count("manifest dst.example"), 0);
 }
@@ -244,8 +244,8 @@ async fn a_changed_image_is_walked_although_its_children_exist() {
     let base = scenario.remove_copied_blob("base");
     let changed = [entry(&amd64, Some("linux/amd64"))];
     scenario.index_of_entries("changed", &["v1"], &changed);
-    let heard = scenario.run_with(verifying()).await;
-    assert_eq!(heard.summary().copied, 1);
+    let events = scenario.run_with(verifying()).await;
+    assert_eq!(events.summary().copied, 1);
     assert!(scenario.has_copied_blob(&base));
     assert_eq!(scenario.count("put-manifest dst.example/copy@amd64"), 1);
 }
@@ -266,8 +266,8 @@ async fn a_filtered_image_is_checked_and_repaired_with_its_filter() {
         .stores
         .remove_manifest(&destination, amd64.digest());
     scenario.stores.take_sorted();
-    let heard = scenario.run_rules(filtered, &rules).await;
-    let copied = heard.copied();
+    let events = scenario.run_rules(filtered, &rules).await;
+    let copied = events.copied();
     assert!(copied.filtered);
     let lost = amd64.digest().clone();
     assert_eq!(copied.losses, [Loss::Manifest(lost), Loss::Blob(base)]);
@@ -283,8 +283,8 @@ async fn an_image_by_digest_is_checked_as_well() {
     scenario.remove_copied_blob("two");
     let source = format!("src.example/app@{}", index.digest());
     let rules = [rule(&source, &["dst.example/copy"])];
-    let heard = scenario.run_rules(verifying(), &rules).await;
-    assert_eq!(heard.copied().volume.blobs, 1);
+    let events = scenario.run_rules(verifying(), &rules).await;
+    assert_eq!(events.copied().volume.blobs, 1);
     assert_eq!(scenario.count("put-manifest"), 0);
 }
 
@@ -295,9 +295,9 @@ async fn content_lost_at_both_ends_is_a_failure_of_the_source() {
         let base = digest_of("base");
         scenario.stores.remove_blob(repository, &base);
     }
-    let heard = scenario.run_with(verifying()).await;
+    let events = scenario.run_with(verifying()).await;
     assert_eq!(
-        heard.failure_kind(),
+        events.failure_kind(),
         (Side::Source, Some(ErrorKind::NotFound))
     );
 }
@@ -307,9 +307,9 @@ async fn a_destination_that_may_not_be_read_cannot_be_verified() {
     let (scenario, _) = copied_index();
     let denied = || error(ErrorKind::Denied, "dst.example");
     scenario.stores.fail("manifest dst.example", 1, denied);
-    let heard = scenario.run_with(verifying()).await;
+    let events = scenario.run_with(verifying()).await;
     assert_eq!(
-        heard.failure_kind(),
+        events.failure_kind(),
         (Side::Destination, Some(ErrorKind::Denied))
     );
     assert_eq!(changes(&scenario), [""; 0]);

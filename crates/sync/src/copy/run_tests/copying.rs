@@ -26,9 +26,9 @@ async fn an_unchanged_image_costs_a_head_at_each_end() {
     let scenario = scenario();
     scenario.image("image", &["v1"], &["base"]);
     scenario.fill_destination();
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     let expected = ["src.example/app:v1 -> dst.example/copy:v1: unchanged"];
-    assert_eq!(heard.endings(), expected);
+    assert_eq!(events.endings(), expected);
     let expected = [
         "resolve src.example/app:v1",
         "resolve-for-push dst.example/copy:v1",
@@ -40,7 +40,7 @@ async fn an_unchanged_image_costs_a_head_at_each_end() {
 async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
     let scenario = scenario();
     let image = scenario.image("image", &["v1"], &["base", "app"]);
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
 
     let calls = scenario.stores.calls();
     let layers = 2;
@@ -65,9 +65,9 @@ async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
     expected.sort();
     assert_eq!(blobs, expected);
 
-    let copied = heard.copied();
+    let copied = events.copied();
     assert_eq!(copied.digest, *image.digest());
-    assert_eq!((heard.copied_counts(), copied.filtered), ((1, 3), false));
+    assert_eq!((events.copied_counts(), copied.filtered), ((1, 3), false));
     for name in ["base", "app"] {
         let bytes = scenario.copied_blob(&digest_of(name));
         assert_eq!(bytes.unwrap(), name);
@@ -91,8 +91,8 @@ async fn existing_blobs_are_not_sent() {
     let scenario = scenario();
     scenario.image("image", &["v1"], &["base", "app"]);
     scenario.stores.blob(&scenario.destination, "base", "base");
-    let heard = scenario.run().await;
-    let copied = heard.copied();
+    let events = scenario.run().await;
+    let copied = events.copied();
     assert_eq!((copied.volume.blobs, copied.volume.present_bytes), (2, 4));
     assert_eq!(scenario.count("open-upload dst.example/copy@base"), 1);
     assert_eq!(scenario.count("open-blob src.example/app@base"), 0);
@@ -104,9 +104,9 @@ async fn layers_of_an_earlier_tag_are_not_queried() {
     scenario.image("one", &["v1"], &["base", "one"]);
     scenario.image("two", &["v2"], &["base", "two"]);
     let rules = [rule("src.example/app:v1,v2", &["dst.example/copy"])];
-    let heard = scenario.run_rules(one_at_a_time(), &rules).await;
-    assert_eq!(heard.summary().copied, 2);
-    assert_eq!(heard.summary().volume.shared_bytes, 4);
+    let events = scenario.run_rules(one_at_a_time(), &rules).await;
+    assert_eq!(events.summary().copied, 2);
+    assert_eq!(events.summary().volume.shared_bytes, 4);
     assert_eq!(scenario.count("open-upload dst.example/copy@base"), 1);
 }
 
@@ -115,8 +115,8 @@ async fn further_tags_of_one_digest_cost_a_get_at_the_source_and_a_push() {
     let scenario = scenario();
     let image = scenario.image("image", &["v1", "v2", "latest"], &["base"]);
     let rules = [rule("src.example/app", &["dst.example/copy"])];
-    let heard = scenario.run_rules(settings(), &rules).await;
-    assert_eq!(heard.summary().copied, 3);
+    let events = scenario.run_rules(settings(), &rules).await;
+    assert_eq!(events.summary().copied, 3);
     for tag in ["v1", "v2", "latest"] {
         assert_eq!(scenario.copied_digest(tag).as_ref(), Some(image.digest()));
         assert_eq!(
@@ -138,13 +138,13 @@ async fn an_image_by_digest_needs_no_head_at_the_source() {
     let image = scenario.image("image", &[], &["base"]);
     let source = format!("src.example/app@{}", image.digest());
     let rules = [rule(&source, &["dst.example/copy"])];
-    let heard = scenario.run_rules(settings(), &rules).await;
+    let events = scenario.run_rules(settings(), &rules).await;
     let calls = scenario.stores.calls();
     assert_eq!(calls[0], "resolve-for-push dst.example/copy@image");
     assert_eq!(calls[1], "manifest src.example/app@image");
     assert_eq!(calls.last().unwrap(), "put-manifest dst.example/copy@image");
     let name = format!("dst.example/copy@{}", image.digest());
-    assert_eq!(heard.endings(), [format!("{source} -> {name}: copied")]);
+    assert_eq!(events.endings(), [format!("{source} -> {name}: copied")]);
 
     scenario.stores.take_sorted();
     scenario.run_rules(settings(), &rules).await;
@@ -159,8 +159,8 @@ async fn force_pushes_the_manifest_and_no_existing_blob() {
     let scenario = scenario();
     scenario.image("image", &["v1"], &["base"]);
     scenario.fill_destination();
-    let heard = scenario.run_with(forced()).await;
-    assert_eq!(heard.copied_counts(), (1, 0));
+    let events = scenario.run_with(forced()).await;
+    assert_eq!(events.copied_counts(), (1, 0));
     let expected = [
         "head-blob dst.example/copy@base",
         "head-blob dst.example/copy@image.config",
@@ -178,9 +178,9 @@ async fn force_restores_lost_blobs() {
     scenario.image("image", &["v1"], &["base"]);
     scenario.fill_destination();
     let base = scenario.remove_copied_blob("base");
-    let heard = scenario.run_with(forced()).await;
+    let events = scenario.run_with(forced()).await;
     assert_eq!(
-        (heard.copied().volume.blobs, heard.copied().volume.bytes),
+        (events.copied().volume.blobs, events.copied().volume.bytes),
         (1, 4)
     );
     assert!(scenario.has_copied_blob(&base));
@@ -191,12 +191,12 @@ async fn a_missing_image_fails_with_a_message() {
     let scenario = scenario();
     scenario.image("image", &["v1"], &["base"]);
     let rules = [rule("src.example/app:v9", &["dst.example/copy"])];
-    let heard = scenario.run_rules(settings(), &rules).await;
+    let events = scenario.run_rules(settings(), &rules).await;
     let expected = "src.example/app:v9 -> dst.example/copy:v9: failed, \
                     cannot find app:v9 at src.example: the registry does not have it";
-    assert_eq!(heard.endings(), [expected]);
+    assert_eq!(events.endings(), [expected]);
     assert_eq!(
-        heard.failure_kind(),
+        events.failure_kind(),
         (Side::Source, Some(ErrorKind::NotFound))
     );
 }
@@ -207,9 +207,9 @@ async fn an_error_at_the_destination_is_not_taken_for_absence() {
     scenario.image("image", &["v1"], &["base"]);
     let fault = || error(ErrorKind::Server, "dst.example");
     scenario.stores.fail("resolve-for-push", 1, fault);
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().failed, 1);
-    assert_eq!(heard.failure().side, Side::Destination);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().failed, 1);
+    assert_eq!(events.failure().side, Side::Destination);
     assert_eq!(scenario.count("put-manifest"), 0);
     assert_eq!(scenario.count("manifest"), 0);
 }
@@ -226,8 +226,8 @@ async fn foreign_layers_stay_where_they_are() {
         "layers": [blob_json("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", &foreign)],
     });
     scenario.document("image", &["v1"], media_type::DOCKER_MANIFEST, &document);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().volume.blobs, 1);
+    let events = scenario.run().await;
+    assert_eq!(events.copied().volume.blobs, 1);
     assert_eq!(scenario.count("open-upload dst.example/copy@foreign"), 0);
 }
 
@@ -241,8 +241,8 @@ async fn a_tag_that_moves_meanwhile_does_not_mix_versions() {
         scenario.image("new", &["v1"], &["other"]);
         gate.open();
     };
-    let (heard, ()) = tokio::join!(scenario.run(), moving);
-    assert_eq!(heard.summary().copied, 1);
+    let (events, ()) = tokio::join!(scenario.run(), moving);
+    assert_eq!(events.summary().copied, 1);
     assert_eq!(scenario.copied_digest("v1").as_ref(), Some(old.digest()));
     assert_eq!(scenario.count("resolve src"), 1);
 }
@@ -259,8 +259,8 @@ async fn stages_do_not_wait_for_each_other() {
     ];
     let start = tokio::time::Instant::now();
     for outcome in ["copied", "unchanged"] {
-        let heard = scenario.run_rules(settings(), &rules).await;
-        let endings = heard.endings();
+        let events = scenario.run_rules(settings(), &rules).await;
+        let endings = events.endings();
         assert_eq!(endings.len(), 7);
         assert!(
             endings.iter().all(|line| line.ends_with(outcome)),

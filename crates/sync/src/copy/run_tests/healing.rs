@@ -28,8 +28,8 @@ async fn lose_a_layer_between_tags(scenario: &Scenario) -> Arc<RunEvents> {
         scenario.remove_copied_blob("base");
         gate.open();
     };
-    let (heard, ()) = tokio::join!(scenario.run_rules(one_at_a_time(), &rules), losing);
-    heard
+    let (events, ()) = tokio::join!(scenario.run_rules(one_at_a_time(), &rules), losing);
+    events
 }
 
 fn base_is_missing() -> Error {
@@ -40,8 +40,8 @@ fn base_is_missing() -> Error {
 #[tokio::test]
 async fn a_blob_that_was_lost_is_sent_again_and_no_other() {
     let scenario = scenario_with_two_tags();
-    let heard = lose_a_layer_between_tags(&scenario).await;
-    assert_eq!(heard.summary().copied, 2);
+    let events = lose_a_layer_between_tags(&scenario).await;
+    assert_eq!(events.summary().copied, 2);
     assert_eq!(scenario.count("put-manifest dst.example/copy:v2"), 2);
     assert_eq!(scenario.count("send dst.example/copy@base"), 2);
     assert_eq!(scenario.count("send dst.example/copy@two"), 2);
@@ -56,13 +56,13 @@ async fn all_blobs_are_queried_again_after_an_unnamed_loss() {
     scenario
         .stores
         .behave(|behaviour| behaviour.names_missing = false);
-    let heard = lose_a_layer_between_tags(&scenario).await;
-    assert_eq!(heard.summary().copied, 2);
+    let events = lose_a_layer_between_tags(&scenario).await;
+    assert_eq!(events.summary().copied, 2);
     assert_eq!(scenario.count("open-upload dst.example/copy@two.config"), 2);
     assert_eq!(scenario.count("send dst.example/copy@two.config"), 1);
     assert_eq!(scenario.count("send dst.example/copy@base"), 2);
     // 4 + 3 + 6 bytes of layers and the configs of the first, then those of the second and `base` again.
-    assert_eq!(heard.summary().volume.blobs, 3 + 2 + 1);
+    assert_eq!(events.summary().volume.blobs, 3 + 2 + 1);
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_missing_child_of_the_old_index_is_pushed() {
         .remove_manifest(&scenario.destination, lost.digest());
     let (new, _) = scenario.index("new", &["v1"], [amd64, ("arm64-2", "linux/arm64")]);
 
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     let pushed = scenario.calls_with(&["put-manifest"]);
     let expected = [
         "put-manifest dst.example/copy@arm64-2",
@@ -85,7 +85,7 @@ async fn a_missing_child_of_the_old_index_is_pushed() {
         "put-manifest dst.example/copy:v1",
     ];
     assert_eq!(pushed, expected);
-    assert_eq!(heard.copied().volume.manifests, 3);
+    assert_eq!(events.copied().volume.manifests, 3);
     assert_eq!(scenario.count("manifest dst"), 1);
     assert_eq!(scenario.copied_digest("v1").as_ref(), Some(new.digest()));
 }
@@ -97,8 +97,8 @@ async fn a_falsely_claimed_blob_is_sent_without_another_query() {
     scenario
         .stores
         .claim_blob(&scenario.destination, &digest_of("base"));
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().volume.blobs, 2);
+    let events = scenario.run().await;
+    assert_eq!(events.copied().volume.blobs, 2);
     for (call, times) in [
         ("put-manifest", 2),
         ("open-upload dst.example/copy@base", 1),
@@ -120,8 +120,8 @@ async fn a_mount_of_a_missing_blob_is_not_repeated() {
         .fail("put-manifest dst.example/copy", 1, base_is_missing);
     let rules = ["dst.example/other", "dst.example/copy"]
         .map(|destination| rule("src.example/app:v1", &[destination]));
-    let heard = scenario.run_rules(one_at_a_time(), &rules).await;
-    assert_eq!(heard.summary().copied, 2);
+    let events = scenario.run_rules(one_at_a_time(), &rules).await;
+    assert_eq!(events.summary().copied, 2);
     let base = |verb: &str| scenario.count(&format!("{verb} dst.example/copy@base"));
     // According to the registry, the first attempt mounted it.
     assert_eq!(
@@ -143,16 +143,16 @@ async fn a_registry_that_loses_each_upload_fails_after_three_attempts() {
     scenario
         .stores
         .fail_after("put-manifest", 0, base_is_missing);
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     assert_eq!(scenario.count("put-manifest"), 3);
     assert_eq!(scenario.count("send dst.example/copy@base"), 3);
     assert_eq!(
         scenario.count("open-upload dst.example/copy@image.config"),
         1
     );
-    let failure = heard.failure();
+    let failure = events.failure();
     assert_eq!(
-        heard.failure_kind(),
+        events.failure_kind(),
         (Side::Destination, Some(ErrorKind::MissingContent))
     );
     let says = "the missing content was sent, or the registry reported it as present, 3 times";
@@ -169,6 +169,6 @@ async fn an_unreadable_old_root_is_ignored() {
     scenario.index_of_entries("new", &["v1"], &[entry(&image, None)]);
     let denied = || error(ErrorKind::Denied, "dst.example");
     scenario.stores.fail("manifest dst", 1, denied);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().volume.manifests, 2);
+    let events = scenario.run().await;
+    assert_eq!(events.copied().volume.manifests, 2);
 }

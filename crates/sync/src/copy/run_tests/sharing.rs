@@ -24,8 +24,8 @@ fn is_copied_to(scenario: &Scenario, destination: &str) -> bool {
 #[tokio::test]
 async fn the_source_is_read_once_for_all() {
     let scenario = scenario_with(&["base", "app"]);
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().copied, 2);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().copied, 2);
     let calls = scenario.stores.take_sorted();
     let at_source: Vec<_> = calls
         .iter()
@@ -47,12 +47,12 @@ async fn the_source_is_read_once_for_all() {
 async fn blobs_are_sent_only_to_the_destination_that_lacks_them() {
     let scenario = scenario_with(&["base"]);
     scenario.fill_destination();
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     let expected = [
         "src.example/app:v1 -> one.example/copy:v1: unchanged",
         "src.example/app:v1 -> two.example/copy:v1: copied",
     ];
-    assert_eq!(heard.endings(), expected);
+    assert_eq!(events.endings(), expected);
     assert_eq!(scenario.count("open-upload one.example"), 0);
 }
 
@@ -68,8 +68,8 @@ async fn a_destination_that_fails_fails_alone() {
         scenario
             .stores
             .fail(call, 1, || error(ErrorKind::Denied, "one.example"));
-        let heard = scenario.run().await;
-        let summary = heard.summary();
+        let events = scenario.run().await;
+        let summary = events.summary();
         assert_eq!((summary.failed, summary.copied), (1, 1), "{call}");
         assert_eq!(summary.failures[0].failure.host, "one.example", "{call}");
         assert!(
@@ -85,8 +85,8 @@ async fn a_failing_source_fails_all_destinations_with_one_request() {
     scenario.stores.fail("manifest src", 1, || {
         error(ErrorKind::Server, "src.example")
     });
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().failed, 2);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().failed, 2);
     assert_eq!(scenario.count("manifest src"), 1);
 }
 
@@ -124,8 +124,8 @@ async fn a_slow_comparison_delays_the_others_for_a_bounded_time() {
         slow.open();
         quick.open();
     };
-    let (heard, ()) = tokio::join!(scenario.run(), opening);
-    assert_eq!(heard.summary().copied, 2);
+    let (events, ()) = tokio::join!(scenario.run(), opening);
+    assert_eq!(events.summary().copied, 2);
     assert_eq!(scenario.count("manifest src"), 1);
 }
 
@@ -138,8 +138,8 @@ async fn a_slightly_slower_comparison_shares_the_download() {
         assert_eq!(scenario.count("open-upload"), 0);
         slow.open();
     };
-    let (heard, ()) = tokio::join!(scenario.run(), opening);
-    assert_eq!(heard.summary().copied, 2);
+    let (events, ()) = tokio::join!(scenario.run(), opening);
+    assert_eq!(events.summary().copied, 2);
     assert_eq!(scenario.count("open-blob"), 2);
 }
 
@@ -154,8 +154,8 @@ async fn a_destination_with_all_blobs_is_committed_at_once() {
         slow.open();
         quick.open();
     };
-    let (heard, ()) = tokio::join!(scenario.run(), opening);
-    assert_eq!(heard.summary().copied, 2);
+    let (events, ()) = tokio::join!(scenario.run(), opening);
+    assert_eq!(events.summary().copied, 2);
 }
 
 #[tokio::test]
@@ -163,8 +163,8 @@ async fn a_second_repository_of_the_registry_takes_the_blobs_from_the_first() {
     let scenario = scenario_with(&["base", "app"]);
     let destinations = ["one.example/copy", "one.example/other"];
     let rules = [rule("src.example/app:v1", &destinations)];
-    let heard = scenario.run_rules(settings(), &rules).await;
-    assert_eq!(heard.summary().copied, 2);
+    let events = scenario.run_rules(settings(), &rules).await;
+    assert_eq!(events.summary().copied, 2);
     assert_eq!(scenario.count("open-blob"), 3);
     assert_eq!(scenario.count("mount"), 3);
     assert_eq!(scenario.count("send"), 3);

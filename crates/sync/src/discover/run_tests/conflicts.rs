@@ -39,13 +39,13 @@ const BOTH: &str = "cannot write src.example/two:v1 (rule src.example/two (image
 async fn the_second_image_fails_with_both_rules_and_the_first_keeps_the_tag_in_every_run() {
     let scenario = scenario(&["v1"]);
     for first_ends_as in ["copied", "unchanged"] {
-        let heard = scenario.run().await;
+        let events = scenario.run().await;
         let expected = [
             format!("src.example/one:v1 -> dst.example/app:v1: {first_ends_as}"),
             format!("src.example/two:v1 -> dst.example/app:v1: failed, {BOTH}"),
         ];
-        assert_eq!(heard.endings(), expected);
-        let summary = heard.summary();
+        assert_eq!(events.endings(), expected);
+        let summary = events.summary();
         assert_eq!((summary.exit_code(), summary.warnings_given), (1, 0));
         assert_eq!(summary.failures[0].failure.cause, Cause::TagConflict);
         assert_eq!(scenario.copied_name("v1").as_deref(), Some("one"));
@@ -58,13 +58,13 @@ async fn the_second_image_fails_with_both_rules_and_the_first_keeps_the_tag_in_e
 async fn plan_and_check_report_the_conflict_of_a_copy() {
     for intent in [Intent::Plan, Intent::Check] {
         let scenario = scenario(&["v1"]);
-        let heard = scenario.run_with(with_intent(intent)).await;
+        let events = scenario.run_with(with_intent(intent)).await;
         let expected = [
             "src.example/one:v1 -> dst.example/app:v1: planned, New".to_owned(),
             format!("src.example/two:v1 -> dst.example/app:v1: failed, {BOTH}"),
         ];
-        assert_eq!(heard.endings(), expected, "{intent:?}");
-        assert_eq!(heard.summary().exit_code(), 1);
+        assert_eq!(events.endings(), expected, "{intent:?}");
+        assert_eq!(events.summary().exit_code(), 1);
     }
 }
 
@@ -78,8 +78,8 @@ async fn the_order_of_rules_decides_and_not_that_of_lists() {
         assert_eq!(scenario.count("put-manifest"), 0);
         first.open();
     };
-    let (heard, ()) = tokio::join!(scenario.run(), opening);
-    let summary = heard.summary();
+    let (events, ()) = tokio::join!(scenario.run(), opening);
+    let summary = events.summary();
     assert_eq!((summary.copied, summary.failed), (3, 3));
     for tag in ["v1", "v2", "v3"] {
         assert_eq!(scenario.copied_name(tag).as_deref(), Some("one"), "{tag}");
@@ -98,8 +98,8 @@ async fn a_rule_that_lists_keeps_its_tags_from_later_rules_that_name_theirs() {
         rule("src.example/one:v2", &["dst.example/app"]),
         rule("src.example/one:v1", &["dst.example/app"]),
     ];
-    let heard = scenario.run_rules(settings(), &rules).await;
-    let short: Vec<String> = heard
+    let events = scenario.run_rules(settings(), &rules).await;
+    let short: Vec<String> = events
         .endings()
         .iter()
         .map(|line| line.split(',').next().unwrap().to_owned())
@@ -125,8 +125,8 @@ async fn one_image_from_two_sources_is_no_conflict() {
     for source in ["src.example/one", "src.example/two"] {
         scenario.image_in(source, "same", &["v1"], &["base"]);
     }
-    let heard = scenario.run().await;
-    let summary = heard.summary();
+    let events = scenario.run().await;
+    let summary = events.summary();
     assert_eq!((summary.finished(), summary.exit_code()), (2, 0));
     assert_eq!(scenario.copied_name("v1").as_deref(), Some("same"));
 }
@@ -170,13 +170,13 @@ async fn tags_of_a_failed_list_are_queried_for_later_rules() {
     scenario.stores.fail_after("tags src.example/one", 0, || {
         error(ErrorKind::Server, "src.example")
     });
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     let expected = [
         format!("src.example/two:v1 -> dst.example/app:v1: failed, {BOTH}"),
         "src.example/two:v2 -> dst.example/app:v2: copied".to_owned(),
     ];
-    assert_eq!(heard.endings(), expected);
-    assert_eq!(heard.summary().failed_rules, 1);
+    assert_eq!(events.endings(), expected);
+    assert_eq!(events.summary().failed_rules, 1);
     assert_eq!(scenario.copied_name("v1"), None);
 }
 
@@ -190,7 +190,7 @@ async fn an_image_that_cannot_be_read_keeps_its_tag() {
         });
     let rules =
         ["one", "two"].map(|name| rule(&format!("src.example/{name}:v1"), &["dst.example/app"]));
-    let heard = scenario.run_rules(settings(), &rules).await;
+    let events = scenario.run_rules(settings(), &rules).await;
     let why = "cannot do what was asked at src.example: the test says no";
     let expected = [
         format!("src.example/one:v1 -> dst.example/app:v1: failed, {why}"),
@@ -200,7 +200,7 @@ async fn an_image_that_cannot_be_read_keeps_its_tag() {
              image src.example/one:v1 cannot be compared: {why}"
         ),
     ];
-    assert_eq!(heard.endings(), expected);
+    assert_eq!(events.endings(), expected);
     assert_eq!(scenario.copied_name("v1"), None);
 }
 
@@ -219,6 +219,6 @@ async fn rules_of_separate_repositories_do_not_wait() {
         until(|| run.events.summary().copied > 0).await;
         first.open();
     };
-    let heard = run.finish_during(opening).await;
-    assert_eq!(heard.summary().copied, 2);
+    let events = run.finish_during(opening).await;
+    assert_eq!(events.summary().copied, 2);
 }

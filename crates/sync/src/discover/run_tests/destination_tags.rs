@@ -48,8 +48,8 @@ fn immutable(patterns: &[&str]) -> Settings {
 #[tokio::test]
 async fn new_images_cost_one_list_of_each_destination_and_no_head_anywhere() {
     let scenario = scenario_with_images(10, 10);
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().copied, 100);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().copied, 100);
     for number in 0..10 {
         let tags = scenario.count(&format!("tags dst.example/app{number}"));
         let roots = scenario.count(&format!("manifest src.example/app{number}:"));
@@ -87,8 +87,8 @@ async fn tags_of_several_rules_count_together_and_share_the_list() {
         let tag = format!("dst.example/all:{path}");
         rule(&format!("src.example/{path}:v1"), &[&tag])
     });
-    let heard = scenario.run_rules(settings(), &rules).await;
-    assert_eq!(heard.summary().copied, 3);
+    let events = scenario.run_rules(settings(), &rules).await;
+    assert_eq!(events.summary().copied, 3);
     assert_eq!(
         (scenario.count("tags"), scenario.count("resolve")),
         (1, 0),
@@ -103,8 +103,11 @@ async fn listed_tags_cost_two_heads_and_missing_ones_a_get() {
     scenario.image_for_each_tag("app", &["v1", "v2"]);
     scenario.fill_destination();
     scenario.image_for_each_tag("app", &["v3"]);
-    let heard = scenario.run().await;
-    assert_eq!((heard.summary().copied, heard.summary().unchanged), (1, 2));
+    let events = scenario.run().await;
+    assert_eq!(
+        (events.summary().copied, events.summary().unchanged),
+        (1, 2)
+    );
     let mut reads = scenario.calls_with(&["resolve", "manifest"]);
     reads.sort();
     let expected = [
@@ -123,8 +126,8 @@ async fn known_repositories_are_not_listed() {
     scenario.image_for_each_tag("app", &["v1", "v2", "v3"]);
     scenario.run_with_records(settings()).await;
     assert_eq!(scenario.count("tags dst"), 1);
-    let heard = scenario.run_with_records(settings()).await;
-    assert_eq!(heard.summary().unchanged, 3);
+    let events = scenario.run_with_records(settings()).await;
+    assert_eq!(events.summary().unchanged, 3);
     assert_eq!(scenario.count("tags src"), 2);
     assert_eq!(scenario.count("resolve"), 2 * 3);
     assert_eq!(scenario.stores.calls().len(), 2 + 2 * 3);
@@ -138,8 +141,8 @@ async fn without_a_list_every_tag_costs_a_head() {
         scenario
             .stores
             .fail("tags dst", 9, move || error(kind, "dst.example"));
-        let heard = scenario.run().await;
-        let summary = heard.summary();
+        let events = scenario.run().await;
+        let summary = events.summary();
         assert_eq!((summary.copied, summary.warnings_given), (3, 0));
         assert_eq!(
             (scenario.count("tags dst"), scenario.count("resolve")),
@@ -161,19 +164,19 @@ async fn run_behind_the_list(name: &str) -> (Scenario, Arc<RunEvents>) {
         scenario.image_in("dst.example/app", name, &["v1"], &[name]);
         gate.open();
     };
-    let (heard, ()) = tokio::join!(scenario.run(), meddling);
-    (scenario, heard)
+    let (events, ()) = tokio::join!(scenario.run(), meddling);
+    (scenario, events)
 }
 
 #[tokio::test]
 async fn a_tag_that_a_stale_list_lacks_and_that_cannot_be_pushed_again_is_unchanged() {
-    let (scenario, heard) = run_behind_the_list("app-v1").await;
+    let (scenario, events) = run_behind_the_list("app-v1").await;
     let expected = [
         "src.example/app:v1 -> dst.example/app:v1: unchanged",
         "src.example/app:v2 -> dst.example/app:v2: copied",
         "src.example/app:v3 -> dst.example/app:v3: copied",
     ];
-    assert_eq!(heard.endings(), expected);
+    assert_eq!(events.endings(), expected);
     assert_eq!(
         scenario.count("resolve-for-push"),
         1,
@@ -184,10 +187,10 @@ async fn a_tag_that_a_stale_list_lacks_and_that_cannot_be_pushed_again_is_unchan
 
 #[tokio::test]
 async fn a_tag_that_a_stale_list_lacks_and_that_names_something_else_fails() {
-    let (_, heard) = run_behind_the_list("another").await;
+    let (_, events) = run_behind_the_list("another").await;
     let expected = "src.example/app:v1 -> dst.example/app:v1: failed, cannot do what was asked at dst.example: the \
                     test says no";
-    assert_eq!(heard.endings()[0], expected);
+    assert_eq!(events.endings()[0], expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,8 +200,8 @@ async fn a_late_list_delays_only_its_own_repository_for_a_bounded_time() {
     scenario.image_for_each_tag("quick", &["v1", "v2", "v3"]);
     let _gate = scenario.stores.block_calls("tags dst.example/slow");
     let rules = [rule_for("slow"), rule_for("quick")];
-    let heard = scenario.run_rules(settings(), &rules).await;
-    assert_eq!(heard.summary().copied, 6);
+    let events = scenario.run_rules(settings(), &rules).await;
+    assert_eq!(events.summary().copied, 6);
     let calls = scenario.stores.calls();
     let position = |wanted: &str| calls.iter().position(|call| call == wanted).unwrap();
     let slow = position("resolve-for-push dst.example/slow:v1");
@@ -215,9 +218,12 @@ async fn further_tags_of_an_image_that_is_there_cost_one_push_each() {
     for tag in ["a", "b", "v1.0", "v1.0.0", "w"] {
         scenario.tag(tag, &image);
     }
-    let heard = scenario.run().await;
-    assert_eq!((heard.summary().copied, heard.summary().unchanged), (5, 1));
-    assert_eq!(heard.summary().volume.manifests, 5);
+    let events = scenario.run().await;
+    assert_eq!(
+        (events.summary().copied, events.summary().unchanged),
+        (5, 1)
+    );
+    assert_eq!(events.summary().volume.manifests, 5);
     let calls = scenario.stores.take_sorted();
     let at = |end: &str| -> Vec<&String> {
         let place = format!(" {end}.example/");
@@ -247,9 +253,9 @@ async fn further_tags_of_an_index_touch_none_of_its_children() {
     for tag in ["a", "b", "c", "x", "y"] {
         scenario.tag(tag, &index);
     }
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     assert_eq!(
-        (heard.summary().copied, heard.summary().volume.manifests),
+        (events.summary().copied, events.summary().volume.manifests),
         (5, 5)
     );
     assert_eq!(scenario.count("put-manifest dst.example/app:"), 5);
@@ -263,8 +269,8 @@ async fn further_tags_of_an_index_touch_none_of_its_children() {
 async fn recorded_immutable_tags_cost_only_lists() {
     let scenario = scenario_with_images(5, 20).with_records();
     scenario.run_with_records(settings()).await;
-    let heard = scenario.run_with_records(immutable(&["v*"])).await;
-    let summary = heard.summary();
+    let events = scenario.run_with_records(immutable(&["v*"])).await;
+    let summary = events.summary();
     assert_eq!((summary.unchanged, summary.recorded), (100, 100));
     // At each end a page with tags and the empty last one.
     assert_eq!(scenario.count("tags src"), 2 * 5);
@@ -278,9 +284,9 @@ async fn a_single_immutable_tag_costs_the_list_of_its_destination() {
     let settings = immutable(&["/^v[0-9]+$/"]);
     scenario.run_with_records(settings.clone()).await;
     assert_eq!(scenario.count("tags"), 0);
-    let heard = scenario.run_with_records(settings).await;
+    let events = scenario.run_with_records(settings).await;
     let expected = ["src.example/app:v1 -> dst.example/app:v1: unchanged by record"];
-    assert_eq!(heard.endings(), expected);
+    assert_eq!(events.endings(), expected);
     assert_eq!(scenario.stores.calls(), ["tags dst.example/app"; 2]);
 }
 
@@ -291,14 +297,14 @@ async fn the_records_settle_only_existing_immutable_tags() {
     scenario.run_with_records(settings()).await;
     scenario.stores.untag(&scenario.destination, "v2");
     scenario.image_for_each_tag("app", &["v3"]);
-    let heard = scenario.run_with_records(immutable(&["v*"])).await;
+    let events = scenario.run_with_records(immutable(&["v*"])).await;
     let expected = [
         "src.example/app:latest -> dst.example/app:latest: unchanged",
         "src.example/app:v1 -> dst.example/app:v1: unchanged by record",
         "src.example/app:v2 -> dst.example/app:v2: copied",
         "src.example/app:v3 -> dst.example/app:v3: copied",
     ];
-    assert_eq!(heard.endings(), expected);
+    assert_eq!(events.endings(), expected);
     let expected = [
         "resolve src.example/app:latest",
         "resolve-for-push dst.example/app:latest",
@@ -333,9 +339,9 @@ async fn force_and_verify_ignore_the_records_of_immutable_tags() {
             immutable: immutable(&["*"]).immutable,
             ..changed
         };
-        let heard = scenario.run_with_records(settings).await;
+        let events = scenario.run_with_records(settings).await;
         let expected = format!("src.example/app:v1 -> dst.example/app:v1: {ending}");
-        assert_eq!(heard.endings(), [expected]);
+        assert_eq!(events.endings(), [expected]);
         assert_eq!(scenario.count("resolve-for-push dst.example/app:v1"), 1);
     }
 }
@@ -349,12 +355,12 @@ async fn records_of_another_filter_or_source_are_ignored() {
         platforms: only("amd64").platforms,
         ..immutable(&["v*"])
     };
-    let heard = scenario.run_with_records(filtered).await;
+    let events = scenario.run_with_records(filtered).await;
     assert_eq!(
-        (heard.summary().unchanged, heard.summary().recorded),
+        (events.summary().unchanged, events.summary().recorded),
         (1, 0)
     );
     scenario.rules = vec![rule("src.example/other:v1", &["dst.example/app"])];
-    let heard = scenario.run_with_records(immutable(&["v*"])).await;
-    assert_eq!((heard.summary().copied, heard.summary().recorded), (1, 0));
+    let events = scenario.run_with_records(immutable(&["v*"])).await;
+    assert_eq!((events.summary().copied, events.summary().recorded), (1, 0));
 }

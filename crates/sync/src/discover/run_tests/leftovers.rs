@@ -42,13 +42,13 @@ async fn signatures_are_copied_with_their_images_and_orphans_last() {
     push_signature(&scenario, "signature", &image);
     let stray = companion_tag(&digest_of("gone"), ".sig");
     scenario.image("stray", &[&stray], &["stray"]);
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     let expected = [
         format!("src.example/app:{stray} -> {DESTINATION}:{stray}: copied"),
         format!("src.example/app:v1 -> {DESTINATION}:v1: copied"),
     ];
-    assert_eq!(heard.endings(), expected);
-    let summary = heard.summary();
+    assert_eq!(events.endings(), expected);
+    let summary = events.summary();
     assert_eq!((summary.discovered, summary.copied), (2, 2));
     assert_eq!(count_pages(&scenario), 2);
     let calls = scenario.stores.calls();
@@ -81,10 +81,10 @@ async fn more_images_than_the_queue_holds_wait_for_a_long_list() {
     for (number, image) in images.iter().enumerate() {
         push_signature(&scenario, &format!("signature-{number}"), image);
     }
-    let heard = scenario.run().await;
-    let summary = heard.summary();
+    let events = scenario.run().await;
+    let summary = events.summary();
     assert_eq!((summary.discovered, summary.copied), (60, 60));
-    assert_eq!(copied_referrers(&heard), 60);
+    assert_eq!(copied_referrers(&events), 60);
     assert_eq!(count_pages(&scenario), 41);
 }
 
@@ -96,11 +96,11 @@ async fn a_list_that_fails_half_way_keeps_the_tags_before_the_failure() {
     scenario.image("two", &["z2"], &["two"]);
     let no = || error(ErrorKind::Server, "src.example");
     scenario.stores.fail_after("tags src", 1, no);
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     let expected = [format!("src.example/app:a1 -> {DESTINATION}:a1: copied")];
-    assert_eq!(heard.endings(), expected);
-    let summary = heard.summary();
-    assert_eq!((summary.failed_rules, copied_referrers(&heard)), (1, 1));
+    assert_eq!(events.endings(), expected);
+    let summary = events.summary();
+    assert_eq!((summary.failed_rules, copied_referrers(&events)), (1, 1));
     assert_eq!(count_pages(&scenario), 2);
 }
 
@@ -116,14 +116,18 @@ async fn rules_of_one_repository_share_its_list_and_its_signatures() {
     ]
     .map(|source| rule(source, &[DESTINATION]))
     .to_vec();
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     assert_eq!(
-        heard.endings(),
+        events.endings(),
         [format!("src.example/app:v1 -> {DESTINATION}:v1: copied")]
     );
-    let summary = heard.summary();
+    let summary = events.summary();
     assert_eq!(
-        (summary.discovered, summary.copied, copied_referrers(&heard)),
+        (
+            summary.discovered,
+            summary.copied,
+            copied_referrers(&events)
+        ),
         (1, 1, 1)
     );
     assert_eq!(count_pages(&scenario), 2);
@@ -145,9 +149,9 @@ async fn an_orphan_list_is_copied_as_its_referrers() {
     let referrer = scenario.referrer("referrer", "application/vnd.example", &subject);
     let tag = push_fallback_list(&scenario, &subject, &[&referrer]);
     scenario.rules = vec![rule("src.example/app:/^sha256-/", &[DESTINATION])];
-    let heard = scenario.run().await;
+    let events = scenario.run().await;
     let expected = format!("src.example/app:{tag} -> {DESTINATION}:{tag}: copied");
-    assert_eq!(heard.endings(), [expected]);
+    assert_eq!(events.endings(), [expected]);
     assert!(
         scenario
             .stores
@@ -169,8 +173,8 @@ async fn an_image_under_a_tag_of_its_own_digest_is_an_image() {
     // The client's error for an image in place of a list.
     let garbled = || error(ErrorKind::Protocol, "src.example");
     scenario.stores.fail("referrers src", 1, garbled);
-    let heard = scenario.run().await;
-    let summary = heard.summary();
+    let events = scenario.run().await;
+    let summary = events.summary();
     assert_eq!((summary.copied, summary.failed), (2, 0));
     for tag in ["v1", &tag] {
         let there = scenario.copied_digest(tag);
@@ -199,8 +203,8 @@ async fn rules_that_wait_for_others_do_not_block_them() {
     scenario
         .rules
         .push(rule("src.example/app:v1", &[DESTINATION]));
-    let heard = scenario.run().await;
-    let summary = heard.summary();
+    let events = scenario.run().await;
+    let summary = events.summary();
     assert_eq!((summary.discovered, summary.copied), (1, 1));
-    assert_eq!((copied_referrers(&heard), count_pages(&scenario)), (1, 2));
+    assert_eq!((copied_referrers(&events), count_pages(&scenario)), (1, 2));
 }

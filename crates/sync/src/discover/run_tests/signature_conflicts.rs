@@ -71,10 +71,10 @@ async fn the_earlier_rule_keeps_the_signature_and_the_other_image_fails_in_every
             (Intent::Plan, "unchanged"),
             (Intent::Check, "unchanged"),
         ] {
-            let heard = run(&scenario, intent, rules).await;
+            let events = run(&scenario, intent, rules).await;
             let kept = format!("src.example/one:v1 -> {DESTINATION}:v1: {first}");
-            assert_eq!(heard.endings(), [kept, failed.clone()], "{intent:?}");
-            let summary = heard.summary();
+            assert_eq!(events.endings(), [kept, failed.clone()], "{intent:?}");
+            let summary = events.summary();
             assert_eq!(summary.exit_code(), 1);
             assert_eq!(summary.failures[0].failure.cause, Cause::TagConflict);
         }
@@ -115,13 +115,16 @@ async fn orphan_signatures_of_two_sources_conflict() {
     let tag = companion_tag(&digest_of("deleted"), ".sig");
     sign(&scenario, &tag);
     for intent in [Intent::Check, Intent::Plan, Intent::Copy, Intent::Copy] {
-        let heard = run(&scenario, intent, SOURCES).await;
+        let events = run(&scenario, intent, SOURCES).await;
         let failed = format!(
             "src.example/two:{tag} -> {DESTINATION}:{tag}: failed, {}",
             conflict(&tag, SOURCES)
         );
-        assert_eq!(heard.endings().last(), Some(&failed), "{intent:?}");
-        assert_eq!((heard.summary().finished(), heard.summary().failed), (2, 1));
+        assert_eq!(events.endings().last(), Some(&failed), "{intent:?}");
+        assert_eq!(
+            (events.summary().finished(), events.summary().failed),
+            (2, 1)
+        );
     }
     assert_eq!(scenario.copied_name(&tag).as_deref(), Some("signature.one"));
 }
@@ -131,7 +134,7 @@ async fn a_rule_that_names_the_signature_of_an_earlier_image_fails() {
     let (scenario, tag) = scenario_with_two_signatures();
     let named = format!("src.example/two:{tag}");
     let rules = ["src.example/one:v1", named.as_str()];
-    let heard = run(&scenario, Intent::Copy, rules).await;
+    let events = run(&scenario, Intent::Copy, rules).await;
     let expected = [
         format!("src.example/one:v1 -> {DESTINATION}:v1: copied"),
         format!(
@@ -139,7 +142,7 @@ async fn a_rule_that_names_the_signature_of_an_earlier_image_fails() {
             conflict(&tag, rules)
         ),
     ];
-    assert_eq!(heard.endings(), expected);
+    assert_eq!(events.endings(), expected);
 }
 
 #[tokio::test]

@@ -43,8 +43,8 @@ async fn an_index_is_narrowed_and_the_second_run_costs_its_root() {
         entry(&unsaid, None),
     ];
     let index = scenario.index_of_entries("index", &["v1"], &entries);
-    let heard = filtered_run(&scenario, "arm64").await;
-    let copied = heard.copied();
+    let events = filtered_run(&scenario, "arm64").await;
+    let copied = events.copied();
     assert!(copied.filtered && copied.digest != *index.digest());
     assert_eq!((copied.volume.manifests, copied.volume.blobs), (3, 4));
     assert_eq!(
@@ -53,8 +53,8 @@ async fn an_index_is_narrowed_and_the_second_run_costs_its_root() {
     );
     assert_eq!(scenario.count("manifest src.example/app@amd64"), 0);
 
-    let heard = filtered_run(&scenario, "arm64").await;
-    assert_eq!(heard.summary().unchanged, 1);
+    let events = filtered_run(&scenario, "arm64").await;
+    assert_eq!(events.summary().unchanged, 1);
     let expected = [
         "manifest src.example/app@index",
         "resolve src.example/app:v1",
@@ -69,9 +69,9 @@ async fn an_index_whose_entries_all_pass_is_unchanged() {
     let entries = ["arm64", "other-arm64"]
         .map(|name| entry(&scenario.child(name, "linux/arm64"), Some("linux/arm64")));
     let index = scenario.index_of_entries("index", &["v1"], &entries);
-    let heard = filtered_run(&scenario, "arm64").await;
+    let events = filtered_run(&scenario, "arm64").await;
     assert_eq!(
-        (heard.copied().digest, heard.copied().filtered),
+        (events.copied().digest, events.copied().filtered),
         (index.digest().clone(), false)
     );
 }
@@ -102,8 +102,8 @@ async fn an_index_within_an_index_is_narrowed_too() {
     let left_out = scenario.index_of_entries("left-out", &[], &left_out);
     let entries = [entry(&left_out, None), entry(&inner, None)];
     scenario.index_of_entries("outer", &["v1"], &entries);
-    let heard = filtered_run(&scenario, "arm64").await;
-    assert_eq!(heard.copied_counts(), (3, 2));
+    let events = filtered_run(&scenario, "arm64").await;
+    assert_eq!(events.copied_counts(), (3, 2));
     let entries = entry_digests(&scenario, None);
     assert_eq!(entries.len(), 1);
     assert!(entries[0] != *inner.digest());
@@ -145,10 +145,10 @@ async fn an_index_without_passing_entries_is_skipped() {
         attestation(&attests, &amd64),
     ];
     scenario.index_of_entries("index", &["v1"], &entries);
-    let heard = filtered_run(&scenario, "arm64").await;
+    let events = filtered_run(&scenario, "arm64").await;
     let expected = "src.example/app:v1 -> dst.example/copy:v1: \
                     skipped, no platform of it passes --arch arm64";
-    assert_eq!(heard.endings(), [expected]);
+    assert_eq!(events.endings(), [expected]);
     assert_eq!(scenario.count("put-manifest"), 0);
 }
 
@@ -156,23 +156,23 @@ async fn an_index_without_passing_entries_is_skipped() {
 async fn a_single_image_is_filtered_by_its_config_which_is_read_once() {
     let scenario = scenario();
     scenario.tag("v1", &scenario.child("image", "linux/arm/v7"));
-    let heard = filtered_run(&scenario, "amd64,arm:v6").await;
+    let events = filtered_run(&scenario, "amd64,arm:v6").await;
     let expected = "src.example/app:v1 -> dst.example/copy:v1: \
                     skipped, its platform linux/arm/v7 does not pass --arch amd64,arm:v6";
-    assert_eq!(heard.endings(), [expected]);
+    assert_eq!(events.endings(), [expected]);
     assert_eq!(scenario.count("read-blob src.example/app@image.config"), 1);
 
-    let heard = filtered_run(&scenario, "arm:v7").await;
+    let events = filtered_run(&scenario, "arm:v7").await;
     assert_eq!(
-        (heard.copied().filtered, heard.copied().volume.blobs),
+        (events.copied().filtered, events.copied().volume.blobs),
         (false, 2)
     );
     assert_eq!(scenario.count("read-blob src.example/app@image.config"), 1);
     assert_eq!(scenario.count("open-blob src.example/app@image.config"), 0);
 
     // A filter writes no new images: equal digests settle it.
-    let heard = filtered_run(&scenario, "arm:v7").await;
-    assert_eq!(heard.summary().unchanged, 1);
+    let events = filtered_run(&scenario, "arm:v7").await;
+    assert_eq!(events.summary().unchanged, 1);
     assert_eq!(scenario.stores.calls().len(), 2);
 }
 
@@ -189,8 +189,8 @@ async fn an_artifact_has_no_platform_and_passes() {
         "layers": [],
     });
     scenario.document("chart", &["v1"], media_type::OCI_MANIFEST, &document);
-    let heard = filtered_run(&scenario, "arm64").await;
-    assert_eq!(heard.copied().volume.blobs, 1);
+    let events = filtered_run(&scenario, "arm64").await;
+    assert_eq!(events.copied().volume.blobs, 1);
     assert_eq!(scenario.count("read-blob"), 0);
 }
 
@@ -200,13 +200,13 @@ async fn a_filtered_image_without_a_tag_is_pushed_by_its_new_digest() {
     let [index, _, arm64] = scenario.index_of_two_platforms(&[]);
     let source = format!("src.example/app@{}", index.digest());
     let rules = [rule(&source, &["dst.example/copy"])];
-    let heard = scenario.run_rules(only("arm64"), &rules).await;
-    let digest = heard.copied().digest;
+    let events = scenario.run_rules(only("arm64"), &rules).await;
+    let digest = events.copied().digest;
     assert!(digest != *index.digest());
     assert_eq!(
         entry_digests(&scenario, Some(&digest)),
         [arm64.digest().clone()]
     );
-    let heard = scenario.run_rules(only("arm64"), &rules).await;
-    assert_eq!(heard.summary().unchanged, 1);
+    let events = scenario.run_rules(only("arm64"), &rules).await;
+    assert_eq!(events.summary().unchanged, 1);
 }

@@ -25,8 +25,8 @@ async fn copied_index(source: &str) -> Scenario {
         let signature = push_image(&scenario, name, &[]);
         scenario.tag_companion(".sig", subject, &signature);
     }
-    let heard = run(&scenario, hourly()).await;
-    assert_eq!((heard.summary().copied, heard.copied().referrers), (1, 4));
+    let events = run(&scenario, hourly()).await;
+    assert_eq!((events.summary().copied, events.copied().referrers), (1, 4));
     scenario
 }
 
@@ -57,8 +57,8 @@ const QUERY: [&str; 1] = ["referrers src.example/app@index"];
 async fn an_unchanged_image_costs_two_heads_within_the_interval() {
     let scenario = copied_index("src.example/app:v1").await;
     assert_eq!(aged_checks(&scenario, 3_000), 1);
-    let heard = run(&scenario, hourly()).await;
-    assert_eq!(heard.summary().unchanged, 1);
+    let events = run(&scenario, hourly()).await;
+    assert_eq!(events.summary().unchanged, 1);
     assert_eq!(scenario.stores.take_sorted(), HEADS);
     // An omitted query is not recorded.
     assert_eq!(aged_checks(&scenario, 600), 1);
@@ -103,8 +103,8 @@ async fn a_contended_list_is_checked_again() {
     scenario
         .stores
         .behave(|behaviour| behaviour.contended = true);
-    let heard = run(&scenario, hourly()).await;
-    assert_eq!(heard.copied().contended, 1);
+    let events = run(&scenario, hourly()).await;
+    assert_eq!(events.copied().contended, 1);
     assert_eq!(aged_checks(&scenario, 0), 0);
 }
 
@@ -114,8 +114,8 @@ async fn signature_tags_of_skipped_checks_are_no_orphans() {
     // The tag of the child belongs to the image as well, as its root shows.
     run(&scenario, hourly()).await;
     assert_eq!(take_queries(&scenario), [""; 0]);
-    let heard = run(&scenario, hourly()).await;
-    assert_eq!(heard.summary().unchanged, 1);
+    let events = run(&scenario, hourly()).await;
+    assert_eq!(events.summary().unchanged, 1);
     let expected = [
         "manifest src.example/app@index",
         "resolve src.example/app:v1",

@@ -80,8 +80,8 @@ fn has_copy(scenario: &Scenario, manifest: &Manifest) -> bool {
         .holds_manifest(&scenario.destination, digest)
 }
 
-fn warnings(heard: &RunEvents) -> Vec<String> {
-    heard.summary().warnings
+fn warnings(events: &RunEvents) -> Vec<String> {
+    events.summary().warnings
 }
 
 #[tokio::test]
@@ -93,9 +93,9 @@ async fn the_tag_comes_last_after_children_root_and_signatures() {
     scenario.referrer("sbom", SBOM, &amd);
     let cosign = push_image(&scenario, "cosign", &[]);
     let tag = scenario.tag_companion(".sig", &index, &cosign);
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().copied, 1);
-    assert_eq!(heard.copied().referrers, 4);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().copied, 1);
+    assert_eq!(events.copied().referrers, 4);
     let pushes = take_pushes(&scenario);
     let at = |push: &str| {
         let found = pushes.iter().position(|found| found == push);
@@ -128,14 +128,14 @@ async fn the_root_of_an_unchanged_image_is_queried_and_a_late_signature_is_copie
     let [index, amd, _] = push_index(&scenario, "v1");
     scenario.run().await;
     scenario.stores.take_sorted();
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().unchanged, 1);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().unchanged, 1);
     assert_eq!(take_queries(&scenario), ["referrers src.example/app@index"]);
 
     scenario.referrer("late", SIGNATURE, &index);
     scenario.referrer("late-sbom", SBOM, &amd);
-    let heard = scenario.run().await;
-    let copied = heard.copied();
+    let events = scenario.run().await;
+    let copied = events.copied();
     assert_eq!((copied.referrers, copied.volume.manifests), (1, 1));
     assert!(copied.root_unchanged);
     assert_eq!(
@@ -144,15 +144,15 @@ async fn the_root_of_an_unchanged_image_is_queried_and_a_late_signature_is_copie
     );
 
     // Only the deep query finds those of the children.
-    let heard = scenario.run_with(deep()).await;
-    assert_eq!(heard.copied().referrers, 1);
+    let events = scenario.run_with(deep()).await;
+    assert_eq!(events.copied().referrers, 1);
     assert_eq!(
         take_pushes(&scenario),
         ["put-manifest @late-sbom", "update-index @amd"]
     );
 
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().unchanged, 1);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().unchanged, 1);
     let expected = [
         "referrers src.example/app@index",
         "referrers-for-push dst.example/copy@index",
@@ -173,8 +173,8 @@ async fn referrers_of_tags_with_one_digest_are_copied_once() {
     let scenario = scenario("src.example/app:v1,v2,v3");
     let image = push_image(&scenario, "image", &["v1", "v2", "v3"]);
     scenario.referrer("signature", SIGNATURE, &image);
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().copied, 3);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().copied, 3);
     let mut queries = scenario.calls_with(&["referrers"]);
     queries.sort();
     let expected = [
@@ -186,8 +186,8 @@ async fn referrers_of_tags_with_one_digest_are_copied_once() {
     let signatures = pushes.iter().filter(|push| push.ends_with("@signature"));
     assert_eq!(signatures.count(), 1);
 
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().unchanged, 3);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().unchanged, 3);
     let expected = [
         "referrers src.example/app@image",
         "referrers-for-push dst.example/copy@image",
@@ -204,8 +204,8 @@ async fn destinations_share_the_queries_at_the_source() {
     )];
     let image = push_image(&scenario, "image", &["v1"]);
     let signature = scenario.referrer("signature", SIGNATURE, &image);
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().copied, 2);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().copied, 2);
     for place in ["one.example/a", "two.example/a"] {
         assert!(
             scenario
@@ -232,15 +232,15 @@ async fn what_the_filter_drops_leaves_its_referrers_behind() {
         referrers: Some(Arc::default()),
         ..only("amd64")
     };
-    let heard = scenario.run_with(filtered.clone()).await;
-    assert!(heard.copied().filtered);
-    assert_eq!(heard.copied().referrers, 1);
+    let events = scenario.run_with(filtered.clone()).await;
+    assert!(events.copied().filtered);
+    assert_eq!(events.copied().referrers, 1);
     assert!(
         has_copy(&scenario, &kept)
             && !has_copy(&scenario, &whole)
             && !has_copy(&scenario, &dropped)
     );
-    let warnings = warnings(&heard);
+    let warnings = warnings(&events);
     assert_eq!(warnings.len(), 1, "{warnings:#?}");
     assert!(
         warnings[0].contains("do not cover it and are left behind"),
@@ -257,8 +257,8 @@ async fn an_image_pinned_by_digest_needs_no_tag() {
     let signature = scenario.referrer("signature", SIGNATURE, &image);
     let pinned = format!("src.example/app@{}", image.digest());
     scenario.rules = vec![rule(&pinned, &[DESTINATION])];
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().referrers, 1);
+    let events = scenario.run().await;
+    assert_eq!(events.copied().referrers, 1);
     let expected = [
         "put-manifest @image",
         "put-manifest @signature",
@@ -295,8 +295,8 @@ async fn referrers_of_a_signature_are_pushed_before_its_tag() {
     let cosign = push_image(&scenario, "cosign", &[]);
     let tag = scenario.tag_companion(".sig", &image, &cosign);
     scenario.referrer("note", SIGNATURE, &cosign);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().referrers, 2);
+    let events = scenario.run().await;
+    assert_eq!(events.copied().referrers, 2);
     let expected = [
         "put-manifest @image".to_owned(),
         "put-manifest @cosign".to_owned(),
@@ -318,8 +318,8 @@ async fn a_moved_signature_tag_is_copied_again() {
     assert_eq!(scenario.run().await.summary().unchanged, 1);
     assert_eq!(take_pushes(&scenario), Vec::<String>::new());
     scenario.tag_companion(".sig", &image, &push_image(&scenario, "second", &[]));
-    let heard = scenario.run().await;
-    assert!(heard.copied().root_unchanged);
+    let events = scenario.run().await;
+    assert!(events.copied().root_unchanged);
     assert_eq!(take_pushes(&scenario), [format!("put-manifest :{tag}")]);
 }
 
@@ -352,12 +352,12 @@ async fn force_pushes_referrers_and_verify_repairs_them() {
         verify: true,
         ..with_referrers()
     };
-    let heard = scenario.run_with(verifying.clone()).await;
-    assert_eq!(heard.copied().referrers, 1);
+    let events = scenario.run_with(verifying.clone()).await;
+    assert_eq!(events.copied().referrers, 1);
     assert!(scenario.has_copied_blob(&blob));
-    let heard = scenario.run_with(verifying).await;
+    let events = scenario.run_with(verifying).await;
     assert_eq!(
-        (heard.summary().unchanged, heard.summary().verified),
+        (events.summary().unchanged, events.summary().verified),
         (1, 1)
     );
 }

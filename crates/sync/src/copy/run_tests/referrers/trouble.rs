@@ -16,8 +16,8 @@ async fn a_referrer_that_fails_fails_its_image_before_the_tag() {
         scenario
             .stores
             .fail(call, usize::MAX, || error(ErrorKind::Server, "r.example"));
-        let heard = scenario.run().await;
-        assert_eq!(heard.summary().failed, 1, "{call}: {:?}", heard.endings());
+        let events = scenario.run().await;
+        assert_eq!(events.summary().failed, 1, "{call}: {:?}", events.endings());
         assert!(
             !take_pushes(&scenario).contains(&"put-manifest :v1".to_owned()),
             "{call}"
@@ -47,9 +47,9 @@ async fn contention_is_reported() {
     scenario
         .stores
         .behave(|behaviour| behaviour.contended = true);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().contended, 1);
-    let warnings = warnings(&heard);
+    let events = scenario.run().await;
+    assert_eq!(events.copied().contended, 1);
+    let warnings = warnings(&events);
     assert_eq!(warnings.len(), 1);
     assert!(
         warnings[0].contains("Run again to complete the list."),
@@ -67,8 +67,8 @@ async fn cycles_of_cosign_tags_end() {
     );
     let first = scenario.tag_companion(".sig", &one, &two);
     let second = scenario.tag_companion(".sig", &two, &one);
-    let heard = scenario.run().await;
-    assert_eq!(heard.summary().copied, 2);
+    let events = scenario.run().await;
+    assert_eq!(events.summary().copied, 2);
     assert_eq!(scenario.copied_digest(&first).as_ref(), Some(two.digest()));
     assert_eq!(scenario.copied_digest(&second).as_ref(), Some(one.digest()));
 }
@@ -80,8 +80,8 @@ async fn referrers_nested_too_deeply_fail_the_image() {
     for depth in 0..9 {
         subject = scenario.referrer(&format!("referrer-{depth}"), SIGNATURE, &subject);
     }
-    let heard = scenario.run().await;
-    let ending = heard.endings().remove(0);
+    let events = scenario.run().await;
+    let ending = events.endings().remove(0);
     assert!(ending.contains("lie more than 8 deep"), "{ending}");
     assert_eq!(scenario.copied_digest("v1"), None);
 }
@@ -99,10 +99,10 @@ async fn wrong_entries_of_a_list_are_reported_and_the_rest_is_copied() {
     scenario
         .stores
         .remove_manifest(&scenario.source, gone.digest());
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().referrers, 1);
+    let events = scenario.run().await;
+    assert_eq!(events.copied().referrers, 1);
     assert!(has_copy(&scenario, &signature) && !has_copy(&scenario, &stranger));
-    let mut warnings = warnings(&heard);
+    let mut warnings = warnings(&events);
     warnings.sort_by_key(|warning| warning.contains("does not have it"));
     assert_eq!(warnings.len(), 2, "{warnings:#?}");
     assert!(
@@ -124,8 +124,8 @@ async fn without_a_list_of_tags_cosign_tags_are_queried_one_by_one() {
     let tag = scenario.tag_companion(".att", &image, &push_image(&scenario, "cosign", &[]));
     let denied = || error(ErrorKind::Denied, "src.example");
     scenario.stores.fail("tags src.example/app", 1, denied);
-    let heard = scenario.run().await;
-    assert_eq!(heard.copied().referrers, 1);
+    let events = scenario.run().await;
+    assert_eq!(events.copied().referrers, 1);
     let call = format!(
         "resolve src.example/app:{}",
         companion_tag(image.digest(), "")
@@ -152,9 +152,9 @@ async fn an_image_dropped_at_its_signature_has_no_tag() {
         stop.cancel.cancel();
         stop.abandon.cancel();
     };
-    let (heard, ()) = tokio::join!(run.finish(stop.clone()), dropping);
+    let (events, ()) = tokio::join!(run.finish(stop.clone()), dropping);
     let expected = ["src.example/app:v1 -> dst.example/copy:v1: interrupted"];
-    assert_eq!(heard.endings(), expected);
+    assert_eq!(events.endings(), expected);
     assert!(!take_pushes(&scenario).contains(&"put-manifest :v1".to_owned()));
     drop(gate);
     assert_eq!(scenario.run().await.copied().referrers, 1);
