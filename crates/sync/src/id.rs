@@ -53,8 +53,8 @@ impl RuleId {
             add(&ordinal.to_be_bytes());
         }
         let hash = Digest::sha256(&text).to_sha256().unwrap_or_default();
-        let [a, b, c, d, e, f, g, h, ..] = hash;
-        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        let first = hash.first_chunk().copied().unwrap_or_default();
+        Self(u64::from_be_bytes(first))
     }
 }
 

@@ -138,12 +138,14 @@ pub(crate) struct PreparedRun {
 }
 
 impl PreparedRun {
-    /// Runs to the end, or until `stop`. Checks that every image has an outcome and that no lock is left.
+    /// Runs to the end, or until `stop`. Checks that every image has an outcome, that no lock is left, and that another
+    /// process could report the run.
     pub(crate) async fn finish(&self, stop: impl Into<Stop>) -> Arc<RunEvents> {
         self.engine.run(self.rules.clone(), stop).await;
         let summary = self.events.summary();
         assert!(summary.is_complete(), "something was lost: {summary:?}");
         assert_eq!(self.engine.locks(), 0, "a lock was not released");
+        assert_eq!(self.events.summary_elsewhere(), summary);
         Arc::clone(&self.events)
     }
     /// Runs until `action` has ended, and cancels then.

@@ -103,3 +103,34 @@ async fn images_in_flight_are_bounded_and_lists_are_read_ahead() {
     let (events, ()) = tokio::join!(scenario.run(), watching);
     assert_eq!(events.summary().copied, 90);
 }
+
+#[tokio::test]
+async fn rules_with_the_same_source_have_results_of_their_own() {
+    let scenario = scenario_with(2);
+    let rules = [
+        rule("src.example/app", &["dst.example/one"]),
+        rule("src.example/app", &["dst.example/two"]),
+        rule("src.example/app:t00", &["dst.example/three"]),
+    ];
+    let summary = scenario.run_rules(settings(), &rules).await.summary();
+    let by_id = summary.rules_by_id();
+    assert_eq!(by_id.len(), 3);
+    let result = |position: usize| {
+        let entry = &summary.by_rule[position];
+        (
+            entry.discovered,
+            entry.copied,
+            entry.rule.destinations.clone(),
+        )
+    };
+    let mut results = [result(0), result(1), result(2)];
+    results.sort();
+    assert_eq!(
+        results,
+        [
+            (Some(1), 1, vec!["dst.example/three".to_owned()]),
+            (Some(2), 2, vec!["dst.example/one".to_owned()]),
+            (Some(2), 2, vec!["dst.example/two".to_owned()]),
+        ]
+    );
+}

@@ -326,3 +326,29 @@ fn many_rules_are_no_trouble() {
         .collect();
     assert_eq!(rules(&lines.join("\n")).len(), 20_000);
 }
+
+#[test]
+fn the_id_of_a_rule_depends_on_its_source_and_place_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("images.yaml");
+    let ids = |text: &str| -> Vec<RuleId> {
+        fs::write(&path, text).unwrap();
+        let files = ClassicFiles {
+            images: vec![path.clone().into()],
+            ..ClassicFiles::default()
+        };
+        let config = Config::classic(&files, &defaults(), &environment).unwrap();
+        config.rules.iter().map(|rule| rule.id).collect()
+    };
+    let first = ids("q.io/a: d.io/x\nq.io/b: d.io/y\n");
+    assert_ne!(first[0], first[1]);
+    // Other destinations and other rules below change nothing.
+    let second = ids("q.io/a: [e.io/x, d.io/z]\nq.io/b: d.io/y\nq.io/c: d.io/y\n");
+    assert_eq!(second[..2], first);
+    // Another line or another source is another rule.
+    let third = ids("\nq.io/a: d.io/x\nq.io/b:v1: d.io/y\n");
+    assert!(third.iter().all(|id| !second.contains(id)));
+    // A rule in the same line of the same file is the same, whatever is above it.
+    let fourth = ids("q.io/z: d.io/x\nq.io/b: d.io/y\n");
+    assert_eq!(fourth[1], first[1]);
+}

@@ -14,6 +14,7 @@ use image_syncer_registry::auth::{Credential, KeychainEntry};
 use insta::assert_snapshot;
 
 use super::*;
+use crate::id::RuleId;
 use crate::rule::{Naming, Rule, Selection};
 
 const D: &str = "sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
