@@ -10,7 +10,7 @@ use crate::auth::challenge_probe::{ChallengeProbe, ProbeGuard};
 use crate::auth::credential::Credential;
 use crate::auth::google::{ACCESS_TOKEN_USER, ServiceAccounts};
 use crate::auth::keychain::Access;
-use crate::auth::known_scheme::{AuthScheme, KnownScheme};
+use crate::auth::known_scheme::{AuthScheme, KnownScheme, LoginScheme};
 use crate::auth::logins::{Admission, Logins};
 use crate::auth::scope::ScopeSet;
 use crate::auth::scope_batch::TokenQueues;
@@ -93,6 +93,14 @@ impl Authenticator {
     pub fn trusting(mut self, realms: Arc<[String]>) -> Self {
         self.trusted = realms;
         self
+    }
+    /// Returns the kind of login that the registry asks for, as far as a challenge said so.
+    pub(crate) fn login_scheme(&self, endpoint: &Endpoint) -> Option<LoginScheme> {
+        let scheme = self.state(endpoint).memory().scheme()?;
+        Some(match scheme {
+            AuthScheme::Basic => LoginScheme::Basic,
+            AuthScheme::Bearer { .. } => LoginScheme::Token,
+        })
     }
     pub(super) fn state(&self, endpoint: &Endpoint) -> &AuthState {
         if endpoint.insecure {

@@ -24,13 +24,15 @@ impl BaseAnswer {
             .flatten();
         Self {
             status,
-            is_no_registry: challenge.is_none()
-                && !has_registry_signs(headers)
-                && is_telling(status)
-                && !is_empty_success(status, headers),
+            is_no_registry: challenge.is_none() && is_no_registry(status, headers),
             challenge,
         }
     }
+}
+
+/// Returns whether an answer to `GET /v2/` without a challenge cannot come from a registry.
+pub(crate) fn is_no_registry(status: StatusCode, headers: &HeaderMap) -> bool {
+    !has_registry_signs(headers) && is_telling(status) && !is_empty_success(status, headers)
 }
 
 /// Returns whether an answer has a header that web servers do not send, or a document that registries send.

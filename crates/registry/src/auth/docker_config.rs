@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::auth::credential::Credential;
 use crate::auth::helper::TOKEN_USER;
 use crate::auth::secret::Secret;
-use crate::reference::{Registry, Repository};
+use crate::reference::{Registry, Resource};
 
 /// The name under which helpers keep Docker Hub's login.
 const HUB_SERVER: &str = "https://index.docker.io/v1/";
@@ -113,12 +113,15 @@ impl DockerConfig {
         }
         Ok(config)
     }
-    /// Returns the steps of the search for a login to `repository`, the most specific key first. For a whole registry,
+    /// Returns the steps of the search for a login to `resource`, the most specific key first. For a whole registry,
     /// its own helper comes first, then the store for all, then the entry in the document, as in docker.
-    pub(super) fn steps(&self, repository: &Repository) -> Vec<LookupStep<'_>> {
-        let registry = repository.registry();
+    pub(super) fn steps(&self, resource: &Resource) -> Vec<LookupStep<'_>> {
+        let registry = resource.registry();
         let mut steps = Vec::new();
-        let whole = format!("{registry}/{}", repository.path());
+        let whole = match resource {
+            Resource::Registry(registry) => registry.to_string(),
+            Resource::Repository(repository) => repository.to_string(),
+        };
         let mut key = whole.as_str();
         while let Some((shorter, _)) = key.rsplit_once('/') {
             self.steps_of(key, registry, &mut steps);

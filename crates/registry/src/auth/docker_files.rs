@@ -17,7 +17,7 @@ use crate::error::{Cause, Error, ErrorKind};
 use crate::file::read_regular;
 use crate::keyed_once::SingleFlight;
 use crate::lock::lock;
-use crate::reference::Repository;
+use crate::reference::Resource;
 use crate::text::io_clause;
 
 /// Maximum size of a file, in bytes.
@@ -163,13 +163,13 @@ impl DockerFiles {
         self.helpers = Arc::new(Helpers::new(Some(path), limit));
         self
     }
-    /// Searches the login for `repository`.
-    pub(super) async fn find(&self, repository: &Repository) -> Result<FoundLogin, Error> {
+    /// Searches the login for `resource`.
+    pub(super) async fn find(&self, resource: &Resource) -> Result<FoundLogin, Error> {
         let (mut passed_over, mut missing) = (Vec::new(), Vec::new());
         for source in &*self.sources {
             let content = source.read().await?;
             passed_over.extend(content.passed_over);
-            for step in content.config.steps(repository) {
+            for step in content.config.steps(resource) {
                 if let Some(found) = self.take(source, step, &mut missing).await? {
                     return Ok(found);
                 }

@@ -13,7 +13,7 @@ use crate::auth::known_scheme::KnownScheme;
 use crate::auth::scope::ScopeSet;
 use crate::auth::{realm, token};
 use crate::fuzzing::{assert_is_short, headers};
-use crate::reference::{Registry, Repository};
+use crate::reference::{Registry, Repository, Resource};
 
 /// `WWW-Authenticate`, a line each: what is learnt of it is bounded.
 pub fn challenges(data: &[u8]) {
@@ -59,11 +59,13 @@ pub fn docker_config(data: &[u8]) {
         let Some(repository) = repository(host) else {
             continue;
         };
-        for step in config.steps(&repository) {
-            if let LookupStep::Auth(_, auth) = step
-                && let Err(error) = auth.credential()
-            {
-                assert_is_short(&error);
+        for resource in [Resource::from(&repository), repository.registry().into()] {
+            for step in config.steps(&resource) {
+                if let LookupStep::Auth(_, auth) = step
+                    && let Err(error) = auth.credential()
+                {
+                    assert_is_short(&error);
+                }
             }
         }
     }

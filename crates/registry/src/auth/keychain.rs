@@ -7,7 +7,7 @@ use crate::auth::credential::Credential;
 use crate::auth::docker_files::{DockerFiles, FoundLogin};
 use crate::auth::google;
 use crate::error::{Error, ErrorKind};
-use crate::reference::{Registry, Repository};
+use crate::reference::{Registry, Repository, Resource};
 
 /// User name whose password is a service account in base64, on Google's registries.
 const SERVICE_ACCOUNT_USER: &str = "_oauth2_";
@@ -137,7 +137,11 @@ impl Keychain {
     /// # Errors
     /// If a credential file cannot be read or a helper fails: [`ErrorKind::Credentials`].
     pub async fn access(&self, repository: &Repository) -> Result<Access, Error> {
-        let given = self.entry_for(repository);
+        self.access_to(&repository.into()).await
+    }
+    /// Like [`Keychain::access`], for a registry as a whole as well: then only what is said of the whole registry counts.
+    pub(crate) async fn access_to(&self, resource: &Resource) -> Result<Access, Error> {
+        let given = self.entry_for(resource);
         if let Some(entry) = given.filter(|entry| entry.credential != Credential::Anonymous) {
             return Ok(Access {
                 credential: entry.credential.clone(),
@@ -146,7 +150,7 @@ impl Keychain {
             });
         }
         let found = match &self.files {
-            Some(files) => files.find(repository).await?,
+            Some(files) => files.find(resource).await?,
             None => FoundLogin::default(),
         };
         let none = || match given {
@@ -174,10 +178,18 @@ impl Keychain {
         repository: &Repository,
         stale: &Access,
     ) -> Result<Option<Access>, Error> {
+        self.renewed_for(&repository.into(), stale).await
+    }
+    /// Like [`Keychain::renewed`], for a registry as a whole as well.
+    pub(crate) async fn renewed_for(
+        &self,
+        resource: &Resource,
+        stale: &Access,
+    ) -> Result<Option<Access>, Error> {
         if let Some(files) = &self.files {
             files.forget(&stale.credential);
         }
-        let access = self.access(repository).await?;
+        let access = self.access_to(resource).await?;
         Ok((access.credential != stale.credential).then_some(access))
     }
     /// Returns the warnings about credential helpers that are not installed since the last call, each one once.
@@ -187,26 +199,26 @@ impl Keychain {
     }
     /// Returns the given entry that decides on `repository`, if there is one.
     pub fn entry(&self, repository: &Repository) -> Option<&KeychainEntry> {
-        self.entry_for(repository)
+        self.entry_for(&repository.into())
     }
-    /// Returns the entry with the longest prefix of `repository`, at a `/` boundary. Of two prefixes that cover the
-    /// same path, the one that is written out wins.
-    fn entry_for(&self, repository: &Repository) -> Option<&KeychainEntry> {
-        let siblings = self.entries.get(repository.registry())?;
+    /// Returns the entry with the longest prefix of `resource`, at a `/` boundary. Of two prefixes that cover the same
+    /// path, the one that is written out wins.
+    fn entry_for(&self, resource: &Resource) -> Option<&KeychainEntry> {
+        let siblings = self.entries.get(resource.registry())?;
         siblings
             .iter()
-            .filter_map(|given| Some((covered(&given.path, repository)?, given)))
+            .filter_map(|given| Some((covered(&given.path, resource)?, given)))
             .max_by_key(|(covered, given)| (*covered, given.path.len()))
             .map(|(_, given)| &given.entry)
     }
 }
 
-/// Returns the number of bytes of the path of `repository` that a prefix covers: all of it or its first components. The
+/// Returns the number of bytes of the path of `resource` that a prefix covers: all of it or its first components. The
 /// empty prefix covers every path with 0 bytes.
-fn covered(prefix: &str, repository: &Repository) -> Option<usize> {
-    let path = repository.path();
+fn covered(prefix: &str, resource: &Resource) -> Option<usize> {
+    let path = resource.path();
     // On Docker Hub `nginx` is both a namespace and short for `library/nginx`.
-    if repository.registry().is_docker_hub() && path.strip_prefix("library/") == Some(prefix) {
+    if resource.registry().is_docker_hub() && path.strip_prefix("library/") == Some(prefix) {
         return Some(path.len());
     }
     let covers = prefix.is_empty()

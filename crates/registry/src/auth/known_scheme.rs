@@ -36,6 +36,16 @@ pub(super) struct KnownScheme {
     grants_sources: bool,
 }
 
+/// Kinds of logins that registries ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoginScheme {
+    /// User and password with every request.
+    Basic,
+    /// Tokens of a token server, which gets the login.
+    Token,
+}
+
 /// Scheme by which requests are authorized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AuthScheme {

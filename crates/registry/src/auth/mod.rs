@@ -40,12 +40,13 @@ mod unauthorized;
 
 pub use authenticator::Authenticator;
 pub(crate) use authenticators::Authenticators;
-pub(crate) use base_answer::{has_registry_signs, is_telling};
+pub(crate) use base_answer::{has_registry_signs, is_no_registry, is_telling};
 pub(crate) use challenge::is_present as challenge_in;
 pub use challenge_probe::ProbeGuard;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;
 pub use keychain::{Access, Keychain, KeychainEntry};
+pub use known_scheme::LoginScheme;
 pub use refusal::AuthRefusal;
 pub(crate) use refusal::no_login;
 pub use scope::{Action, ScopeSet};

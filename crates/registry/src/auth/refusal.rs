@@ -131,10 +131,15 @@ pub(super) fn too_few_rights(
     if withheld.is_some() || access.credential == Credential::Anonymous {
         return no_login(registry, access, withheld);
     }
+    let or_missing = if wanted.repositories() == 0 {
+        ""
+    } else {
+        ", or the repository does not exist"
+    };
     AuthRefusal {
         cause: lacking(wanted),
         clause: format!(
-            "{} lacks the right {wanted}, or the repository does not exist: grant the right, or use another login",
+            "{} lacks the right {wanted}{or_missing}: grant the right, or use another login",
             describe_login(access)
         ),
     }

@@ -24,6 +24,9 @@ impl Scopes {
         for (path, action) in scopes.repositories() {
             wanted.add(&format!("repository:{path}:{}", actions(*action)));
         }
+        if scopes.lists_repositories() {
+            wanted.add("registry:catalog:*");
+        }
         wanted
     }
     /// Returns a list with one scope.
@@ -70,10 +73,11 @@ impl Scopes {
             self.add(&item.to_string());
         }
     }
-    /// Returns whether it includes write access.
+    /// Returns whether it includes access that changes a repository.
     pub(super) fn writes(&self) -> bool {
-        let mut actions = self.items.iter().flat_map(|item| &item.actions);
-        actions.any(|action| action == "push" || action == "*")
+        let repositories = self.items.iter().filter(|item| item.is_repository());
+        let mut actions = repositories.flat_map(|item| &item.actions);
+        actions.any(|action| matches!(action.as_str(), "push" | "delete" | "*"))
     }
     /// Returns the number of repositories.
     pub(super) fn repositories(&self) -> usize {
@@ -120,6 +124,7 @@ fn actions(action: Action) -> &'static str {
     match action {
         Action::Pull => "pull",
         Action::Push => "pull,push",
+        Action::Delete => "delete",
     }
 }
 

@@ -6,8 +6,8 @@ use crate::auth::{MAX_AGAIN, ProbeGuard, UnauthorizedAction};
 use crate::client::Client;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::redirect_targets::TargetRequest;
-use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
+use crate::client::request_context::RequestContext;
 use crate::error::{Cause, Error};
 use crate::transport::Response;
 
@@ -33,7 +33,7 @@ impl Client {
     /// at `/v2/`, and answer 404 or 403 elsewhere.
     pub(super) fn may_be_hidden(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         address: &CheckedUrl,
         used: Option<&HeaderValue>,
         response: &Response,
@@ -54,7 +54,7 @@ impl Client {
     /// A login that is refused is renewed once.
     pub(super) async fn pass_for(
         &self,
-        context: &mut RepositoryContext,
+        context: &mut RequestContext,
         request: &RequestSpec,
     ) -> Result<RequestAuth, Error> {
         match Box::pin(self.pass_once(context, request)).await {
@@ -67,7 +67,7 @@ impl Client {
 
     async fn pass_once(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
     ) -> Result<RequestAuth, Error> {
         let base = self.base(context, &request.action).await?;
@@ -95,14 +95,14 @@ impl Client {
 
     /// Returns whether the token covers all scopes of `request`, as far as the token server says.
     pub(super) async fn may(&self, request: &RequestSpec) -> Result<bool, Error> {
-        let context = self.repository_context(&request.repository).await?;
+        let context = self.request_context(&request.resource).await?;
         let auth = &self.inner.auth;
         Ok(auth.grants(&context.endpoint, &context.access, &request.scopes))
     }
 
     pub(super) async fn pass(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
         address: &CheckedUrl,
     ) -> Result<Admission, Error> {
@@ -121,16 +121,14 @@ impl Client {
             Ok(turn) => turn,
             Err(error) => {
                 let error = error.shared_with(&request.action);
-                return Ok(Admission::Refused(
-                    error.with_repository(&request.repository),
-                ));
+                return Ok(Admission::Refused(error.with_resource(&request.resource)));
             }
         };
         Ok(Admission::Pass(RequestAuth {
             header: auth
                 .authorize(&context.endpoint, &context.access, &request.scopes)
                 .await
-                .map_err(|error| error.with_repository(&request.repository))?,
+                .map_err(|error| error.with_resource(&request.resource))?,
             target: None,
             turn: Some(turn),
         }))
@@ -140,7 +138,7 @@ impl Client {
     /// storage elsewhere says nothing about the token, and neither does a gateway that cannot reach the registry.
     pub(super) fn is_authorized(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
         address: &CheckedUrl,
         pass: &RequestAuth,
@@ -173,7 +171,7 @@ impl Client {
     /// otherwise.
     pub(super) async fn refused(
         &self,
-        context: &mut RepositoryContext,
+        context: &mut RequestContext,
         request: &RequestSpec,
         used: Option<&HeaderValue>,
         response: Response,
@@ -222,7 +220,7 @@ impl Client {
     }
 
     /// Requests a newer credential once, in place of one that was refused and is not retried.
-    pub(super) async fn renew(&self, context: &mut RepositoryContext) -> Result<bool, Error> {
+    pub(super) async fn renew(&self, context: &mut RequestContext) -> Result<bool, Error> {
         if context.renewed {
             return Ok(false);
         }
@@ -230,7 +228,7 @@ impl Client {
         let newer = self
             .inner
             .keychain
-            .renewed(&context.repository, &context.access)
+            .renewed_for(&context.resource, &context.access)
             .await?;
         Ok(match newer {
             Some(access) => {

@@ -14,9 +14,9 @@ use crate::client::Client;
 use crate::client::authorization::Admission;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::redirect_targets::TargetRequest;
-use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
-use crate::error::{Cause, Error, ErrorKind};
+use crate::client::request_context::RequestContext;
+use crate::error::{Cause, Error, ErrorKind, Retryable};
 use crate::transport::{Attempts, ReservedPermit, Response};
 
 /// Maximum number of redirects of one POST or PUT. Registries need none, a wrong base URL needs one.
@@ -84,17 +84,13 @@ pub(super) struct BufferedResponse {
 
 impl Client {
     /// Returns a new counter of tries.
-    pub(super) fn attempts(&self, context: &RepositoryContext) -> Attempts {
+    pub(super) fn attempts(&self, context: &RequestContext) -> Attempts {
         Attempts::new(&self.inner.transport, &context.endpoint, self.inner.retry)
-            .with_repository(&context.repository)
+            .with_resource(&context.resource)
     }
 
     /// Returns the base URL of the registry.
-    pub(super) async fn base(
-        &self,
-        context: &RepositoryContext,
-        action: &str,
-    ) -> Result<Url, Error> {
+    pub(super) async fn base(&self, context: &RequestContext, action: &str) -> Result<Url, Error> {
         self.inner
             .transport
             .base_url(&context.endpoint, action)
@@ -119,7 +115,7 @@ impl Client {
         request: &RequestSpec,
         fits: impl Fn(StatusCode) -> bool,
     ) -> Result<CallOutcome, Error> {
-        let mut context = self.repository_context(&request.repository).await?;
+        let mut context = self.request_context(&request.resource).await?;
         let mut attempts = self.attempts(&context);
         loop {
             match self.fitting(&mut context, request, &fits).await {
@@ -137,7 +133,7 @@ impl Client {
         limit: u64,
         fits: impl Fn(StatusCode) -> bool,
     ) -> Result<BufferedResponse, Error> {
-        let mut context = self.repository_context(&request.repository).await?;
+        let mut context = self.request_context(&request.resource).await?;
         let mut attempts = self.attempts(&context);
         loop {
             let read = async {
@@ -162,7 +158,7 @@ impl Client {
 
     async fn fitting(
         &self,
-        context: &mut RepositoryContext,
+        context: &mut RequestContext,
         request: &RequestSpec,
         fits: impl Fn(StatusCode) -> bool,
     ) -> Result<CallOutcome, Error> {
@@ -177,7 +173,7 @@ impl Client {
     /// Makes one try, including further requests after a 401 or a redirect.
     pub(super) async fn once(
         &self,
-        context: &mut RepositoryContext,
+        context: &mut RequestContext,
         request: &RequestSpec,
     ) -> Result<CallOutcome, Error> {
         self.once_at(context, request, None).await
@@ -186,7 +182,7 @@ impl Client {
     /// Like [`Client::once`], with the permit `place` for its first request.
     pub(super) async fn once_at(
         &self,
-        context: &mut RepositoryContext,
+        context: &mut RequestContext,
         request: &RequestSpec,
         mut place: Option<ReservedPermit>,
     ) -> Result<CallOutcome, Error> {
@@ -246,7 +242,7 @@ impl Client {
     /// Sends a request once, and decides on a 401 of the registry itself.
     async fn attempt(
         &self,
-        context: &mut RepositoryContext,
+        context: &mut RequestContext,
         request: &RequestSpec,
         address: &CheckedUrl,
         state: &mut CallState,
@@ -296,7 +292,7 @@ impl Client {
     /// Returns the target of a redirect that the transport has not followed.
     async fn redirect(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         base: &Url,
         request: &RequestSpec,
         response: &Response,
@@ -324,5 +320,15 @@ impl Client {
         let is_followed =
             !reads || request.follows() || self.inner.targets.find(&next.url).is_some();
         Ok(is_followed.then_some(next))
+    }
+}
+
+/// Returns whether the registry may have carried out a request despite `error`.
+pub(super) fn may_have_arrived(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Broken | ErrorKind::Stalled => true,
+        // A server that names a time has not processed the request.
+        ErrorKind::Server => !matches!(error.retryable(), Retryable::After(_)),
+        _ => false,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use crate::client::name_list::ListKind;
 use crate::client::referrers::ReferrersCapabilities;
 use crate::client::uploads::UploadForms;
 use crate::digest::Digest;
@@ -22,8 +23,9 @@ pub(super) struct RegistryCapabilities {
     /// Blobs that were seen with a wrong length, by repository and digest, and the error of an upload that did not
     /// repair them.
     damaged: Mutex<HashMap<(String, Digest), Option<Error>>>,
-    /// `?n=` on a tag list was answered with an error.
-    refuses_page_size: AtomicBool,
+    /// `?n=` on a tag list, and on the catalog, was answered with an error.
+    refuses_tag_page_size: AtomicBool,
+    refuses_catalog_page_size: AtomicBool,
     /// The referrers API, and how fallback tags are written.
     pub(super) referrers: ReferrersCapabilities,
     /// A manifest whose push was answered without a digest was found to be there.
@@ -156,14 +158,22 @@ impl RegistryCapabilities {
         damaged.get(&(path.to_owned(), digest.clone()))?.clone()
     }
 
-    /// Returns whether tag lists accept a page size.
-    pub(super) fn takes_page_size(&self) -> bool {
-        !self.refuses_page_size.load(Ordering::Relaxed)
+    /// Returns whether lists of this kind accept a page size.
+    pub(super) fn takes_page_size(&self, kind: ListKind) -> bool {
+        !self.refusal_of_page_size(kind).load(Ordering::Relaxed)
     }
 
-    /// Records that tag lists accept no page size.
-    pub(super) fn no_page_size(&self) {
-        self.refuses_page_size.store(true, Ordering::Relaxed);
+    /// Records that lists of this kind accept no page size.
+    pub(super) fn no_page_size(&self, kind: ListKind) {
+        self.refusal_of_page_size(kind)
+            .store(true, Ordering::Relaxed);
+    }
+
+    fn refusal_of_page_size(&self, kind: ListKind) -> &AtomicBool {
+        match kind {
+            ListKind::Tags => &self.refuses_tag_page_size,
+            ListKind::Repositories => &self.refuses_catalog_page_size,
+        }
     }
 
     /// Returns whether ranges of a blob are worth a request beside the blob.

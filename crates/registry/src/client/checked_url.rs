@@ -7,7 +7,7 @@
 use url::Url;
 
 use crate::client::Client;
-use crate::client::repository_context::RepositoryContext;
+use crate::client::request_context::RequestContext;
 use crate::error::Cause;
 use crate::transport::ForbiddenRedirect;
 
@@ -48,7 +48,7 @@ impl Client {
     /// A clause with the reason and the remedy.
     pub(super) async fn address(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         base: &Url,
         request: &Url,
         text: &str,

@@ -34,7 +34,7 @@ impl Client {
             list.error(ErrorKind::Protocol, message)
         })?;
         let Some(link) = link else { return Ok(None) };
-        let context = self.repository_context(&list.repository).await?;
+        let context = self.request_context(&list.resource).await?;
         let base = self.base(&context, &list.action).await?;
         let address = checked_url::resolve(&base, from, link).map_err(|why| {
             list.forbidden_redirect(ForbiddenRedirect {

@@ -3,32 +3,40 @@
 //! [`call`] is the pipeline of all requests; each family of endpoints has a module on top of it.
 
 mod authorization;
+mod blob_copy;
 mod blob_request;
 mod blobs;
 mod call;
 mod capabilities;
+mod catalog;
 mod checked_url;
+mod delete;
 mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod links;
 mod manifests;
+mod name_list;
 mod permits;
+mod ping;
 mod ranges;
 mod reader;
 mod redirect_targets;
 mod referrers;
 mod registries;
 mod registry_check;
-mod repository_context;
 mod request;
+mod request_context;
 mod tags;
 mod uploads;
 
 use std::sync::Arc;
 
+pub use blob_copy::CopiedBlob;
 pub use blobs::Presence;
+pub use catalog::CatalogPages;
 pub use manifests::{ManifestHead, ManifestPresence, PushedManifest};
+pub use ping::{Ping, PingLogin};
 pub use reader::{BlobReader, BlobSize, BlobSource, BlobStream, RangeOptions};
 pub use referrers::{IndexedBy, IndexedReferrers, Referrers, ReferrersOrigin};
 pub use registries::{Options, Registries};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::client::Client;
 use crate::client::authorization::RequestAuth;
-use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
+use crate::client::request_context::RequestContext;
 use crate::error::Error;
 use crate::transport::{PauseReason, RequestBody, ReservedPermit, Response};
 
@@ -14,7 +14,7 @@ impl Client {
     /// the queue may wait for, so it does not join the queue.
     pub(super) async fn reserve(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
         going_on: bool,
     ) -> Result<ReservedPermit, Error> {
@@ -35,7 +35,7 @@ impl Client {
     /// Returns a permit of the host for `request`, if one is free at once.
     pub(super) async fn try_reserve(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
     ) -> Option<ReservedPermit> {
         let base = self.base(context, &request.action).await.ok()?;
@@ -45,12 +45,7 @@ impl Client {
     }
 
     /// Pauses the host for `delay`, unless that exceeds the maximum wait.
-    pub(super) fn pause_host(
-        &self,
-        context: &RepositoryContext,
-        delay: Duration,
-        why: PauseReason,
-    ) {
+    pub(super) fn pause_host(&self, context: &RequestContext, delay: Duration, why: PauseReason) {
         if delay <= self.inner.retry.max_retry_after {
             self.inner.transport.pause(&context.endpoint, delay, why);
         }
@@ -60,7 +55,7 @@ impl Client {
     /// [`Client::refused`].
     pub(super) async fn send_once(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
         reserved: ReservedPermit,
         pass: &RequestAuth,

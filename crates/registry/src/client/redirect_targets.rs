@@ -14,11 +14,11 @@ use crate::auth::Credential;
 use crate::auth::challenge_in;
 use crate::client::Client;
 use crate::client::checked_url::CheckedUrl;
-use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
+use crate::client::request_context::RequestContext;
 use crate::error::Error;
 use crate::lock::lock;
-use crate::reference::{Registry, Repository};
+use crate::reference::{Registry, Repository, Resource};
 use crate::transport::{Endpoint, Response};
 
 /// Maximum number of targets of one registry. Beyond it, a 401 elsewhere is an answer like any other.
@@ -33,7 +33,7 @@ pub(super) struct RedirectTargets(Mutex<Vec<Client>>);
 /// A request as it is sent to a target.
 pub(super) struct TargetRequest {
     pub(super) client: Client,
-    pub(super) context: RepositoryContext,
+    pub(super) context: RequestContext,
     pub(super) request: RequestSpec,
 }
 
@@ -83,7 +83,7 @@ impl Client {
     /// Returns `request` as it is sent to `address`, if that belongs to a target. The address is then one of its own.
     pub(super) async fn target_request(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
         address: &mut CheckedUrl,
     ) -> Result<Option<TargetRequest>, Error> {
@@ -104,7 +104,7 @@ impl Client {
     /// Like [`Client::refused`], for a request to any address that may belong to a target.
     pub(super) async fn refused_at(
         &self,
-        context: &mut RepositoryContext,
+        context: &mut RequestContext,
         request: &RequestSpec,
         used: Option<&HeaderValue>,
         response: Response,
@@ -121,7 +121,7 @@ impl Client {
     /// a registry with a challenge. The host is a target from then on.
     pub(super) async fn learn_target(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
         response: &Response,
     ) -> Result<Option<TargetRequest>, Error> {
@@ -146,7 +146,7 @@ impl Client {
     async fn request_at(
         &self,
         client: Client,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
         url: &Url,
     ) -> Result<Option<TargetRequest>, Error> {
@@ -162,14 +162,14 @@ impl Client {
         let is_anonymous = access.credential == Credential::Anonymous;
         let insecure = access.insecure || (context.endpoint.insecure && is_anonymous);
         let mut request = request.clone();
-        if repository.path() != context.repository.path() {
+        if repository.path() != context.resource.path() {
             request.scopes = request.scopes.moved_to(&repository);
         }
         // A registry of the public internet leads to public addresses only.
         request.public_only |= !self.inner.transport.is_inside(&self.inner.registry);
         Ok(Some(TargetRequest {
-            context: RepositoryContext {
-                repository,
+            context: RequestContext {
+                resource: Resource::Repository(repository),
                 endpoint: Endpoint { registry, insecure },
                 access,
                 renewed: false,

@@ -9,9 +9,9 @@ use url::Url;
 
 use crate::auth::{ScopeSet, has_registry_signs, is_telling};
 use crate::client::checked_url::CheckedUrl;
-use crate::client::repository_context::RepositoryContext;
+use crate::client::request_context::RequestContext;
 use crate::error::{self, Cause, Error, ErrorKind};
-use crate::reference::Repository;
+use crate::reference::Resource;
 use crate::transport::{
     AnswerLimit, Call, ForbiddenRedirect, Lane, RequestBody, Response, authority, is_host_of,
 };
@@ -20,7 +20,7 @@ use crate::transport::{
 #[derive(Clone, Debug)]
 pub(super) struct RequestSpec {
     pub(super) action: Arc<str>,
-    pub(super) repository: Repository,
+    pub(super) resource: Resource,
     pub(super) scopes: ScopeSet,
     pub(super) method: Method,
     place: RequestTarget,
@@ -39,29 +39,29 @@ pub(super) struct RequestSpec {
 /// Address of a request.
 #[derive(Clone, Debug)]
 enum RequestTarget {
-    /// Below the repository: `manifests/v1`.
-    Repository(String),
+    /// Below the resource: `manifests/v1`.
+    Api(String),
     /// An address from the registry.
     Given(CheckedUrl),
 }
 
 impl RequestSpec {
-    /// Creates a request for `repository` at `path` below it; `action` is the infinitive clause for errors.
+    /// Creates a request for a registry or a repository at `path` below it; `action` is the infinitive clause for errors.
     pub(super) fn new(
         method: Method,
-        repository: &Repository,
+        resource: impl Into<Resource>,
         scopes: ScopeSet,
         path: impl Into<String>,
         action: impl Into<Arc<str>>,
     ) -> Self {
         Self {
             action: action.into(),
-            repository: repository.clone(),
+            resource: resource.into(),
             scopes,
             // Only these can be repeated elsewhere without sending a body again.
             follow: matches!(method, Method::GET | Method::HEAD),
             method,
-            place: RequestTarget::Repository(path.into()),
+            place: RequestTarget::Api(path.into()),
             headers: HeaderMap::new(),
             body: Bytes::new(),
             lane: Lane::Calls,
@@ -142,10 +142,10 @@ impl RequestSpec {
         Error::new(
             kind,
             &*self.action,
-            self.repository.registry().as_str(),
+            self.resource.registry().as_str(),
             message,
         )
-        .with_repository(&self.repository)
+        .with_resource(&self.resource)
     }
 
     /// Returns the error for an answer that leads to a forbidden address.
@@ -158,7 +158,7 @@ impl RequestSpec {
 
     /// Returns the error for an answer to this request.
     pub(super) async fn failure(&self, response: Response) -> Error {
-        let registry = self.repository.registry();
+        let registry = self.resource.registry();
         let host = if is_host_of(registry, &response.url) {
             registry.as_str().to_owned()
         } else {
@@ -180,7 +180,7 @@ impl RequestSpec {
             Cause::NotFound if self.is_for_blob() => Cause::ContentMissing,
             cause => cause,
         };
-        let error = error.with_cause(cause).with_repository(&self.repository);
+        let error = error.with_cause(cause).with_resource(&self.resource);
         if self.conflicts(&error) {
             error.with_conflict()
         } else {
@@ -210,11 +210,11 @@ impl RequestSpec {
     fn lacks_registry_signs(&self, headers: &HeaderMap, url: &Url) -> bool {
         let is_of_registry = match &self.place {
             RequestTarget::Given(address) => address.home,
-            RequestTarget::Repository(_) => true,
+            RequestTarget::Api(_) => true,
         };
         is_of_registry
             && self.method != Method::HEAD
-            && is_host_of(self.repository.registry(), url)
+            && is_host_of(self.resource.registry(), url)
             && !has_registry_signs(headers)
     }
 
@@ -228,9 +228,7 @@ impl RequestSpec {
     /// Returns whether the request reads the content of a blob.
     fn is_for_blob(&self) -> bool {
         match &self.place {
-            RequestTarget::Repository(path) => {
-                self.method == Method::GET && path.starts_with("blobs/sha")
-            }
+            RequestTarget::Api(path) => self.method == Method::GET && path.starts_with("blobs/sha"),
             RequestTarget::Given(_) => false,
         }
     }
@@ -238,8 +236,11 @@ impl RequestSpec {
     pub(super) fn address(&self, base: &Url) -> Result<CheckedUrl, Error> {
         match &self.place {
             RequestTarget::Given(address) => Ok(address.clone()),
-            RequestTarget::Repository(path) => {
-                let path = format!("v2/{}/{path}", self.repository.path());
+            RequestTarget::Api(path) => {
+                let path = match &self.resource {
+                    Resource::Registry(_) => format!("v2/{path}"),
+                    Resource::Repository(repository) => format!("v2/{}/{path}", repository.path()),
+                };
                 let url = base.join(&path).map_err(|error| {
                     self.error(ErrorKind::Protocol, format!("{path} makes no URL"))
                         .with_source(error)
@@ -251,7 +252,7 @@ impl RequestSpec {
 
     pub(super) fn call(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         address: &CheckedUrl,
         used: Option<&HeaderValue>,
         body: RequestBody,

@@ -28,11 +28,16 @@ pub(crate) fn from_answer(answer: &ErrorAnswer<'_>) -> Option<Cause> {
 pub(crate) fn from_request(method: &Method, error: &Error) -> Cause {
     let writes = !matches!(*method, Method::GET | Method::HEAD);
     match error.cause() {
+        // Deletion is switched off more often than writing.
+        Cause::ReadOnly if *method == Method::DELETE && error.code() == Some("UNSUPPORTED") => {
+            Cause::Rejected
+        }
         Cause::NoPullRight if writes => Cause::NoPushRight,
         // distribution in read-only mode answers a bare 405, Quay one with codes of its own. ECR's UNSUPPORTED is about
         // the document.
         Cause::Rejected
             if writes
+                && *method != Method::DELETE
                 && error.status() == Some(StatusCode::METHOD_NOT_ALLOWED)
                 && error.code() != Some("UNSUPPORTED") =>
         {

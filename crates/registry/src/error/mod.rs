@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 
 use crate::digest::Digest;
-use crate::reference::Repository;
+use crate::reference::{Repository, Resource};
 
 pub(crate) use answer::{ErrorAnswer, from_answer, from_request};
 pub use cause::Cause;
@@ -111,6 +111,14 @@ impl Error {
     pub fn with_repository(mut self, repository: &Repository) -> Self {
         self.0.repository.get_or_insert_with(|| repository.clone());
         self
+    }
+    /// Sets the repository of `resource`, if it is one, unless one is set.
+    #[must_use]
+    pub(crate) fn with_resource(self, resource: &Resource) -> Self {
+        match resource.repository() {
+            Some(repository) => self.with_repository(repository),
+            None => self,
+        }
     }
     /// Sets the time at which the host accepts requests again.
     #[must_use]

@@ -8,8 +8,11 @@ use crate::digest::{Digest, Hasher};
 use crate::quote::quoted;
 
 mod grammar;
+mod resource;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use resource::Resource;
 
 /// Name of Docker Hub in references and reports.
 const HUB: &str = "docker.io";

@@ -10,7 +10,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, ErrorKind, Retryable};
-use crate::reference::Repository;
+use crate::reference::{Repository, Resource};
 use crate::setters::setters;
 use crate::timestamp;
 use crate::transport::shutdown_deadline::DeadlineExceeded;
@@ -104,8 +104,8 @@ impl Attempts {
     }
     /// Sets the repository of the operation.
     #[must_use]
-    pub fn with_repository(mut self, repository: &Repository) -> Self {
-        self.repository = Some(repository.clone());
+    pub(crate) fn with_resource(mut self, resource: &Resource) -> Self {
+        self.repository = resource.repository().cloned();
         self
     }
     /// Handles a failed try: waits until the next one may start and returns its number (the second is 2), or returns

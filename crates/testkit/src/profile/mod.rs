@@ -126,6 +126,8 @@ pub struct Profile {
     pub tags: TagsRule,
     /// True if `_catalog` exists.
     pub catalog: bool,
+    /// Form of the link to the next page of `_catalog`.
+    pub catalog_link: LinkForm,
 
     /// Pull limit: `ratelimit-limit`, `ratelimit-remaining` and `docker-ratelimit-source` in manifest answers. A GET
     /// counts, a HEAD does not; when none remain, the answer is 429.

@@ -64,6 +64,7 @@ impl Profile {
             refuses_manifest_accept: false,
             tags: TagsRule::without_pages(),
             catalog: true,
+            catalog_link: LinkForm::Relative,
             pull_limit: None,
             web_server: None,
             drain_limit: 256 * 1024,

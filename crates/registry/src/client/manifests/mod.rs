@@ -16,7 +16,7 @@ use crate::client::{Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, media_type};
-use crate::reference::{Repository, Tag, Target};
+use crate::reference::{Repository, Resource, Tag, Target};
 pub use push::PushedManifest;
 use verify::ManifestFault;
 
@@ -136,7 +136,6 @@ impl Client {
         request: &RequestSpec,
         target: &Target,
     ) -> Result<ManifestPresence, Error> {
-        let repository = &request.repository;
         let headed = if self.inner.capabilities.heads_fail() {
             HeadOutcome::WithoutDigest
         } else {
@@ -146,7 +145,9 @@ impl Client {
             HeadOutcome::Found(head) => Ok(Some(head)),
             HeadOutcome::Absent => Ok(None),
             HeadOutcome::Refused(error) => Err(error),
-            HeadOutcome::Denied(error) => Err(self.explain_denial(repository, error).await?),
+            HeadOutcome::Denied(error) => {
+                Err(self.explain_denial(&request.resource, error).await?)
+            }
             HeadOutcome::WithoutDigest => self.head_by_get(request, target, None).await,
             HeadOutcome::Failed(error) => self.head_by_get(request, target, Some(error)).await,
         };
@@ -159,12 +160,12 @@ impl Client {
     }
 
     /// Names the missing login as the cause of a 403 to a request without one.
-    async fn explain_denial(&self, repository: &Repository, error: Error) -> Result<Error, Error> {
-        let access = self.repository_context(repository).await?.access;
+    async fn explain_denial(&self, resource: &Resource, error: Error) -> Result<Error, Error> {
+        let access = self.request_context(resource).await?.access;
         if access.credential != Credential::Anonymous {
             return Ok(error);
         }
-        let refusal = no_login(repository.registry(), &access, None);
+        let refusal = no_login(resource.registry(), &access, None);
         Ok(error.with_clause(&refusal.clause).with_cause(refusal.cause))
     }
 
@@ -257,7 +258,7 @@ impl Client {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // A web server has no manifests either.
-                match self.checked(&head.repository, Err(error)).await {
+                match self.checked(&head.resource, Err(error)).await {
                     Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                     result => result,
                 }
@@ -310,7 +311,7 @@ impl Client {
         if settled.contradicted {
             self.warn(&format!(
                 "the registry calls the manifest {target} of {} by a digest that its bytes do not have; the bytes are trusted",
-                request.repository.path()
+                request.resource.path()
             ));
         }
         let manifest = Manifest::new(whole.bytes.clone(), content_type, settled.digest);
@@ -405,7 +406,7 @@ fn plain_type(headers: &HeaderMap) -> Option<String> {
 
 /// Returns the host that answered, as written by the user if it is the registry.
 fn sender<'a>(request: &'a RequestSpec, url: &'a url::Url) -> &'a str {
-    let registry = request.repository.registry();
+    let registry = request.resource.registry();
     match url.host_str() {
         Some(host) if host != registry.api_host() => host,
         _ => registry.as_str(),

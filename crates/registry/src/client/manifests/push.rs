@@ -5,11 +5,11 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::call::CallOutcome;
-use crate::client::repository_context::RepositoryContext;
+use crate::client::call::{CallOutcome, may_have_arrived};
 use crate::client::request::RequestSpec;
+use crate::client::request_context::RequestContext;
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Retryable};
+use crate::error::{Error, ErrorKind};
 use crate::manifest::Manifest;
 use crate::reference::{Repository, Tag, Target};
 use crate::transport::AnswerLimit;
@@ -27,6 +27,14 @@ pub struct PushedManifest {
     pub subject: Option<Digest>,
 }
 
+/// A manifest on its way to a registry.
+struct ManifestPush<'a> {
+    repository: &'a Repository,
+    target: &'a Target,
+    manifest: &'a Manifest,
+    request: RequestSpec,
+}
+
 impl Client {
     /// Pushes a manifest, byte for byte. A registry that rewrites it (it returns another digest) is an error. Missing
     /// blobs or children are [`ErrorKind::MissingContent`], and claims that they exist are not believed by the next
@@ -39,8 +47,8 @@ impl Client {
         target: &Target,
         manifest: &Manifest,
     ) -> Result<PushedManifest, Error> {
-        let request = push_request(repository, target, manifest)?;
-        let pushed = self.push(&request, target, manifest).await;
+        let push = ManifestPush::new(repository, target, manifest)?;
+        let pushed = self.push(&push).await;
         self.checked(repository, pushed).await
     }
 
@@ -54,25 +62,20 @@ impl Client {
         condition: Option<(HeaderName, HeaderValue)>,
     ) -> Result<PushedManifest, Error> {
         let target = Target::Tag(tag.clone());
-        let mut request = push_request(repository, &target, manifest)?;
+        let mut push = ManifestPush::new(repository, &target, manifest)?;
         if let Some((name, value)) = condition {
-            request = request.header(name, value);
+            push.request = push.request.header(name, value);
         }
-        self.push(&request, &target, manifest).await
+        self.push(&push).await
     }
 
-    async fn push(
-        &self,
-        request: &RequestSpec,
-        target: &Target,
-        manifest: &Manifest,
-    ) -> Result<PushedManifest, Error> {
-        let mut context = self.repository_context(&request.repository).await?;
+    async fn push(&self, push: &ManifestPush<'_>) -> Result<PushedManifest, Error> {
+        let mut context = self.request_context(push.repository).await?;
         let mut attempts = self.attempts(&context);
         // The outcome of a try is unknown: later refusals may be about the manifest that it stored.
         let mut is_unclear = false;
         loop {
-            let error = match self.put(&mut context, request, target, manifest).await {
+            let error = match self.put(&mut context, push).await {
                 Ok(pushed) => return Ok(pushed),
                 Err(error) => error,
             };
@@ -81,15 +84,10 @@ impl Client {
             let may_exist = error.is_conflict() || (is_unclear && was_answered);
             let again = attempts.after(error).await;
             // It may exist even if no try is left: from a try whose answer was lost, or from another client.
-            if may_exist
-                && self
-                    .arrived(request, target, manifest, again.is_err())
-                    .await
-            {
+            if may_exist && self.arrived(push, again.is_err()).await {
                 return Ok(PushedManifest::default());
             }
-            context.tries =
-                again.map_err(|error| self.missing_content(&request.repository, error))?;
+            context.tries = again.map_err(|error| self.missing_content(push.repository, error))?;
         }
     }
 
@@ -105,34 +103,33 @@ impl Client {
 
     async fn put(
         &self,
-        context: &mut RepositoryContext,
-        request: &RequestSpec,
-        target: &Target,
-        manifest: &Manifest,
+        context: &mut RequestContext,
+        push: &ManifestPush<'_>,
     ) -> Result<PushedManifest, Error> {
-        let response = match self.once(context, request).await? {
+        let response = match self.once(context, &push.request).await? {
             CallOutcome::Answer(response) => response,
             CallOutcome::Refused(error) => return Err(error),
         };
-        let path = request.repository.path();
         if !response.status.is_success() {
-            let error = request.failure(response).await;
-            return Err(if is_read_while_written(&error, target) {
+            let error = push.request.failure(response).await;
+            return Err(if is_read_while_written(&error, push.target) {
                 error.with_conflict()
             } else {
                 error
             });
         }
-        self.inner.capabilities.missed_nothing(path);
+        self.inner
+            .capabilities
+            .missed_nothing(push.repository.path());
         let stored = header_digest(&response.headers, &CONTENT_DIGEST);
         let subject = header_digest(&response.headers, &SUBJECT);
         response.body.drain().await;
         match stored {
-            Some(stored) if !is_digest_of(&stored, manifest) => {
-                return Err(rewritten(request, &stored, manifest));
+            Some(stored) if !is_digest_of(&stored, push.manifest) => {
+                return Err(push.rewritten(&stored));
             }
             Some(_) => {}
-            None => self.confirm(request, target, manifest).await?,
+            None => self.confirm(push).await?,
         }
         if subject.is_some() {
             self.inner.capabilities.referrers.said_subject();
@@ -140,51 +137,36 @@ impl Client {
         Ok(PushedManifest { subject })
     }
 
-    /// Returns whether the manifest exists at `target`; an error counts as no. `is_last` limits the question to a
+    /// Returns whether the manifest exists at its target; an error counts as no. `is_last` limits the question to a
     /// single try, for the end of a push.
-    async fn arrived(
-        &self,
-        push: &RequestSpec,
-        target: &Target,
-        manifest: &Manifest,
-        is_last: bool,
-    ) -> bool {
-        let repository = &push.repository;
-        let scopes = ScopeSet::push(repository);
-        let mut request = super::manifest_request(Method::HEAD, repository, scopes, target);
+    async fn arrived(&self, push: &ManifestPush<'_>, is_last: bool) -> bool {
+        let mut request = push.lookup(Method::HEAD);
         if is_last {
             request = request.once();
         }
-        match self.head_for_push(&request, target).await {
-            Ok(ManifestPresence::Present(head)) => is_digest_of(&head.digest, manifest),
+        match self.head_for_push(&request, push.target).await {
+            Ok(ManifestPresence::Present(head)) => is_digest_of(&head.digest, push.manifest),
             Ok(ManifestPresence::Absent | ManifestPresence::Unknown(_)) | Err(_) => false,
         }
     }
 
     /// Confirms a success without a digest, which may come from a web server that answers 200 to everything: the first
     /// manifest that a registry stores this way is fetched and compared.
-    async fn confirm(
-        &self,
-        request: &RequestSpec,
-        target: &Target,
-        manifest: &Manifest,
-    ) -> Result<(), Error> {
+    async fn confirm(&self, push: &ManifestPush<'_>) -> Result<(), Error> {
         if self.inner.capabilities.is_known_to_verify() {
             return Ok(());
         }
-        let repository = &request.repository;
-        let get =
-            super::manifest_request(Method::GET, repository, ScopeSet::push(repository), target);
-        match self.get(&get, target).await {
-            Ok(stored) if stored.bytes() == manifest.bytes() => {
+        match self.get(&push.lookup(Method::GET), push.target).await {
+            Ok(stored) if stored.bytes() == push.manifest.bytes() => {
                 self.inner.capabilities.record_verified();
                 Ok(())
             }
-            Ok(stored) => Err(rewritten(request, stored.digest(), manifest)),
+            Ok(stored) => Err(push.rewritten(stored.digest())),
             Err(error) => match error.kind() {
                 ErrorKind::NotFound | ErrorKind::Protocol | ErrorKind::Corrupt => {
                     let message = "the registry said that it took the manifest, but does not give it back; is it a registry?";
-                    let unconfirmed = request
+                    let unconfirmed = push
+                        .request
                         .error(ErrorKind::Protocol, message)
                         .with_status(error.status().unwrap_or(StatusCode::OK));
                     let unconfirmed = if error.lacks_registry_signs() {
@@ -200,39 +182,53 @@ impl Client {
     }
 }
 
-fn push_request(
-    repository: &Repository,
-    target: &Target,
-    manifest: &Manifest,
-) -> Result<RequestSpec, Error> {
-    let request = RequestSpec::new(
-        Method::PUT,
-        repository,
-        ScopeSet::push(repository),
-        format!("manifests/{target}"),
-        format!("push manifest {}", name(repository, target)),
-    );
-    let content_type = HeaderValue::from_str(manifest.media_type()).map_err(|error| {
-        request
-            .error(
-                ErrorKind::Protocol,
-                "the manifest's media type makes no header",
-            )
-            .with_source(error)
-    })?;
-    Ok(request
-        .header(CONTENT_TYPE, content_type)
-        .body(manifest.bytes().clone())
-        .limit(AnswerLimit::Closing))
-}
+impl<'a> ManifestPush<'a> {
+    fn new(
+        repository: &'a Repository,
+        target: &'a Target,
+        manifest: &'a Manifest,
+    ) -> Result<Self, Error> {
+        let request = RequestSpec::new(
+            Method::PUT,
+            repository,
+            ScopeSet::push(repository),
+            format!("manifests/{target}"),
+            format!("push manifest {}", name(repository, target)),
+        );
+        let content_type = HeaderValue::from_str(manifest.media_type()).map_err(|error| {
+            request
+                .error(
+                    ErrorKind::Protocol,
+                    "the manifest's media type makes no header",
+                )
+                .with_source(error)
+        })?;
+        Ok(Self {
+            request: request
+                .header(CONTENT_TYPE, content_type)
+                .body(manifest.bytes().clone())
+                .limit(AnswerLimit::Closing),
+            repository,
+            target,
+            manifest,
+        })
+    }
 
-/// Returns whether the registry may have stored the manifest despite `error`.
-fn may_have_arrived(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Broken | ErrorKind::Stalled => true,
-        // A server that names a time has not processed the request.
-        ErrorKind::Server => !matches!(error.retryable(), Retryable::After(_)),
-        _ => false,
+    /// Returns a request for the stored manifest that the token for the push serves as well.
+    fn lookup(&self, method: Method) -> RequestSpec {
+        let scopes = ScopeSet::push(self.repository);
+        super::manifest_request(method, self.repository, scopes, self.target)
+    }
+
+    /// Returns the error for a registry that stored the manifest under another digest.
+    fn rewritten(&self, stored: &Digest) -> Error {
+        self.request.error(
+            ErrorKind::Corrupt,
+            format!(
+                "the registry rewrote the manifest: {} was pushed, it has {stored}",
+                self.manifest.digest()
+            ),
+        )
     }
 }
 
@@ -268,14 +264,4 @@ fn missing_content(error: Error) -> Error {
     } else {
         error
     }
-}
-
-fn rewritten(request: &RequestSpec, stored: &Digest, manifest: &Manifest) -> Error {
-    request.error(
-        ErrorKind::Corrupt,
-        format!(
-            "the registry rewrote the manifest: {} was pushed, it has {stored}",
-            manifest.digest()
-        ),
-    )
 }

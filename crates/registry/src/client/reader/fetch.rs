@@ -7,8 +7,8 @@ use crate::client::blob_request::blob_request;
 use crate::client::call::CallOutcome;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::ranges::ContentRange;
-use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
+use crate::client::request_context::RequestContext;
 use crate::client::{Client, ranges};
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::manifest::Descriptor;
@@ -22,7 +22,7 @@ use crate::transport::{
 pub(in crate::client) struct BlobFetch {
     client: Client,
     request: RequestSpec,
-    context: RepositoryContext,
+    context: RequestContext,
     /// Length stated by the descriptor.
     declared: Option<u64>,
     /// Length stated first by the registry.
@@ -53,7 +53,7 @@ impl BlobFetch {
         Ok(Self {
             client: client.clone(),
             request: fetch_request(repository, descriptor),
-            context: client.repository_context(repository).await?,
+            context: client.request_context(repository).await?,
             declared: descriptor.known_size(),
             length: None,
             second_address: false,

@@ -166,7 +166,7 @@ impl Client {
         let Some(location) = location.and_then(|value| value.to_str().ok()) else {
             return Ok(None);
         };
-        let context = self.repository_context(&request.repository).await?;
+        let context = self.request_context(&request.resource).await?;
         let base = self.base(&context, &request.action).await?;
         let address = checked_url::resolve(&base, &whole.url, location).ok();
         Ok(address.filter(|address| address.home))

@@ -5,10 +5,11 @@ use http::{Method, StatusCode};
 use crate::auth::ScopeSet;
 use crate::client::blob_request::{blob_request, leads_to_blob_request};
 use crate::client::call::CallOutcome;
-use crate::client::repository_context::RepositoryContext;
+use crate::client::request_context::RequestContext;
 use crate::client::{Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
+use crate::reference::Repository;
 
 /// A blob that exists.
 pub(super) struct StoredBlob {
@@ -20,12 +21,12 @@ pub(super) struct StoredBlob {
 /// rate limit is returned as an error.
 pub(super) async fn head_blob(
     client: &Client,
-    context: &mut RepositoryContext,
+    context: &mut RequestContext,
+    repository: &Repository,
     digest: &Digest,
 ) -> Result<Option<StoredBlob>, Error> {
-    let repository = context.repository.clone();
-    let request = blob_request(Method::HEAD, &repository, digest, "look for blob")
-        .scopes(ScopeSet::push(&repository))
+    let request = blob_request(Method::HEAD, repository, digest, "look for blob")
+        .scopes(ScopeSet::push(repository))
         .follow(false);
     let mut outcome = client.once(context, &request).await;
     if let Ok(CallOutcome::Answer(response)) = &outcome

@@ -5,8 +5,8 @@ use url::Url;
 
 use crate::client::Client;
 use crate::client::checked_url::CheckedUrl;
-use crate::client::repository_context::RepositoryContext;
 use crate::client::request::{RequestSpec, in_query};
+use crate::client::request_context::RequestContext;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::transport::Response;
@@ -15,7 +15,7 @@ impl Client {
     /// Returns the `Location` of an answer to `request`, where the upload continues; `None` if it has none.
     pub(super) async fn location_of(
         &self,
-        context: &RepositoryContext,
+        context: &RequestContext,
         request: &RequestSpec,
         response: &Response,
     ) -> Result<Option<CheckedUrl>, Error> {

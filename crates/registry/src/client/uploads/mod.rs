@@ -103,7 +103,7 @@ impl Client {
     /// Waits for an upload permit of the host, which [`Client::upload`] then uses: for callers that must not start
     /// without one because other uploads start with them. The permit is released with the upload.
     pub async fn reserve_upload(&self, upload: &mut Upload) -> Result<(), Error> {
-        let context = self.repository_context(&upload.repository).await?;
+        let context = self.request_context(&upload.repository).await?;
         let weight = upload.size.unwrap_or(0);
         let request = upload
             .session_request(http::Method::PUT)

@@ -202,7 +202,7 @@ async fn session(
     request: &RequestSpec,
     response: Response,
 ) -> Result<UploadSession, Error> {
-    let context = client.repository_context(&request.repository).await?;
+    let context = client.request_context(&request.resource).await?;
     let location = client.location_of(&context, request, &response).await?;
     let least = chunk_min(&response.headers);
     let dialect = RangeStyle::from_headers(&response.headers);

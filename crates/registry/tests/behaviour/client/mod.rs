@@ -2,17 +2,22 @@
 
 mod blobs;
 mod breaks;
+mod catalog;
 mod challenges;
 mod copy;
+mod copy_blob;
+mod delete;
 mod environment;
 mod giants;
 pub(crate) mod kit;
 mod manifests;
+mod ping;
 mod profiles;
 mod pushes;
 mod quota;
 mod ranges;
 mod real;
+mod real_registry;
 mod referrers;
 mod refusals;
 mod registry_check;

@@ -52,7 +52,7 @@ pub(super) fn catalog(call: &Call) -> Reply {
     }
     // Unlike tag lists, the catalog has pages in every version of distribution.
     let rule = TagsRule {
-        paging: Paging::Link(LinkForm::Relative),
+        paging: Paging::Link(call.profile.catalog_link),
         page_size: 1000,
         always_pages: false,
         refuses_large_n: Some(400),

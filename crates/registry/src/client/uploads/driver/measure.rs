@@ -23,7 +23,14 @@ impl UploadDriver<'_> {
     /// bodies; a registry that has a damaged blob may accept the bytes and keep the damage.
     pub(super) async fn measure(&mut self) -> StepResult {
         let (path, digest) = (self.upload.repository.path(), &self.upload.digest);
-        let length = match head_blob(self.client, &mut self.context, digest).await {
+        let length = match head_blob(
+            self.client,
+            &mut self.context,
+            &self.upload.repository,
+            digest,
+        )
+        .await
+        {
             Ok(Some(StoredBlob { length })) => length.filter(|length| *length != self.size),
             // The registry has said already that the blob exists.
             Ok(None) => None,

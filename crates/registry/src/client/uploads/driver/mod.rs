@@ -16,8 +16,8 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::client::Client;
 use crate::client::reader::BlobSource;
-use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
+use crate::client::request_context::RequestContext;
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::{AnswerLimit, Attempts, Lane, Response};
 
@@ -29,7 +29,7 @@ use answers::Refused;
 /// One upload in progress.
 pub(super) struct UploadDriver<'a> {
     client: &'a Client,
-    context: RepositoryContext,
+    context: RequestContext,
     attempts: Attempts,
     upload: Upload,
     /// Length of the blob: the one stated by the source, once it was opened.
@@ -116,7 +116,7 @@ impl<'a> UploadDriver<'a> {
         upload: Upload,
         source: &'a dyn BlobSource,
     ) -> Result<Self, Error> {
-        let context = client.repository_context(&upload.repository).await?;
+        let context = client.request_context(&upload.repository).await?;
         let forms = *client.inner.capabilities.forms();
         let request = upload.session_request(Method::PUT);
         let size = upload.size.unwrap_or(0);

@@ -159,7 +159,14 @@ impl UploadDriver<'_> {
         if capabilities.is_disproved(path, digest) {
             return Ok(false);
         }
-        match head_blob(self.client, &mut self.context, digest).await {
+        match head_blob(
+            self.client,
+            &mut self.context,
+            &self.upload.repository,
+            digest,
+        )
+        .await
+        {
             Ok(Some(StoredBlob { length })) => {
                 let is_right = length.is_none_or(|length| length == self.size);
                 if !is_right {

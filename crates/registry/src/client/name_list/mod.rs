@@ -1,4 +1,4 @@
-//! Tag lists, one page at a time (docs/protocol.md#tag-lists).
+//! Lists of names in pages: the tags of a repository, the repositories of a registry (docs/protocol.md#tag-lists).
 //!
 //! Retries follow the policy of the pipeline, except these, which happen once for each list: a list that is refused
 //! with a page size is requested without one, and a list that cannot be followed to its end starts again without one.
@@ -7,6 +7,7 @@ mod page;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use http::header::{ACCEPT_ENCODING, HeaderValue};
 use http::{Method, StatusCode};
@@ -18,7 +19,8 @@ use crate::client::request::{RequestSpec, in_query};
 use crate::client::{Client, links};
 use crate::error::{Error, ErrorKind};
 use crate::quote::shown;
-use crate::reference::{Repository, Tag};
+use crate::reference::Resource;
+pub(super) use page::ListKind;
 use page::{Entry, MAX_ENTRIES};
 
 /// Requested page size: the maximum of ECR and distribution 3, which answer with an error, or clamp, above it.
@@ -26,39 +28,57 @@ const PAGE: usize = 1000;
 /// Registries that page silently use multiples of this size: a page without a `Link` with such a length may not be the
 /// last one, so one more is requested.
 const ROUND: usize = 100;
-/// Maximum number of bytes of one page. A registry that does not page sends all tags at once: a million of 60 bytes.
+/// Maximum number of bytes of one page. A registry that does not page sends all names at once: a million of 60 bytes.
 const MAX_PAGE_BYTES: u64 = 64 * 1024 * 1024;
-/// Maximum number of pages of one repository.
+/// Maximum number of pages of one list.
 const MAX_PAGES: usize = 10_000;
-/// Maximum number of pages in a row without a new tag.
+/// Maximum number of pages in a row without a new name.
 const MAX_STALE_PAGES: usize = 10;
-/// Maximum number of tags of one repository, and so of one page.
-const MAX_TAGS: usize = MAX_ENTRIES;
-/// Maximum number of tags that are named in warnings; further ones are counted.
+/// Maximum number of names of one list, and so of one page.
+const MAX_NAMES: usize = MAX_ENTRIES;
+/// Maximum number of entries that are named in warnings; further ones are counted.
 const MAX_NAMED: usize = 3;
 
-/// Tags of one repository, one page at a time, so that work can start before the list is complete.
-pub struct TagPages {
+/// Request for a list of names.
+#[derive(Clone, Debug)]
+pub(super) struct ListRequest {
+    /// Registry or repository that has the list.
+    pub(super) resource: Resource,
+    pub(super) scopes: ScopeSet,
+    /// Path of the first page.
+    pub(super) path: &'static str,
+    /// Action for errors.
+    pub(super) action: Arc<str>,
+    /// Names of the entries in the document and in messages.
+    pub(super) kind: ListKind,
+}
+
+/// Names of one kind, one page at a time, so that work can start before the list is complete.
+pub(super) struct NameList {
     client: Client,
-    repository: Repository,
+    request: ListRequest,
     next: Next,
     /// True if pages are requested with a size (`n`).
     sized: bool,
-    /// Number of pages, and of pages in a row without a new tag.
+    /// Number of pages, and of pages in a row without a new name.
     pages: usize,
     stale: usize,
-    /// Hashes of the listed tags, 64 bits each instead of the text. The chance that two of a million tags share a hash
-    /// is one in thirty million.
+    /// Hashes of the listed names, 64 bits each instead of the text. The chance that two of a million names share a
+    /// hash is one in thirty million.
     listed: HashSet<u64>,
     /// Hashes of the addresses of pages that were read or linked.
     addresses: HashSet<u64>,
-    /// Hashes of the tags of a first attempt whose pages could not be followed to the end.
+    /// Hashes of the names of a first attempt whose pages could not be followed to the end.
     given: Option<HashSet<u64>>,
     hasher: RandomState,
-    invalid: usize,
-    /// True if the repository will be written to: push rights are requested at once, and invalid tags cause no warning,
-    /// since nothing is left out because of them.
-    for_push: bool,
+    skipped: SkippedEntries,
+}
+
+/// Entries of a list that are left out, with a warning each.
+struct SkippedEntries {
+    /// Nothing is left out because of them, so they cause no warning.
+    is_silent: bool,
+    count: usize,
 }
 
 /// Next request.
@@ -68,71 +88,81 @@ enum Next {
     First,
     /// A page that the registry linked to.
     Linked(CheckedUrl),
-    /// The page after a tag, if the registry did not say that there is more.
+    /// The page after a name, if the registry did not say that there is more.
     After(String),
     /// No request.
     End,
 }
 
-impl Client {
-    /// Lists the tags of `repository`.
-    pub fn tags(&self, repository: &Repository) -> TagPages {
-        self.pages(repository, false)
-    }
-    /// Like [`Client::tags`], for a repository that will be written to: requests push rights at once, so that the token
-    /// serves the push as well.
-    pub fn tags_for_push(&self, repository: &Repository) -> TagPages {
-        self.pages(repository, true)
-    }
-
-    fn pages(&self, repository: &Repository, for_push: bool) -> TagPages {
-        TagPages {
-            client: self.clone(),
-            repository: repository.clone(),
+impl NameList {
+    /// Creates a list. No request is made before [`NameList::next`].
+    pub(super) fn new(client: &Client, request: ListRequest) -> Self {
+        Self {
+            client: client.clone(),
             next: Next::First,
-            sized: self.inner.capabilities.takes_page_size(),
+            sized: client.inner.capabilities.takes_page_size(request.kind),
+            request,
             pages: 0,
             stale: 0,
             listed: HashSet::new(),
             addresses: HashSet::new(),
             given: None,
             hasher: RandomState::new(),
-            invalid: 0,
-            for_push,
+            skipped: SkippedEntries {
+                is_silent: false,
+                count: 0,
+            },
         }
     }
-}
 
-impl TagPages {
-    /// Returns the next page, or `None` at the end. Each tag is returned once, however often the registry repeats it. A
-    /// repository that does not exist is [`ErrorKind::NotFound`].
+    /// Returns the client of the registry.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Leaves out entries without a warning.
+    pub(super) fn without_warnings(mut self) -> Self {
+        self.skipped.is_silent = true;
+        self
+    }
+
+    /// Returns the next page, or `None` at the end. `parse` makes names of its entries; an error of it is a reason to
+    /// leave the entry out. Each name is returned once, however often the registry repeats it.
     ///
     /// A page without a `Link` ends the list, unless its length is a round number: the registry may cut lists silently,
-    /// so one more page is requested. Invalid tags are left out with a warning. A list that leads back to a page
-    /// already read, or does not end, is an error: the tags after it would be lost silently.
+    /// so one more page is requested. Invalid names are left out with a warning. A list that leads back to a page
+    /// already read, or does not end, is an error: the names after it would be lost silently.
     ///
     /// Artifactory and Nexus return whole lists without a page size, and broken links with one. So a list that cannot
     /// be followed to its end starts again without a page size.
-    pub async fn next(&mut self) -> Result<Option<Vec<Tag>>, Error> {
+    pub(super) async fn next<T>(
+        &mut self,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, Error> {
         loop {
-            match self.page().await {
+            match self.page(&parse).await {
                 Ok(Some(page)) if page.is_empty() => {}
                 Err(error) if self.may_begin_anew(&error) => {
-                    tracing::debug!(%error, "the list of tags is requested again without a page size");
+                    let noun = self.request.kind.noun();
+                    tracing::debug!(%error, "the list of {noun} is requested again without a page size");
                     self.begin_anew();
                 }
-                ended => return self.client.checked(&self.repository, ended).await,
+                ended => return self.client.checked(&self.request.resource, ended).await,
             }
         }
     }
 
     /// Reads one page, which may contain nothing new.
-    async fn page(&mut self) -> Result<Option<Vec<Tag>>, Error> {
+    async fn page<T>(
+        &mut self,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, Error> {
         let asked = self.next.clone();
         if matches!(asked, Next::End) {
             self.report_invalid();
             if self.given.is_some() {
-                self.client.inner.capabilities.no_page_size();
+                let capabilities = &self.client.inner.capabilities;
+                capabilities.no_page_size(self.request.kind);
             }
             return Ok(None);
         }
@@ -143,9 +173,11 @@ impl TagPages {
             self.next = Next::End;
             return Ok(Some(Vec::new()));
         };
-        let entries = page::read(&whole.bytes).map_err(|error| {
+        let kind = self.request.kind;
+        let entries = page::read(&whole.bytes, kind).map_err(|error| {
             let message = format!(
-                "the answer is no list of tags: {}",
+                "the answer is no list of {}: {}",
+                kind.noun(),
                 shown(&error.to_string())
             );
             let request = self.page_request(&asked);
@@ -157,15 +189,16 @@ impl TagPages {
         })?;
         self.pages += 1;
         self.client.inner.capabilities.record_registry();
-        self.accept_page(&whole, entries).await.map(Some)
+        self.accept_page(&whole, entries, parse).await.map(Some)
     }
 
     /// Adds the entries of a page, and determines the next page.
-    async fn accept_page(
+    async fn accept_page<T>(
         &mut self,
         whole: &BufferedResponse,
         entries: Vec<Entry>,
-    ) -> Result<Vec<Tag>, Error> {
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Error> {
         self.addresses
             .insert(self.hasher.hash_one(whole.url.as_str()));
         let count = entries.len();
@@ -174,7 +207,7 @@ impl TagPages {
             Entry::Other(_) => None,
         });
         let before = self.listed.len();
-        let fresh = self.fresh(entries);
+        let (fresh, hashes) = self.fresh(entries, parse);
         let is_stale = self.listed.len() == before;
         self.stale = if is_stale { self.stale + 1 } else { 0 };
         match self.following(whole, count, last, is_stale).await {
@@ -183,9 +216,9 @@ impl TagPages {
                 Ok(fresh)
             }
             Err(error) => {
-                // These tags are not returned, so another attempt must list them as new.
-                for tag in &fresh {
-                    self.listed.remove(&self.hasher.hash_one(tag.as_str()));
+                // These names are not returned, so another attempt must list them as new.
+                for hash in &hashes {
+                    self.listed.remove(hash);
                 }
                 Err(error)
             }
@@ -200,8 +233,8 @@ impl TagPages {
         last: Option<String>,
         is_stale: bool,
     ) -> Result<Next, Error> {
-        if self.listed.len() + self.addresses.len() > MAX_TAGS {
-            return Err(self.too_long(&format!("has more than {MAX_TAGS} entries")));
+        if self.listed.len() + self.addresses.len() > MAX_NAMES {
+            return Err(self.too_long(&format!("has more than {MAX_NAMES} entries")));
         }
         let list = self.list("");
         let next = self
@@ -272,7 +305,8 @@ impl TagPages {
             .buffered(&plain, MAX_PAGE_BYTES, |status| status == StatusCode::OK)
             .await?;
         self.sized = false;
-        self.client.inner.capabilities.no_page_size();
+        let capabilities = &self.client.inner.capabilities;
+        capabilities.no_page_size(self.request.kind);
         Ok(Some(whole))
     }
 
@@ -289,24 +323,25 @@ impl TagPages {
     }
 
     fn list(&self, query: &str) -> RequestSpec {
-        let scopes = if self.for_push {
-            ScopeSet::push(&self.repository)
-        } else {
-            ScopeSet::pull(&self.repository)
-        };
+        let list = &self.request;
         RequestSpec::new(
             Method::GET,
-            &self.repository,
-            scopes,
-            format!("tags/list{query}"),
-            format!("list the tags of {}", self.repository.path()),
+            &list.resource,
+            list.scopes.clone(),
+            format!("{}{query}", list.path),
+            Arc::clone(&list.action),
         )
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
     }
 
-    /// Returns the tags of a page that were not listed before.
-    fn fresh(&mut self, entries: Vec<Entry>) -> Vec<Tag> {
+    /// Returns the names of a page that were not listed before, and their hashes.
+    fn fresh<T>(
+        &mut self,
+        entries: Vec<Entry>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> (Vec<T>, Vec<u64>) {
         let mut fresh = Vec::with_capacity(entries.len());
+        let mut hashes = Vec::with_capacity(entries.len());
         for entry in entries {
             let text = match entry {
                 Entry::Text(text) => text,
@@ -320,24 +355,27 @@ impl TagPages {
             if !self.listed.insert(hash) || self.given.as_ref().is_some_and(is_given) {
                 continue;
             }
-            match Tag::parse(&text) {
-                Ok(tag) => fresh.push(tag),
-                Err(error) => self.warn_skipped(&error.to_string()),
+            match parse(&text) {
+                Ok(name) => {
+                    fresh.push(name);
+                    hashes.push(hash);
+                }
+                Err(why) => self.warn_skipped(&why),
             }
         }
-        fresh
+        (fresh, hashes)
     }
 
     /// Warns that an entry of the list is left out.
     fn warn_skipped(&mut self, why: &str) {
-        if self.for_push {
+        if self.skipped.is_silent {
             return;
         }
-        self.invalid += 1;
-        if self.invalid <= MAX_NAMED {
-            let path = self.repository.path();
+        self.skipped.count += 1;
+        if self.skipped.count <= MAX_NAMED {
+            let (one, place) = (self.request.kind.one(), self.place());
             self.client
-                .warn(&format!("a tag of {path} is left out: {why}"));
+                .warn(&format!("a {one} of {place} is left out: {why}"));
         }
     }
 
@@ -358,7 +396,7 @@ impl TagPages {
     fn endless(&self, what: &str) -> Error {
         self.list("").error(
             ErrorKind::Protocol,
-            format!("the registry's list of tags {what}"),
+            format!("the registry's list of {} {what}", self.request.kind.noun()),
         )
     }
 
@@ -369,14 +407,22 @@ impl TagPages {
     }
 
     fn report_invalid(&mut self) {
-        let more = self.invalid.saturating_sub(MAX_NAMED);
+        let more = self.skipped.count.saturating_sub(MAX_NAMED);
         if more > 0 {
+            let (noun, place) = (self.request.kind.noun(), self.place());
             self.client.warn(&format!(
-                "{more} further tags of {} are left out: they are no tags",
-                self.repository.path()
+                "{more} further {noun} of {place} are left out: they are no {noun}"
             ));
         }
-        self.invalid = 0;
+        self.skipped.count = 0;
+    }
+
+    /// Returns the name of the repository or registry in messages.
+    fn place(&self) -> &str {
+        match &self.request.resource {
+            Resource::Registry(registry) => registry.as_str(),
+            Resource::Repository(repository) => repository.path(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Document of one page of a tag list.
+//! Document of one page of a list of names.
 
 use std::fmt;
 
@@ -7,14 +7,40 @@ use serde::{Deserialize, Deserializer};
 
 use crate::manifest::folds_to;
 
-/// Maximum number of entries of one page: those of a repository, since some registries send all at once. The largest
-/// public repositories have some hundreds of thousands.
+/// Maximum number of entries of one page: those of the whole list, since some registries send all at once. The largest
+/// public repositories have some hundreds of thousands of tags.
 pub(super) const MAX_ENTRIES: usize = 2_000_000;
 
-/// One entry of a list of tags.
+/// Kinds of lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum ListKind {
+    /// Tags of a repository, in the field `tags`.
+    Tags,
+    /// Repositories of a registry, in the field `repositories`.
+    Repositories,
+}
+
+impl ListKind {
+    /// Returns the entries in messages, which is the name of their field as well.
+    pub(in crate::client) fn noun(self) -> &'static str {
+        match self {
+            Self::Tags => "tags",
+            Self::Repositories => "repositories",
+        }
+    }
+    /// Returns one entry in messages.
+    pub(super) fn one(self) -> &'static str {
+        match self {
+            Self::Tags => "tag",
+            Self::Repositories => "repository",
+        }
+    }
+}
+
+/// One entry of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// A text, which may be a tag.
+    /// A text, which may be a name.
     Text(String),
     /// Another JSON value, by its name.
     Other(&'static str),
@@ -22,43 +48,49 @@ pub(super) enum Entry {
 
 /// Reads the entries of a page; an error is a clause.
 ///
-/// `tags` may be absent or `null`. Its letters may be of either case, as in Go's decoder. If the key occurs twice, the
-/// two lists contradict each other.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<Entry>, serde_json::Error> {
-    serde_json::from_slice::<Page>(bytes).map(|page| page.0)
+/// The field of the list may be absent or `null`. Its letters may be of either case, as in Go's decoder. If the key
+/// occurs twice, the two lists contradict each other.
+pub(super) fn read(bytes: &[u8], kind: ListKind) -> Result<Vec<Entry>, serde_json::Error> {
+    let mut document = serde_json::Deserializer::from_slice(bytes);
+    let entries = Page(kind).deserialize(&mut document)?;
+    document.end()?;
+    Ok(entries)
 }
 
-struct Page(Vec<Entry>);
+/// A page with a list of this kind.
+struct Page(ListKind);
 
-impl<'de> Deserialize<'de> for Page {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
-            type Value = Page;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with a list of tags")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Page, A::Error> {
-                let mut tags = None;
-                while let Some(key) = map.next_key::<String>()? {
-                    if !folds_to(&key, "tags") {
-                        map.next_value::<IgnoredAny>()?;
-                    } else if tags.is_some() {
-                        return Err(A::Error::custom("it has two lists of tags"));
-                    } else {
-                        tags = Some(map.next_value_seed(Entries)?);
-                    }
-                }
-                Ok(Page(tags.unwrap_or_default()))
+impl<'de> DeserializeSeed<'de> for Page {
+    type Value = Vec<Entry>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Entry>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Page {
+    type Value = Vec<Entry>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object with a list of {}", self.0.noun())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Entry>, A::Error> {
+        let noun = self.0.noun();
+        let mut entries = None;
+        while let Some(key) = map.next_key::<String>()? {
+            if !folds_to(&key, noun) {
+                map.next_value::<IgnoredAny>()?;
+            } else if entries.is_some() {
+                return Err(A::Error::custom(format_args!("it has two lists of {noun}")));
+            } else {
+                entries = Some(map.next_value_seed(Entries(self.0))?);
             }
         }
-        deserializer.deserialize_map(Visit)
+        Ok(entries.unwrap_or_default())
     }
 }
 
 /// List of entries. An entry takes many times the memory of its bytes in the document, so entries are counted while
 /// they are read.
-struct Entries;
+struct Entries(ListKind);
 
 impl<'de> DeserializeSeed<'de> for Entries {
     type Value = Vec<Entry>;
@@ -70,7 +102,7 @@ impl<'de> DeserializeSeed<'de> for Entries {
 impl<'de> Visitor<'de> for Entries {
     type Value = Vec<Entry>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of tags")
+        write!(f, "a list of {}", self.0.noun())
     }
     fn visit_unit<E: Error>(self) -> Result<Vec<Entry>, E> {
         Ok(Vec::new())
@@ -80,7 +112,8 @@ impl<'de> Visitor<'de> for Entries {
         while let Some(entry) = list.next_element()? {
             if entries.len() == MAX_ENTRIES {
                 return Err(A::Error::custom(format_args!(
-                    "more than {MAX_ENTRIES} tags"
+                    "more than {MAX_ENTRIES} {}",
+                    self.0.noun()
                 )));
             }
             entries.push(entry);
@@ -100,7 +133,7 @@ struct EntryVisitor;
 impl<'de> Visitor<'de> for EntryVisitor {
     type Value = Entry;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a tag")
+        f.write_str("a name")
     }
     fn visit_str<E: Error>(self, text: &str) -> Result<Entry, E> {
         Ok(Entry::Text(text.to_owned()))
@@ -138,6 +171,10 @@ impl<'de> Visitor<'de> for EntryVisitor {
 mod tests {
     use super::*;
 
+    fn read(bytes: &[u8]) -> Result<Vec<Entry>, serde_json::Error> {
+        super::read(bytes, ListKind::Tags)
+    }
+
     #[test]
     fn other_json_values_are_entries() {
         let page = r#"{"tags":["a",null,1,-1,1.5,true,["b",["c"]],{"d":["e"]},""],"name":"x"}"#;
@@ -154,6 +191,16 @@ mod tests {
             text(""),
         ];
         assert_eq!(read(page.as_bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_list_has_the_field_of_its_kind() {
+        let page = br#"{"repositories":["a/b"],"tags":["v1"]}"#;
+        let entries = super::read(page, ListKind::Repositories).unwrap();
+        assert_eq!(entries, [Entry::Text("a/b".to_owned())]);
+        let error = super::read(b"[]", ListKind::Repositories).unwrap_err();
+        let expected = "invalid type: sequence, expected an object with a list of repositories";
+        assert!(error.to_string().starts_with(expected), "{error}");
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! Access to a repository.
+//! Access to a repository, or to a registry as a whole.
 
 use crate::auth::Access;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
-use crate::reference::Repository;
+use crate::reference::Resource;
 use crate::transport::Endpoint;
 
-/// Access to a repository, shared by all requests of one operation.
+/// Access to a resource, shared by all requests of one operation.
 #[derive(Clone)]
-pub(super) struct RepositoryContext {
-    pub(super) repository: Repository,
+pub(super) struct RequestContext {
+    pub(super) resource: Resource,
     pub(super) endpoint: Endpoint,
     pub(super) access: Access,
     /// True if a newer credential was requested already.
@@ -19,15 +19,19 @@ pub(super) struct RepositoryContext {
 }
 
 impl Client {
-    /// Returns the access to `repository`.
-    pub(super) async fn repository_context(
+    /// Returns the access to a registry or a repository.
+    pub(super) async fn request_context(
         &self,
-        repository: &Repository,
-    ) -> Result<RepositoryContext, Error> {
+        resource: impl Into<Resource>,
+    ) -> Result<RequestContext, Error> {
+        let resource = resource.into();
         let registry = &self.inner.registry;
-        if repository.registry() != registry {
+        if resource.registry() != registry {
             // A mistake of a caller must not send the credential of one registry to another.
-            let action = format!("reach {repository}");
+            let action = match &resource {
+                Resource::Registry(registry) => format!("reach {registry}"),
+                Resource::Repository(repository) => format!("reach {repository}"),
+            };
             let message = "that repository belongs to another registry";
             return Err(Error::new(
                 ErrorKind::Refused,
@@ -36,17 +40,17 @@ impl Client {
                 message,
             ));
         }
-        let access = self.inner.keychain.access(repository).await;
+        let access = self.inner.keychain.access_to(&resource).await;
         for warning in self.inner.keychain.remove_warnings() {
             self.warn(&warning);
         }
-        let access = access.map_err(|error| error.with_repository(repository))?;
+        let access = access.map_err(|error| error.with_resource(&resource))?;
         let endpoint = Endpoint {
             registry: registry.clone(),
             insecure: access.insecure,
         };
-        Ok(RepositoryContext {
-            repository: repository.clone(),
+        Ok(RequestContext {
+            resource,
             endpoint,
             access,
             renewed: false,
