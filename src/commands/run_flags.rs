@@ -6,15 +6,15 @@ use std::time::Duration;
 use image_syncer_registry::auth::{DockerFiles, Keychain};
 use image_syncer_registry::transport::{RetryPolicy, Timeouts, TransportOptions};
 use image_syncer_sync::Config;
-use image_syncer_sync::rule::Immutable;
-use image_syncer_sync::settings::Settings;
+use image_syncer_sync::rule::{CopyOptions, Immutable};
+use image_syncer_sync::settings::RunSettings;
 
 use crate::cli;
 use crate::commands::{rates, setup};
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::run::{
-    IMAGES, Inputs, OutputPaths, Purpose, RecordsChoice, RegistryAccess, RunSpec, TerminalOptions,
+    Inputs, OutputPaths, Purpose, RecordsChoice, RegistryAccess, RunSpec, TerminalOptions,
     TerminalRunner, Windows,
 };
 use crate::ui::Printer;
@@ -47,11 +47,16 @@ impl RunFlags {
     /// # Errors
     /// All mistakes that were found before the first request, together with those in `problems`.
     pub(super) fn run(self, mut problems: Problems, printer: &Printer) -> anyhow::Result<Exit> {
-        let settings = self.settings(&mut problems);
+        let options = Arc::new(self.options(&mut problems));
+        let settings = self.settings();
         let registries = self.registries(&mut problems);
+        let mut rules = self.config.rules;
+        for rule in &mut rules {
+            Arc::make_mut(rule).options = Arc::clone(&options);
+        }
         let spec = RunSpec {
             command: self.command,
-            rules: self.config.rules,
+            rules,
             settings,
             registries,
             records: records(self.common.remembering),
@@ -65,26 +70,30 @@ impl RunFlags {
         TerminalRunner::prepare(spec, options, &self.inputs, problems)?.run(printer)
     }
 
-    /// Returns the settings of the flags. A mistake leaves a default in its place.
-    fn settings(&self, problems: &mut Problems) -> Settings {
+    /// Returns the options of the flags, for all rules. A mistake leaves a default in its place.
+    fn options(&self, problems: &mut Problems) -> CopyOptions {
         let flags = &self.common;
         let platforms = problems.collect(setup::platforms(&flags.platforms));
         let parts = setup::parts(flags.parts, self.copying, &flags.platforms);
         let parts = problems.collect(parts);
         let immutable = problems.collect(Immutable::parse(&flags.remembering.immutable));
         let referrers = problems.collect(setup::referrers(&flags.referrers));
-        Settings {
-            intent: self.purpose.intent(),
-            platforms: Arc::new(platforms.unwrap_or_default()),
-            parts: parts.unwrap_or_default(),
-            force: self.copying.force,
-            verify: self.copying.verify,
-            immutable: Arc::new(immutable.unwrap_or_default()),
-            referrers: referrers.flatten().map(Arc::new),
-            transfers: self.transfer.proc.and_then(setup::bound),
-            images: IMAGES,
-            records: None,
-        }
+        let mut options = CopyOptions::default();
+        options.platforms = Arc::new(platforms.unwrap_or_default());
+        options.parts = parts.unwrap_or_default();
+        options.immutable = immutable.unwrap_or_default();
+        options.referrers = referrers.flatten().map(Arc::new);
+        options.force = self.copying.force;
+        options.verify = self.copying.verify;
+        options
+    }
+
+    /// Returns the settings of the flags.
+    fn settings(&self) -> RunSettings {
+        let mut settings = RunSettings::default();
+        settings.intent = self.purpose.intent();
+        settings.transfers = self.transfer.proc.and_then(setup::bound);
+        settings
     }
 
     /// Returns the connections and logins of flags and files. A mistake leaves a default in its place.

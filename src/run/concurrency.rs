@@ -17,9 +17,6 @@ const CALLS_PER_HOST: WindowBounds = WindowBounds::new(64, 256);
 /// hashes 0.6 GB/s, and each costs memory. Small bodies wait most of the time, so more of them are allowed.
 const TRANSFERS_PER_HOST: WindowBounds = WindowBounds::new(16, 32);
 
-/// Images in flight. They wait for the network most of the time, so there are more than the requests of one host.
-pub(crate) const IMAGES: usize = 128;
-
 /// Number of open files to request: more than two hosts need with all limits at their maximum.
 const ENOUGH_FILES: u64 = 16_384;
 

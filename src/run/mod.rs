@@ -15,7 +15,7 @@ mod terminal;
 mod wiring;
 
 pub(crate) use collisions::Inputs;
-pub(crate) use concurrency::{IMAGES, Windows};
+pub(crate) use concurrency::Windows;
 pub(crate) use output_files::OutputPaths;
 pub(crate) use records::{RecordsChoice, default_path};
 pub(crate) use spec::{RegistryAccess, RunSpec};

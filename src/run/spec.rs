@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use image_syncer_registry::auth::Keychain;
 use image_syncer_registry::transport::{RetryPolicy, TransportOptions};
-use image_syncer_sync::rule::Rule;
-use image_syncer_sync::settings::{Intent, Settings};
+use image_syncer_sync::rule::{CopyOptions, Rule};
+use image_syncer_sync::settings::{Intent, RunSettings};
 
 use crate::run::output_files::OutputPaths;
 use crate::run::records::RecordsChoice;
@@ -16,10 +16,10 @@ use crate::run::records::RecordsChoice;
 pub(crate) struct RunSpec {
     /// Name of the command, for reports.
     pub(crate) command: &'static str,
-    /// Rules to carry out.
+    /// Rules to carry out, with the options of their copies.
     pub(crate) rules: Vec<Arc<Rule>>,
-    /// Options, intent and limits. Records are opened when the run starts.
-    pub(crate) settings: Settings,
+    /// Intent and limits. Records are opened when the run starts.
+    pub(crate) settings: RunSettings,
     /// Connections and logins.
     pub(crate) registries: RegistryAccess,
     /// Records of earlier runs.
@@ -49,13 +49,24 @@ impl RunSpec {
         if self.settings.intent != Intent::Copy {
             return warnings;
         }
-        if !self.settings.immutable.is_empty() {
+        if self.any_options(|options| !options.immutable.is_empty()) {
             warnings.push("--immutable has no effect: this run has no records, so the registries are asked for these tags");
         }
-        let referrers = self.settings.referrers.as_ref();
-        if referrers.is_some_and(|referrers| !referrers.interval.is_zero()) {
+        let waits = |options: &CopyOptions| {
+            let referrers = options.referrers.as_ref();
+            referrers.is_some_and(|referrers| !referrers.interval.is_zero())
+        };
+        if self.any_options(waits) {
             warnings.push("--referrers-interval has no effect: this run has no records, so the referrers of every unchanged image are looked up");
         }
         warnings
+    }
+
+    /// Returns true if the options of a destination have a property.
+    fn any_options(&self, has: impl Fn(&CopyOptions) -> bool) -> bool {
+        self.rules.iter().any(|rule| {
+            let mut destinations = rule.destinations.iter();
+            destinations.any(|destination| has(rule.options_for(destination)))
+        })
     }
 }

@@ -7,7 +7,6 @@ use anyhow::Context;
 use image_syncer_sync::engine::Stop;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::rule::Rule;
-use image_syncer_sync::settings::Settings;
 use tokio::runtime::Runtime;
 
 use crate::cli::Logging;
@@ -108,10 +107,8 @@ impl TerminalRunner {
                 outputs.lines.print(LineLabel::Warning, warning);
             }
         }
-        let settings = Settings {
-            records: records.clone(),
-            ..spec.settings
-        };
+        let mut settings = spec.settings;
+        settings.records.clone_from(&records);
         let runtime = runtime(&log)?;
         let (run, mut interrupts) = {
             let _entered = runtime.enter();

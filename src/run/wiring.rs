@@ -6,7 +6,7 @@ use image_syncer_registry::transport::{Observer, Transport};
 use image_syncer_registry::{Options, Registries};
 use image_syncer_sync::Listener;
 use image_syncer_sync::engine::{Engine, Stop};
-use image_syncer_sync::settings::Settings;
+use image_syncer_sync::settings::RunSettings;
 use image_syncer_sync::store::RegistryStores;
 
 use crate::run::active::ActiveRun;
@@ -18,7 +18,7 @@ use crate::run::spec::RegistryAccess;
 /// The TLS configuration cannot be built.
 pub(super) fn connect(
     access: RegistryAccess,
-    settings: Settings,
+    settings: RunSettings,
     stop: Stop,
     observer: Arc<dyn Observer>,
     listener: Arc<dyn Listener>,

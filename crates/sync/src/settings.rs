@@ -1,34 +1,38 @@
-//! Settings of a whole run, from flags.
+//! Settings of a whole run. Options of copies belong to the rules: [`CopyOptions`].
+//!
+//! [`CopyOptions`]: crate::rule::CopyOptions
 
 use std::sync::Arc;
 
 use crate::inventory::records::Records;
-use crate::rule::{Immutable, Parts, PlatformFilter, Referrers};
+
+/// Maximum number of images in flight by default. They wait for the network most of the time, so there are more than
+/// the requests of one host.
+const IMAGES: usize = 128;
 
 /// Settings of a run.
 #[derive(Clone, Debug)]
-pub struct Settings {
+#[non_exhaustive]
+pub struct RunSettings {
     /// Purpose of the run.
     pub intent: Intent,
-    /// Platforms to copy.
-    pub platforms: Arc<PlatformFilter>,
-    /// Parts of images to copy.
-    pub parts: Parts,
-    /// Push manifests even if the destination has the same digest.
-    pub force: bool,
-    /// Look up everything below a root that the destination has already, and copy what is missing.
-    pub verify: bool,
-    /// Tags that never change. Tags that the records know as copied are not requested, unless `force` or `verify` is
-    /// set.
-    pub immutable: Arc<Immutable>,
     /// Maximum number of blob downloads in flight; `None` for the limits of the hosts alone.
     pub transfers: Option<usize>,
     /// Maximum number of images in flight; at least 1.
     pub images: usize,
-    /// Referrers that are copied with an image; `None` copies none.
-    pub referrers: Option<Arc<Referrers>>,
     /// Records of earlier runs; `None` to use none.
     pub records: Option<Arc<Records>>,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self {
+            intent: Intent::default(),
+            transfers: None,
+            images: IMAGES,
+            records: None,
+        }
+    }
 }
 
 /// Purpose of a run.

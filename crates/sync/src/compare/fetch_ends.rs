@@ -3,7 +3,7 @@
 use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
 use image_syncer_registry::{ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
 
-use crate::compare::{Comparer, Comparison, Difference, MissingImage};
+use crate::compare::{CompareTarget, Comparer, Comparison, Difference, MissingImage};
 use crate::failure::{Failure, Side};
 use crate::graph::{Root, SourceImage};
 use crate::store::Store;
@@ -17,7 +17,7 @@ impl Comparer {
     pub async fn fetch_ends(
         &self,
         image: &SourceImage,
-        destination: &dyn Store,
+        destination: CompareTarget<'_>,
         tag: Option<&Tag>,
         absent: bool,
     ) -> Result<Comparison, Failure> {
@@ -26,10 +26,11 @@ impl Comparer {
             None => self.look_at_digest(image, destination).await?,
         };
         if let Comparison::Unchanged { digest } = &comparison
-            && !self.verify
+            && !destination.verify
         {
-            let repository = destination.repository();
-            self.inventory.manifest_is_in(repository, digest);
+            let repository = destination.store.repository();
+            self.inventory
+                .manifest_is_in(repository, digest, destination.scope);
         }
         Ok(comparison)
     }
@@ -37,7 +38,7 @@ impl Comparer {
     async fn look_at_tag(
         &self,
         image: &SourceImage,
-        destination: &dyn Store,
+        destination: CompareTarget<'_>,
         tag: &Tag,
         absent: bool,
     ) -> Result<Comparison, Failure> {
@@ -45,9 +46,9 @@ impl Comparer {
         let (wanted, Found { there, unknown }) = if absent {
             (image.head().await?, Found::default())
         } else {
-            futures_util::try_join!(image.head(), resolve(destination, &target))?
+            futures_util::try_join!(image.head(), resolve(destination.store, &target))?
         };
-        let is_there = there.as_ref().filter(|_| !self.force);
+        let is_there = there.as_ref().filter(|_| !destination.force);
         if let Some(there) = is_there
             && there.digest == wanted.digest
             && (!image.is_filtered() || is_one_image(&wanted, there))
@@ -80,7 +81,7 @@ impl Comparer {
     async fn look_at_digest(
         &self,
         image: &SourceImage,
-        destination: &dyn Store,
+        destination: CompareTarget<'_>,
     ) -> Result<Comparison, Failure> {
         let digest = if image.is_filtered() {
             match image.root().await? {
@@ -90,14 +91,14 @@ impl Comparer {
         } else {
             image.head().await?.digest
         };
-        let repository = destination.repository();
-        let known = !self.force && self.inventory.has_manifest(repository, &digest);
-        if known {
+        let repository = destination.store.repository();
+        let CompareTarget { force, scope, .. } = destination;
+        if !force && self.inventory.has_manifest(repository, &digest, scope) {
             return Ok(Comparison::Unchanged { digest });
         }
         let target = Target::Digest(digest.clone());
-        let Found { there, unknown } = resolve(destination, &target).await?;
-        let same = there.is_some() && !self.force;
+        let Found { there, unknown } = resolve(destination.store, &target).await?;
+        let same = there.is_some() && !force;
         if same && !image.is_filtered() {
             return Ok(Comparison::Unchanged { digest });
         }

@@ -7,7 +7,7 @@ use image_syncer_registry::manifest::ManifestView;
 use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
 use image_syncer_registry::{Digest, ErrorKind, Manifest, ManifestHead, Repository, Target};
 
-use crate::compare::{Comparer, MissingImage, QUESTIONS, SparseChildren};
+use crate::compare::{CompareTarget, Comparer, MissingImage, QUESTIONS, SparseChildren};
 use crate::failure::{Failure, Side};
 use crate::graph::{MAX_MANIFESTS, names_blob};
 use crate::lock::lock;
@@ -58,13 +58,13 @@ impl Comparer {
     pub async fn known(
         &self,
         missing: &MissingImage,
-        destination: &dyn Store,
+        destination: CompareTarget<'_>,
     ) -> Result<KnownChildren, Failure> {
-        let repository = destination.repository();
-        let is_there = self
-            .inventory
-            .has_manifest(repository, missing.root.digest());
-        if self.force || self.verify || is_there {
+        let CompareTarget { store, scope, .. } = destination;
+        let repository = store.repository();
+        let root = missing.root.digest();
+        let is_there = self.inventory.has_manifest(repository, root, scope);
+        if destination.force || destination.verify || is_there {
             return Ok(KnownChildren::default());
         }
         if let Some(sparse) = &missing.sparse {
@@ -74,7 +74,7 @@ impl Comparer {
         let mut unknown = Vec::new();
         let mut seen = HashSet::new();
         for child in entries(&missing.root) {
-            if self.inventory.has_manifest(repository, &child) {
+            if self.inventory.has_manifest(repository, &child, scope) {
                 children.insert(child);
             } else if seen.insert(child.clone()) {
                 unknown.push(child);
@@ -83,8 +83,8 @@ impl Comparer {
         // An image with more children is refused when it is walked.
         if !unknown.is_empty() && unknown.len() <= MAX_MANIFESTS {
             match &missing.there {
-                Some(old) => children.extend(self.below(old, destination).await?),
-                None => children.extend(self.head_children(unknown, destination).await?),
+                Some(old) => children.extend(self.below(old, store).await?),
+                None => children.extend(self.head_children(unknown, store).await?),
             }
         }
         Ok(KnownChildren {
@@ -98,20 +98,21 @@ impl Comparer {
     async fn known_of(
         &self,
         sparse: &SparseChildren,
-        destination: &dyn Store,
+        destination: CompareTarget<'_>,
     ) -> Result<KnownChildren, Failure> {
-        let repository = destination.repository();
+        let CompareTarget { store, scope, .. } = destination;
+        let repository = store.repository();
         let (mut children, unknown): (Vec<_>, Vec<_>) = sparse
             .wanted
             .iter()
             .cloned()
-            .partition(|child| self.inventory.has_manifest(repository, child));
+            .partition(|child| self.inventory.has_manifest(repository, child, scope));
         match &sparse.there {
             Some(there) => {
                 let found = unknown.into_iter().filter(|child| there.contains(child));
                 children.extend(found);
             }
-            None => children.extend(self.head_children(unknown, destination).await?),
+            None => children.extend(self.head_children(unknown, store).await?),
         }
         Ok(KnownChildren {
             children: children.into_iter().collect(),

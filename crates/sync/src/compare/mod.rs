@@ -10,6 +10,7 @@ mod fetch_ends;
 mod known_children;
 mod plan;
 mod sparse;
+mod target;
 mod verify;
 
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ use crate::keyed::KeyedOnce;
 
 pub use known_children::KnownChildren;
 pub(crate) use sparse::SparseChildren;
+pub use target::CompareTarget;
 pub(crate) use verify::Damage;
 
 /// Maximum number of requests in flight that query one destination about the parts of one image.
@@ -33,8 +35,6 @@ const QUESTIONS: usize = 8;
 /// Compares images with destinations. Shared by all images of a run.
 pub struct Comparer {
     inventory: Arc<Inventory>,
-    force: bool,
-    verify: bool,
     /// True if only the difference itself is of interest.
     only_differences: bool,
     /// True if the manifests of a plan count as copied at once, since no push follows.
@@ -115,13 +115,10 @@ pub struct CopyPlan {
 }
 
 impl Comparer {
-    /// Returns a comparer that uses the facts of `inventory`. With `force`, manifests are pushed even if the
-    /// destination has them; with `verify`, an existing manifest proves nothing about the content below it.
-    pub fn new(inventory: Arc<Inventory>, force: bool, verify: bool) -> Self {
+    /// Returns a comparer that uses the facts of `inventory`.
+    pub fn new(inventory: Arc<Inventory>) -> Self {
         Self {
             inventory,
-            force,
-            verify,
             only_differences: false,
             claims: false,
             presence_checks: KeyedOnce::with_limit(0),

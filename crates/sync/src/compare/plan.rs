@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use image_syncer_registry::{Descriptor, Presence};
 
-use crate::compare::{Comparer, CopyPlan, KnownChildren, MissingImage, QUESTIONS};
+use crate::compare::{CompareTarget, Comparer, CopyPlan, KnownChildren, MissingImage, QUESTIONS};
 use crate::failure::{Failure, Side};
 use crate::graph::{ImageContent, SourceImage};
 use crate::inventory::Fact;
@@ -20,24 +20,25 @@ impl Comparer {
     pub async fn plan(
         &self,
         image: &SourceImage,
-        destination: &dyn Store,
+        destination: CompareTarget<'_>,
         missing: &MissingImage,
         known: &KnownChildren,
     ) -> Result<CopyPlan, Failure> {
-        let repository = destination.repository();
-        let is_there = self
-            .inventory
-            .has_manifest(repository, missing.root.digest());
+        let CompareTarget { store, scope, .. } = destination;
+        let repository = store.repository();
+        let root = missing.root.digest();
+        let is_there = self.inventory.has_manifest(repository, root, scope);
         let content = if is_there && !known.is_in_doubt() {
             // Copied by this run under another name: only the new name is missing.
             ImageContent::default()
         } else {
+            let inventory = &self.inventory;
             let is_here = |child: &_| {
                 if self.claims {
-                    return known.has(child) || !self.inventory.claim_manifest(repository, child);
+                    return known.has(child) || !inventory.claim_manifest(repository, child, scope);
                 }
                 known.has(child)
-                    || (self.inventory.has_manifest(repository, child)
+                    || (inventory.has_manifest(repository, child, scope)
                         && !known.is_contradicted(child))
             };
             image.content(&missing.root, is_here).await?
@@ -48,8 +49,8 @@ impl Comparer {
                     && self.inventory.blob(repository, &blob.digest) == Fact::Here
             });
         let mut blobs = image.measured(blobs).await?;
-        if self.force && missing.is_there() && !known.is_in_doubt() {
-            here.extend(self.remove_present(&mut blobs, destination).await?);
+        if destination.force && missing.is_there() && !known.is_in_doubt() {
+            here.extend(self.remove_present(&mut blobs, store).await?);
         }
         Ok(CopyPlan {
             root: Arc::clone(&missing.root),

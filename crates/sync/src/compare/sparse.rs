@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use image_syncer_registry::Digest;
 
 use crate::compare::known_children::has;
-use crate::compare::{Comparer, Comparison, MissingImage, QUESTIONS};
+use crate::compare::{CompareTarget, Comparer, Comparison, MissingImage, QUESTIONS};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
 use crate::store::Store;
@@ -26,7 +26,7 @@ impl Comparer {
     pub(super) async fn compare_sparse(
         &self,
         image: &SourceImage,
-        destination: &dyn Store,
+        destination: CompareTarget<'_>,
         mut missing: MissingImage,
         same: bool,
     ) -> Result<Comparison, Failure> {
@@ -41,8 +41,8 @@ impl Comparer {
             });
         };
         let mut there = None;
-        if missing.there.is_some() && !self.force {
-            let found = found(destination, &wanted).await?;
+        if missing.there.is_some() && !destination.force {
+            let found = found(destination.store, &wanted).await?;
             if same && found.len() == wanted.len() {
                 return Ok(unchanged());
             }

@@ -12,10 +12,11 @@ use image_syncer_registry::{
     Descriptor, Digest, Error, ErrorKind, Manifest, Presence, Repository, Tag, Target,
 };
 
-use crate::compare::{Comparer, CopyPlan, QUESTIONS};
+use crate::compare::{CompareTarget, Comparer, CopyPlan, QUESTIONS};
 use crate::event::Loss;
 use crate::failure::{Failure, Side};
 use crate::graph::{FoundEntry, ImageContent, SourceImage, names_manifest};
+use crate::inventory::ManifestScope;
 use crate::lock::lock;
 use crate::store::{Store, head_copied_blob};
 
@@ -46,35 +47,36 @@ impl Comparer {
     pub(crate) async fn verify(
         &self,
         image: &SourceImage,
-        destination: &dyn Store,
+        destination: CompareTarget<'_>,
         digest: &Digest,
         tag: Option<&Tag>,
     ) -> Result<Option<Damage>, Failure> {
+        let CompareTarget { store, scope, .. } = destination;
         let verification = Verification {
             comparer: self,
             image,
-            destination,
+            destination: store,
             losses: Mutex::default(),
         };
-        let repository = destination.repository();
+        let repository = store.repository();
         let root = verification.root(digest).await?;
-        let is_verified = |child: &Digest| self.inventory.has_manifest(repository, child);
+        let is_verified = |child: &Digest| self.inventory.has_manifest(repository, child, scope);
         let content = image
             .content_by(&root, is_verified, |entry| verification.find(entry))
             .await?;
         let damage = verification.blobs(root, content, tag).await?;
         if damage.losses.is_empty() {
-            self.is_whole(repository, &damage.plan);
+            self.is_whole(repository, &damage.plan, scope);
             return Ok(None);
         }
         Ok(Some(damage))
     }
 
-    fn is_whole(&self, repository: &Repository, plan: &CopyPlan) {
+    fn is_whole(&self, repository: &Repository, plan: &CopyPlan, scope: ManifestScope) {
         let blobs = plan.present.iter().map(|blob| &blob.digest);
         self.inventory.blobs_are_committed(repository, blobs);
         let root = plan.root.digest();
-        self.inventory.manifest_is_in(repository, root);
+        self.inventory.manifest_is_in(repository, root, scope);
     }
 
     /// Returns the content under the blob's digest at the destination: one HEAD for each repository and run.

@@ -42,7 +42,7 @@ impl DestinationCopy<'_> {
             return Ok(());
         };
         for rival in &place.rivals {
-            copier.check_rival(&own, self.name, rival).await?;
+            copier.check_rival(&own, self.name, place, rival).await?;
         }
         Ok(())
     }
@@ -53,17 +53,20 @@ impl Copier {
         &self,
         own: &Digest,
         name: PairName<'_>,
+        place: &ImageDestination,
         rival: &Rival,
     ) -> Result<(), Failure> {
         let source = SourceImage::new(
             self.stores.store(&rival.source),
             rival.target.clone(),
-            Arc::clone(&self.platforms),
+            Arc::clone(&rival.options.platforms),
             Arc::clone(&self.manifests),
         )
-        .with_parts(self.parts);
+        .with_parts(rival.options.parts);
+        let same = place.options.same_content_of_digests(&rival.options);
         match copied_digest(&source).await {
-            Ok(Some(other)) if other != *own => Err(conflict(name, rival)),
+            Ok(Some(other)) if other != *own => Err(conflict(name, rival, "another image")),
+            Ok(Some(_)) if !same => Err(conflict(name, rival, "other parts of the image")),
             Ok(_) => Ok(()),
             Err(failure) if !rival.certain && is_absent(&failure) => Ok(()),
             Err(failure) => Err(unknown(name, rival, failure)),
@@ -84,10 +87,15 @@ impl Copier {
         place: &ImageDestination,
     ) -> Result<(), Failure> {
         let signature = ReferrerTag::parse(tag.as_str()).filter(|read| read.is_companion());
-        let Some(signature) = signature.filter(|_| self.referrers.is_some()) else {
+        let Some(signature) = signature else {
             return Ok(());
         };
         for rule in &place.earlier.to_vec() {
+            // Otherwise both copy it as a tag of their own, which `rivals` has.
+            let as_referrer = rule.copies_referrers_to(&place.repository);
+            if !as_referrer && place.options.referrers.is_none() {
+                continue;
+            }
             let store = self.stores.store(&rule.source.repository);
             let tags = self.source_tags.referrer_tags(&store).await;
             if tags.is_some_and(|tags| !tags.contains(signature)) {
@@ -98,15 +106,18 @@ impl Copier {
                 rule: located(rule),
                 source: rule.source.repository.clone(),
                 target: target.clone(),
+                options: Arc::clone(&place.options),
                 certain: false,
             };
             let copied = async {
                 let other = self.source_image(&store, target).head().await?.digest;
                 let differs = other != image.head().await?.digest;
-                Ok(differs && self.copies_signature(rule, &store, signature, tag).await?)
+                Ok(differs
+                    && (rule.selects_tag(tag)
+                        || as_referrer && self.copies_subject(rule, &store, signature).await?))
             };
             match copied.await {
-                Ok(true) => return Err(conflict(name, &rival)),
+                Ok(true) => return Err(conflict(name, &rival, "another image")),
                 Ok(false) => {}
                 Err(failure) if is_absent(&failure) => {}
                 Err(failure) => return Err(unknown(name, &rival, failure)),
@@ -115,18 +126,15 @@ impl Copier {
         Ok(())
     }
 
-    /// Returns true if `rule` copies the signature tag: as a tag that it selects, or with an image that has its subject.
-    async fn copies_signature(
+    /// Returns true if `rule` copies an image that has the subject of the signature tag.
+    async fn copies_subject(
         &self,
         rule: &Rule,
         store: &Arc<dyn Store>,
         signature: ReferrerTag,
-        tag: &Tag,
     ) -> Result<bool, Failure> {
         let targets = match &rule.source.select {
             Selection::All => return Ok(true),
-            Selection::Matching(pattern) if pattern.matches(tag) => return Ok(true),
-            Selection::Tags(tags) if tags.contains(tag) => return Ok(true),
             Selection::Digest { digest, .. } => vec![Target::Digest(digest.clone())],
             Selection::Tags(tags) => tags.iter().cloned().map(Target::Tag).collect(),
             Selection::Matching(pattern) => {
@@ -192,9 +200,9 @@ fn is_absent(failure: &Failure) -> bool {
     failure.kind == Some(ErrorKind::NotFound)
 }
 
-fn conflict(name: PairName<'_>, rival: &Rival) -> Failure {
+fn conflict(name: PairName<'_>, rival: &Rival, what: &str) -> Failure {
     Failure::tag_conflict(format!(
-        "{}: rule {} writes another image to this tag, {}",
+        "{}: rule {} writes {what} to this tag, {}",
         cannot_write(name),
         rival.rule,
         full_reference(&rival.source, Some(&rival.target))

@@ -11,7 +11,7 @@ use crate::lock::lock;
 impl DestinationCopy<'_> {
     /// Covers the referrer tags of an image that is not copied.
     pub(super) async fn cover_referrer_tags(&self) {
-        if self.copier.referrers.is_some()
+        if self.place.options.referrers.is_some()
             && let Ok(head) = self.image.head().await
         {
             self.cover_referrer_tags_of_root(head).await;
@@ -21,9 +21,9 @@ impl DestinationCopy<'_> {
     /// Like [`DestinationCopy::cover_referrer_tags`], for a known `head`. Manifests below the root are read only if a rule
     /// may have deferred tags of them.
     pub(super) async fn cover_referrer_tags_of_root(&self, head: ManifestHead) {
-        if self.copier.referrers.is_none() {
+        let Some(referrers) = &self.place.options.referrers else {
             return;
-        }
+        };
         let mut subjects = Vec::new();
         if self.copier.may_defer_tags_below(self.image, &head).await
             && let Ok(root) = self.image.manifest(&head.digest).await
@@ -34,7 +34,7 @@ impl DestinationCopy<'_> {
         subjects.push(head.digest);
         let mut covered = lock(self.covered);
         for subject in &subjects {
-            covered.add(subject, &self.place.repository);
+            covered.add(subject, &self.place.repository, referrers);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use image_syncer_registry::{Digest, ManifestHead, Target};
 
-use crate::compare::{Comparison, Difference, MissingImage};
+use crate::compare::{CompareTarget, Comparison, Difference, MissingImage};
 use crate::copy::Copier;
 use crate::copy::outcome::change;
 use crate::copy::pair::{Pair, PairName};
@@ -69,7 +69,12 @@ impl DestinationCopy<'_> {
         if let (Target::Tag(tag), Some(place_tag)) = (self.image.target(), &self.place.tag) {
             let source = self.image.store().repository();
             let inventory = &self.copier.inventory;
-            inventory.copied(source, tag, &self.place.repository, place_tag, digest);
+            let ImageDestination {
+                repository,
+                options,
+                ..
+            } = self.place;
+            inventory.copied(source, tag, repository, place_tag, options, digest);
         }
     }
 
@@ -127,7 +132,7 @@ impl DestinationCopy<'_> {
                 PushOutcome::AlreadyPresent => missing.root.digest().clone(),
             },
         };
-        let outcome = if copier.verify {
+        let outcome = if self.place.options.verify {
             self.verify(digest).await?
         } else {
             let by = Evidence::Registry;
@@ -146,7 +151,7 @@ impl DestinationCopy<'_> {
         let tag = self.place.tag.as_ref();
         let comparison = copier
             .comparer
-            .fetch_ends(self.image, &*self.store, tag, absent);
+            .fetch_ends(self.image, self.compare_target(), tag, absent);
         let comparison = comparison.await?;
         drop(check);
         if absent {
@@ -179,8 +184,13 @@ impl DestinationCopy<'_> {
             copier: self.copier,
             image: self.image,
             store: &self.store,
+            target: self.compare_target(),
             batch: &self.batch,
         }
+    }
+
+    fn compare_target(&self) -> CompareTarget<'_> {
+        CompareTarget::new(&*self.store, self.image, &self.place.options)
     }
 
     /// Returns the outcome of a check that found a difference.
@@ -207,7 +217,8 @@ impl DestinationCopy<'_> {
     pub(super) fn referrer_copier(&self) -> Option<ReferrerCopier<'_>> {
         Some(ReferrerCopier {
             copier: self.copier,
-            wanted: self.copier.referrers.as_deref()?,
+            wanted: self.place.options.referrers.as_ref()?,
+            checks: self.place.options.referrer_checks_fingerprint(),
             image: self.image,
             rule: self.name.rule,
             place: self.place,

@@ -34,10 +34,8 @@ use crate::discover::{CoveredTags, DestinationHint, Image, SourceTags};
 use crate::event::Listener;
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
-use crate::rule::Referrers;
-use crate::rule::{Parts, PlatformFilter};
 use crate::session::SharedState;
-use crate::settings::{Intent, Settings};
+use crate::settings::{Intent, RunSettings};
 use crate::store::{ReadOnlyStores, Stores};
 use crate::transfer::{Progress, Transfers};
 
@@ -51,8 +49,6 @@ use referrer_progress::ReferrerProgress;
 pub(crate) struct Copier {
     intent: Intent,
     stores: Arc<dyn Stores>,
-    platforms: Arc<PlatformFilter>,
-    parts: Parts,
     inventory: Arc<Inventory>,
     comparer: Comparer,
     transfers: Arc<Transfers>,
@@ -60,13 +56,10 @@ pub(crate) struct Copier {
     /// Content that is written.
     locks: Arc<CopyLocks>,
     source_tags: Arc<SourceTags>,
-    referrers: Option<Arc<Referrers>>,
     referrer_queries: ReferrerQueries,
     referrer_progress: ReferrerProgress,
     /// Start of the run.
     started_at: SystemTime,
-    force: bool,
-    verify: bool,
     listener: Arc<dyn Listener>,
     /// Transfers of a run that writes nothing.
     dry_run: Option<DryRun>,
@@ -78,7 +71,7 @@ impl Copier {
     /// Returns the copier of one run, which uses the state that the runs share.
     pub(crate) fn new(
         shared: &SharedState,
-        settings: Settings,
+        settings: RunSettings,
         listener: Arc<dyn Listener>,
     ) -> Self {
         let stores = Arc::clone(&shared.stores);
@@ -87,10 +80,8 @@ impl Copier {
             Intent::Plan | Intent::Check => Arc::new(ReadOnlyStores(stores)),
         };
         let inventory = match settings.records {
-            Some(records) if settings.intent != Intent::Copy => {
-                Inventory::reading(records, &settings.platforms, settings.parts)
-            }
-            Some(records) => Inventory::with_records(records, &settings.platforms, settings.parts),
+            Some(records) if settings.intent != Intent::Copy => Inventory::reading(records),
+            Some(records) => Inventory::with_records(records),
             None => Inventory::new(),
         };
         let inventory = Arc::new(inventory.sharing(&shared.facts));
@@ -99,18 +90,13 @@ impl Copier {
         Self {
             intent: settings.intent,
             stores,
-            platforms: settings.platforms,
-            parts: settings.parts,
-            comparer: Comparer::new(Arc::clone(&inventory), settings.force, settings.verify)
+            comparer: Comparer::new(Arc::clone(&inventory))
                 .claiming(settings.intent == Intent::Plan)
                 .only_differences(settings.intent == Intent::Check),
-            referrers: settings.referrers,
             referrer_queries: ReferrerQueries::new(Arc::clone(&source_tags)),
             source_tags,
             referrer_progress: ReferrerProgress::default(),
             started_at: SystemTime::now(),
-            force: settings.force,
-            verify: settings.verify,
             listener,
             dry_run: DryRun::for_intent(settings.intent, &inventory),
             inventory,
@@ -156,29 +142,18 @@ impl Copier {
         covered: &Mutex<CoveredTags>,
         cancel: &CancellationToken,
     ) {
-        let mut source = SourceImage::new(
-            self.stores.store(&image.source),
-            image.target.clone(),
-            Arc::clone(&self.platforms),
-            Arc::clone(&self.manifests),
-        )
-        .with_parts(self.parts);
-        let needs_root = !self.only_checks() || source.is_filtered();
-        if needs_root
-            && image
-                .places
-                .iter()
-                .any(|place| place.hint == DestinationHint::Absent)
-        {
-            source = source.needed();
-        }
+        let sources = self.source_images(image);
+        let Some(source) = sources.first() else {
+            return;
+        };
         let (handles, batch) = transfer_batch::transfer_batch(image.places.len());
         let serving = batch.serve(source.store(), &self.transfers, &self.tasks, cancel);
         let mut destinations = Vec::with_capacity(image.places.len());
-        for ((place, batch), pair) in image.places.iter().zip(handles).zip(pairs.start()) {
+        let places = image.places.iter().zip(&sources);
+        for (((place, source), batch), pair) in places.zip(handles).zip(pairs.start()) {
             let destination = DestinationCopy {
                 copier: self,
-                image: &source,
+                image: source,
                 lists: image.lists.as_ref(),
                 name: pair.name(),
                 place,
@@ -189,6 +164,35 @@ impl Copier {
             destinations.push(destination.run(pair).instrument(pair.span()));
         }
         tokio::join!(join_all(destinations), serving);
+    }
+
+    /// Returns the image for each of its destinations. Those that get the same content share one.
+    fn source_images(&self, image: &Image) -> Vec<Arc<SourceImage>> {
+        let mut whole = SourceImage::new(
+            self.stores.store(&image.source),
+            image.target.clone(),
+            Arc::default(),
+            Arc::clone(&self.manifests),
+        );
+        let needs_root = image.places.iter().any(|place| {
+            let settled_by_heads = self.only_checks() && !place.options.is_filtered();
+            place.hint == DestinationHint::Absent && !settled_by_heads
+        });
+        if needs_root {
+            whole = whole.needed();
+        }
+        let mut images: Vec<Arc<SourceImage>> = Vec::with_capacity(image.places.len());
+        for place in &image.places {
+            let options = &place.options;
+            let mut earlier = image.places.iter().zip(&images);
+            let same = earlier.find(|(earlier, _)| earlier.options.same_content(options));
+            let source = match same {
+                Some((_, source)) => Arc::clone(source),
+                None => Arc::new(whole.narrowed(Arc::clone(&options.platforms), options.parts)),
+            };
+            images.push(source);
+        }
+        images
     }
 }
 

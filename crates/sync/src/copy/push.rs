@@ -5,7 +5,7 @@ use std::sync::Arc;
 use image_syncer_registry::{Descriptor, Repository};
 
 use crate::commit::{CommitOutcome, MissingContent, commit, commit_untagged, name};
-use crate::compare::{CopyPlan, KnownChildren, MissingImage};
+use crate::compare::{CompareTarget, CopyPlan, KnownChildren, MissingImage};
 use crate::copy::Copier;
 use crate::copy::referrers::{CopiedReferrers, ReferrerCopier, ReferrerSubject};
 use crate::copy::stats::CopyStats;
@@ -33,6 +33,8 @@ pub(super) struct ImagePush<'a> {
     pub(super) copier: &'a Copier,
     pub(super) image: &'a SourceImage,
     pub(super) store: &'a Arc<dyn Store>,
+    /// The same store, with the options of the copy.
+    pub(super) target: CompareTarget<'a>,
     pub(super) batch: &'a BatchHandle,
 }
 
@@ -50,7 +52,7 @@ impl ImagePush<'_> {
             }
             return Ok(PushOutcome::Copied(missing.as_differing(self.image)));
         }
-        let mut known = self.copier.comparer.known(missing, &**self.store).await?;
+        let mut known = self.copier.comparer.known(missing, self.target).await?;
         let mut stats = CopyStats::default();
         for _ in 0..MAX_ATTEMPTS {
             let plan = self.plan(missing, &known).await?;
@@ -94,7 +96,7 @@ impl ImagePush<'_> {
     ) -> Result<CopyPlan, Failure> {
         let comparer = &self.copier.comparer;
         let plan = comparer
-            .plan(self.image, &**self.store, missing, known)
+            .plan(self.image, self.target, missing, known)
             .await?;
         let repository = self.store.repository();
         tracing::trace!(
@@ -177,7 +179,7 @@ impl ImagePush<'_> {
         let blobs = plan.blobs.iter().chain(&plan.present);
         inventory.blobs_are_committed(repository, blobs.map(|blob| &blob.digest));
         for manifest in plan.children.iter().chain([&plan.root]) {
-            inventory.manifest_is_in(repository, manifest.digest());
+            inventory.manifest_is_in(repository, manifest.digest(), self.target.scope());
         }
     }
 

@@ -27,15 +27,17 @@ pub(super) enum CompletedStep {
 pub(super) struct ReferrerProgress(Mutex<HashSet<[u8; 32]>>);
 
 impl ReferrerProgress {
-    /// Returns true if the step is complete for `digest` of `source` at `place`.
+    /// Returns true if the step is complete for `digest` of `source` at `place`. `checks` identifies the options that
+    /// select referrers: a step is complete for equal options only.
     pub(super) fn has(
         &self,
         mark: CompletedStep,
         source: &Repository,
         place: &Repository,
         digest: &Digest,
+        checks: i64,
     ) -> bool {
-        lock(&self.0).contains(&key(mark, source, place, digest))
+        lock(&self.0).contains(&key(mark, source, place, digest, checks))
     }
     /// Records a completed step. Returns false if it was recorded before.
     pub(super) fn set(
@@ -44,13 +46,20 @@ impl ReferrerProgress {
         source: &Repository,
         place: &Repository,
         digest: &Digest,
+        checks: i64,
     ) -> bool {
-        lock(&self.0).insert(key(mark, source, place, digest))
+        lock(&self.0).insert(key(mark, source, place, digest, checks))
     }
 }
 
-fn key(mark: CompletedStep, source: &Repository, place: &Repository, digest: &Digest) -> [u8; 32] {
-    let text = format!("{mark:?} {source} {place} {digest}");
+fn key(
+    mark: CompletedStep,
+    source: &Repository,
+    place: &Repository,
+    digest: &Digest,
+    checks: i64,
+) -> [u8; 32] {
+    let text = format!("{mark:?} {source} {place} {digest} {checks}");
     Digest::sha256(text.as_bytes())
         .to_sha256()
         .unwrap_or_default()
@@ -66,11 +75,12 @@ mod tests {
         let marks = ReferrerProgress::default();
         let (here, there) = (repository("src.example/a"), repository("dst.example/a"));
         let (one, two) = (Digest::sha256(b"one"), Digest::sha256(b"two"));
-        assert!(marks.set(CompletedStep::Subject, &here, &there, &one));
-        assert!(!marks.set(CompletedStep::Subject, &here, &there, &one));
-        assert!(marks.has(CompletedStep::Subject, &here, &there, &one));
-        assert!(!marks.has(CompletedStep::Whole, &here, &there, &one));
-        assert!(!marks.has(CompletedStep::Subject, &there, &here, &one));
-        assert!(!marks.has(CompletedStep::Subject, &here, &there, &two));
+        assert!(marks.set(CompletedStep::Subject, &here, &there, &one, 1));
+        assert!(!marks.set(CompletedStep::Subject, &here, &there, &one, 1));
+        assert!(marks.has(CompletedStep::Subject, &here, &there, &one, 1));
+        assert!(!marks.has(CompletedStep::Whole, &here, &there, &one, 1));
+        assert!(!marks.has(CompletedStep::Subject, &there, &here, &one, 1));
+        assert!(!marks.has(CompletedStep::Subject, &here, &there, &two, 1));
+        assert!(!marks.has(CompletedStep::Subject, &here, &there, &one, 2));
     }
 }

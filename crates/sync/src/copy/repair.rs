@@ -33,7 +33,8 @@ impl ImagePush<'_> {
         let (copier, destination) = (self.copier, &**self.store);
         let repository = destination.repository();
         let by = Evidence::Verified;
-        if copier.inventory.has_manifest(repository, &digest) {
+        let scope = self.target.scope();
+        if copier.inventory.has_manifest(repository, &digest, scope) {
             return Ok(Outcome::Unchanged { digest, by });
         }
         let mut stats = CopyStats::default();
@@ -41,7 +42,7 @@ impl ImagePush<'_> {
         for _ in 0..MAX_ATTEMPTS {
             let damage = copier
                 .comparer
-                .verify(self.image, destination, &digest, tag);
+                .verify(self.image, self.target, &digest, tag);
             let Some(damage) = damage.await? else {
                 // Nothing is lost, or another client repaired it after the first attempt.
                 return Ok(Outcome::Unchanged { digest, by });

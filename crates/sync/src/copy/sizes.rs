@@ -22,7 +22,7 @@ impl Copier {
         if wrong.is_empty()
             || !self
                 .referrer_progress
-                .set(CompletedStep::WrongSizes, source, source, root)
+                .set(CompletedStep::WrongSizes, source, source, root, 0)
         {
             return;
         }

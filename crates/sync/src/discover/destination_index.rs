@@ -23,8 +23,7 @@ use crate::discover::ImageDestination;
 use crate::discover::tag_list::{TagList, Wait, Waited};
 use crate::inventory::Inventory;
 use crate::lock::lock;
-use crate::rule::{Immutable, Rule, Selection};
-use crate::settings::Settings;
+use crate::rule::{Rule, Selection};
 use crate::store::Stores;
 
 /// Minimum number of tags that justify a list.
@@ -45,7 +44,6 @@ pub enum DestinationHint {
 /// Facts from lists and records about the destinations of a run.
 pub(crate) struct DestinationTagIndex {
     inventory: Arc<Inventory>,
-    immutable: Arc<Immutable>,
     /// Destinations of rules that have not ended.
     destinations: Mutex<HashMap<Repository, IndexedRepository>>,
     /// Registries whose lists are late.
@@ -67,7 +65,6 @@ impl DestinationTagIndex {
     pub(crate) fn new(
         stores: &Arc<dyn Stores>,
         inventory: Arc<Inventory>,
-        settings: &Settings,
         rules: &[Arc<Rule>],
     ) -> Self {
         let mut destinations = HashMap::new();
@@ -90,15 +87,8 @@ impl DestinationTagIndex {
                 entry.several |= entry.names >= SEVERAL;
             }
         }
-        // `--force` and `--verify` query every tag.
-        let looks = settings.force || settings.verify;
         Self {
             inventory,
-            immutable: if looks {
-                Arc::default()
-            } else {
-                Arc::clone(&settings.immutable)
-            },
             destinations: Mutex::new(destinations),
             late: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -111,7 +101,7 @@ impl DestinationTagIndex {
         for destination in &rule.destinations {
             let repository = &destination.repository;
             let known = self.inventory.was_copied_to(repository).await;
-            let confirms = lists && known && !self.immutable.is_empty();
+            let confirms = lists && known && rule.options_for(destination).has_immutable_tags();
             if let Some((list, several)) = self.list(repository)
                 && (confirms || several && !known)
             {
@@ -151,12 +141,13 @@ impl DestinationTagIndex {
             return DestinationHint::None;
         };
         let known = self.inventory.was_copied_to(repository).await;
-        let immutable = tag.filter(|tag| self.immutable.matches(tag));
+        let options = &place.options;
+        let immutable = tag.filter(|tag| options.is_immutable(tag));
         let recorded = match immutable {
             Some(tag) => {
                 let copied = self
                     .inventory
-                    .last_copied(source, tag, repository, place_tag);
+                    .last_copied(source, tag, repository, place_tag, options);
                 copied.await
             }
             None => None,

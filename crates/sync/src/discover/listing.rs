@@ -4,7 +4,6 @@ use image_syncer_registry::{Tag, Target};
 
 use crate::discover::RuleSearch;
 use crate::discover::leftovers::DeferredReferrerTags;
-use crate::discover::referrer_tags::ReferrerTag;
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::{Pattern, Rule};
@@ -18,9 +17,7 @@ impl RuleSearch<'_> {
     ) -> Result<Option<String>, Failure> {
         let sources = &self.discoverer.source_tags;
         let mut pages = sources.read(&self.rule.source.repository);
-        let referrers = self.discoverer.referrers.as_ref();
-        self.deferred =
-            referrers.map(|referrers| DeferredReferrerTags::new(pages.list(), referrers));
+        self.deferred = DeferredReferrerTags::for_rule(self.rule, pages.list());
         let (mut looked_at, mut matched) = (0_usize, 0_usize);
         let mut announced = false;
         loop {
@@ -45,9 +42,11 @@ impl RuleSearch<'_> {
                     continue;
                 }
                 matched += 1;
-                if !self.defers(tag) {
+                let destinations = self.destinations_before_leftovers(tag);
+                if !destinations.is_empty() {
                     let target = Target::Tag(tag.clone());
-                    self.send(target, Some(tag), self.wanted).await?;
+                    self.send_to(&destinations, target, Some(tag), self.wanted)
+                        .await?;
                     self.wanted += 1;
                 }
             }
@@ -67,8 +66,7 @@ impl RuleSearch<'_> {
 
     /// Returns true if a tag of the list will be sent as an image.
     fn will_send(&self, pattern: Option<&Pattern>, tag: &Tag) -> bool {
-        let is_held_back = self.deferred.is_some() && ReferrerTag::parse(tag.as_str()).is_some();
-        pattern.is_none_or(|pattern| pattern.matches(tag)) && !is_held_back
+        pattern.is_none_or(|pattern| pattern.matches(tag)) && !self.is_held_back(tag)
     }
 }
 

@@ -20,8 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Listener, RuleDescription};
 use crate::failure::Failure;
-use crate::rule::Referrers;
-use crate::rule::{Naming, Rule, RuleDestination, Selection};
+use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};
 
 pub(crate) use covered_tags::CoveredTags;
 pub use destination_index::DestinationHint;
@@ -65,6 +64,8 @@ pub struct ImageDestination {
     pub repository: Repository,
     /// The tag, or `None` to push by digest only.
     pub tag: Option<Tag>,
+    /// Options of the copy.
+    pub options: Arc<CopyOptions>,
     /// Known fact about the destination, before any request.
     pub hint: DestinationHint,
     /// Images of earlier rules for the same name: if one of them is different, this one fails.
@@ -78,8 +79,6 @@ pub(crate) struct Discoverer {
     listener: Arc<dyn Listener>,
     destination_index: Arc<DestinationTagIndex>,
     source_tags: Arc<SourceTags>,
-    /// Referrers that are copied with an image. `None` copies none.
-    referrers: Option<Arc<Referrers>>,
     claims: TagClaims,
 }
 
@@ -108,12 +107,12 @@ pub(crate) struct RuleSearch<'a> {
 
 impl Discoverer {
     /// Returns a discoverer for `rules`, which must be all rules of the run, as must be those of `destination_index` and of
-    /// `source_tags`. With `referrers`, listing rules defer referrer tags ([`RuleSearch::send_leftovers`]).
+    /// `source_tags`. Listing rules defer referrer tags for destinations to which referrers are copied
+    /// ([`RuleSearch::send_leftovers`]).
     pub(crate) fn new(
         listener: Arc<dyn Listener>,
         destination_index: Arc<DestinationTagIndex>,
         source_tags: Arc<SourceTags>,
-        referrers: Option<Arc<Referrers>>,
         rules: &[Arc<Rule>],
     ) -> Self {
         for rule in rules {
@@ -128,8 +127,7 @@ impl Discoverer {
             listener,
             destination_index,
             source_tags,
-            claims: TagClaims::new(rules, referrers.is_some()),
-            referrers,
+            claims: TagClaims::new(rules),
         }
     }
 
@@ -239,6 +237,7 @@ impl RuleSearch<'_> {
             let mut place = ImageDestination {
                 repository: destination.repository.clone(),
                 tag: name(&destination.naming, tag, position)?,
+                options: Arc::clone(self.rule.options_for(destination)),
                 hint: DestinationHint::None,
                 rivals: Vec::new(),
                 earlier: claims.earlier_rules(claimant, &destination.repository),

@@ -19,7 +19,7 @@ use crate::discover::ImageDestination;
 use crate::discover::referrer_tags::ReferrerTag;
 use crate::failure::Failure;
 use crate::lock::lock;
-use crate::rule::{Naming, Rule, RuleDestination, Selection};
+use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};
 
 /// Rules in their order, each with its position in the run.
 type RankedRules = Arc<[(usize, Arc<Rule>)]>;
@@ -32,8 +32,6 @@ pub(super) struct TagClaims {
     listings: HashMap<Repository, Vec<Arc<Listing>>>,
     /// Rules that write to contested repositories, by repository, in the order of the rules, each with its position.
     writers: HashMap<Repository, RankedRules>,
-    /// True if listing rules defer referrer tags.
-    holds_back: bool,
 }
 
 /// Name at a destination. Untagged content cannot conflict with other content.
@@ -59,8 +57,9 @@ struct Claim {
     rank: usize,
     rule: Arc<Rule>,
     target: Target,
-    /// True once the image was sent.
-    sent: bool,
+    options: Arc<CopyOptions>,
+    /// Options with which the image was sent.
+    sent: Vec<Arc<CopyOptions>>,
 }
 
 /// Search of a rule that lists its source.
@@ -84,6 +83,8 @@ pub struct Rival {
     pub source: Repository,
     /// Its name there.
     pub target: Target,
+    /// Options of its copy.
+    pub options: Arc<CopyOptions>,
     /// True if the rule has the image; false if its list could not be read, so that only the source can tell.
     pub certain: bool,
 }
@@ -106,8 +107,8 @@ pub(super) enum Verdict {
 }
 
 impl TagClaims {
-    /// Claims the names that `rules` spell out. With `holds_back`, listing rules defer referrer tags.
-    pub(super) fn new(rules: &[Arc<Rule>], holds_back: bool) -> Self {
+    /// Claims the names that `rules` spell out.
+    pub(super) fn new(rules: &[Arc<Rule>]) -> Self {
         let shared = Shared::new(rules);
         let mut names: HashMap<Repository, HashMap<Name, Claim>> = HashMap::new();
         let mut listings: HashMap<Repository, Vec<Arc<Listing>>> = HashMap::new();
@@ -135,7 +136,8 @@ impl TagClaims {
                         rank,
                         rule: Arc::clone(rule),
                         target,
-                        sent: false,
+                        options: Arc::clone(rule.options_for(destination)),
+                        sent: Vec::new(),
                     });
                 }
             }
@@ -147,7 +149,6 @@ impl TagClaims {
                 .into_iter()
                 .map(|(key, rules)| (key, rules.into()))
                 .collect(),
-            holds_back,
         }
     }
 
@@ -208,20 +209,26 @@ impl TagClaims {
             rank,
             rule: Arc::clone(rule),
             target: target.clone(),
-            sent: true,
+            options: Arc::clone(&place.options),
+            sent: vec![Arc::clone(&place.options)],
         };
         let mut rivals = Vec::new();
         match names.get_mut(&name) {
             Some(first) if first.is_same_image(&claim) => {
-                let was_sent = std::mem::replace(&mut first.sent, true);
+                let was_sent = first.sent.contains(&place.options);
+                if !was_sent {
+                    first.sent.push(Arc::clone(&place.options));
+                }
                 if rank < first.rank {
-                    *first = claim;
+                    let sent = std::mem::take(&mut first.sent);
+                    *first = Claim { sent, ..claim };
                 }
                 if was_sent {
                     return Verdict::Repeated;
                 }
             }
-            Some(_) if claimant.leftovers => {}
+            // The same name with other content has another digest.
+            Some(_) if claimant.leftovers || place.tag.is_none() => {}
             // A later rule spells out the name. That rule waits for this one.
             Some(later) if later.rank > rank => *later = claim,
             Some(first) => rivals.push(first.rival()),
@@ -229,8 +236,9 @@ impl TagClaims {
         }
         if let Some(tag) = &place.tag {
             let unread = self.earlier(claimant, destination);
-            let unread = unread.filter(|listing| listing.may_have(tag, self.holds_back));
-            rivals.extend(unread.map(|listing| listing.rival(tag)));
+            let repository = &place.repository;
+            let unread = unread.filter(|listing| listing.may_have(tag, repository));
+            rivals.extend(unread.map(|listing| listing.rival(tag, repository)));
         }
         Verdict::Send(rivals)
     }
@@ -271,7 +279,9 @@ impl EarlierRules {
 
 impl Claim {
     fn is_same_image(&self, other: &Self) -> bool {
-        self.target == other.target && self.rule.source.repository == other.rule.source.repository
+        self.target == other.target
+            && self.rule.source.repository == other.rule.source.repository
+            && self.options.same_content(&other.options)
     }
 
     fn rival(&self) -> Rival {
@@ -279,6 +289,7 @@ impl Claim {
             rule: located(&self.rule),
             source: self.rule.source.repository.clone(),
             target: self.target.clone(),
+            options: Arc::clone(&self.options),
             certain: true,
         }
     }
@@ -294,18 +305,19 @@ impl Listing {
         }
     }
 
-    /// Returns true if `tag` may be among the tags of a list that could not be read.
-    fn may_have(&self, tag: &Tag, holds_back: bool) -> bool {
-        let matches = match &self.rule.source.select {
-            Selection::Matching(pattern) => pattern.matches(tag),
-            _ => true,
-        };
-        let is_held_back = holds_back && ReferrerTag::parse(tag.as_str()).is_some();
-        !self.complete.load(Ordering::Acquire) && matches && !is_held_back
+    /// Returns true if `tag` may be among the tags of a list that could not be read, and be claimed in `repository`.
+    fn may_have(&self, tag: &Tag, repository: &Repository) -> bool {
+        let is_held_back =
+            self.rule.copies_referrers_to(repository) && ReferrerTag::parse(tag.as_str()).is_some();
+        !self.complete.load(Ordering::Acquire) && self.rule.selects_tag(tag) && !is_held_back
     }
 
-    fn rival(&self, tag: &Tag) -> Rival {
+    fn rival(&self, tag: &Tag, repository: &Repository) -> Rival {
+        let mut destinations = self.rule.destinations.iter();
+        let destination = destinations.find(|destination| destination.repository == *repository);
+        let options = destination.map_or(&self.rule.options, |it| self.rule.options_for(it));
         Rival {
+            options: Arc::clone(options),
             rule: located(&self.rule),
             source: self.rule.source.repository.clone(),
             target: Target::Tag(tag.clone()),
@@ -343,17 +355,22 @@ struct Shared<'a> {
 impl<'a> Shared<'a> {
     fn new(rules: &'a [Arc<Rule>]) -> Self {
         let mut shared = Self::default();
-        let mut sources: HashMap<&Repository, &Repository> = HashMap::new();
+        let mut earlier = HashMap::new();
         for rule in rules {
             let source = &rule.source.repository;
             for destination in &rule.destinations {
                 let repository = &destination.repository;
+                let options = rule.options_for(destination);
                 let renames = matches!(destination.naming, Naming::Tags(_));
-                let earlier = sources.insert(repository, source);
+                let earlier: Option<(&Repository, &CopyOptions)> =
+                    earlier.insert(repository, (source, &**options));
+                let differs = earlier.is_some_and(|(other, others)| {
+                    other != source || !options.same_content(others)
+                });
                 if earlier.is_some() || renames {
                     shared.watched.insert(repository);
                 }
-                if renames || earlier.is_some_and(|earlier| earlier != source) {
+                if renames || differs {
                     shared.contested.insert(repository);
                 }
             }

@@ -6,7 +6,7 @@ use super::*;
 use crate::id::RuleId;
 use crate::lock::lock;
 use crate::rule::RuleSource;
-use crate::scenario::{RunEvents, Scenario, digest_of, rule, settings};
+use crate::scenario::{RunEvents, Scenario, digest_of, rule};
 use crate::store::Stores;
 use crate::store::memory::{error, repository};
 
@@ -21,11 +21,11 @@ fn scenario(tags: &[&str]) -> Scenario {
 
 fn discoverer(scenario: &Scenario, rules: &[Arc<Rule>], events: &Arc<RunEvents>) -> Discoverer {
     let stores: Arc<dyn Stores> = Arc::new(scenario.stores.clone());
-    let destination_index = DestinationTagIndex::new(&stores, Arc::default(), &settings(), rules);
+    let destination_index = DestinationTagIndex::new(&stores, Arc::default(), rules);
     let sources = SourceTags::new(stores);
     sources.expect(rules, &CancellationToken::new());
     let listener = Arc::clone(events);
-    Discoverer::new(listener, Arc::new(destination_index), sources, None, rules)
+    Discoverer::new(listener, Arc::new(destination_index), sources, rules)
 }
 
 /// Searches the images of `rules`, one rule after the other.
@@ -204,7 +204,9 @@ async fn a_rule_with_fewer_names_than_tags_fails_and_copies_what_it_can() {
         destinations: vec![crate::rule::RuleDestination {
             repository: repository("dst.example/app"),
             naming: Naming::Tags(vec![tag("a")]),
+            options: None,
         }],
+        options: Arc::default(),
     });
     let (images, said) = discovered(&scenario(&[]), &[rule]).await;
     assert_eq!(images, ["v1 -> dst.example/app:a"]);

@@ -24,7 +24,7 @@ use crate::id::with_distinct_ids;
 use crate::lock::lock;
 use crate::rule::Rule;
 use crate::session::SharedState;
-use crate::settings::Settings;
+use crate::settings::RunSettings;
 use crate::span;
 use crate::store::Stores;
 use crate::transfer::Progress;
@@ -42,7 +42,6 @@ const QUEUE: usize = 16;
 pub struct Engine {
     stores: Arc<dyn Stores>,
     copier: Arc<Copier>,
-    settings: Settings,
     /// One permit for each image in flight.
     images: Arc<Semaphore>,
     listener: Arc<dyn Listener>,
@@ -50,7 +49,11 @@ pub struct Engine {
 
 impl Engine {
     /// Returns a run over `stores` on its own that reports all events to `listener`.
-    pub fn new(stores: Arc<dyn Stores>, settings: Settings, listener: Arc<dyn Listener>) -> Self {
+    pub fn new(
+        stores: Arc<dyn Stores>,
+        settings: RunSettings,
+        listener: Arc<dyn Listener>,
+    ) -> Self {
         let shared = SharedState::new(stores, settings.transfers, settings.images);
         Self::within(&shared, settings, listener)
     }
@@ -58,14 +61,13 @@ impl Engine {
     /// Returns a run that uses the state that the runs of a session share.
     pub(crate) fn within(
         shared: &SharedState,
-        settings: Settings,
+        settings: RunSettings,
         listener: Arc<dyn Listener>,
     ) -> Self {
-        let copier = Copier::new(shared, settings.clone(), Arc::clone(&listener));
+        let copier = Copier::new(shared, settings, Arc::clone(&listener));
         Self {
             copier: Arc::new(copier),
             stores: Arc::clone(&shared.stores),
-            settings,
             images: Arc::clone(&shared.images),
             listener,
         }
@@ -114,14 +116,12 @@ impl Engine {
         cancel: &CancellationToken,
     ) {
         let inventory = Arc::clone(self.copier.inventory());
-        let destination_index =
-            DestinationTagIndex::new(&self.stores, inventory, &self.settings, &rules);
+        let destination_index = DestinationTagIndex::new(&self.stores, inventory, &rules);
         let destination_index = Arc::new(destination_index);
         let discoverer = Arc::new(Discoverer::new(
             Arc::clone(&self.listener),
             Arc::clone(&destination_index),
             Arc::clone(self.copier.source_tags()),
-            self.settings.referrers.clone(),
             &rules,
         ));
         let slots = Arc::new(Semaphore::new(RULES));

@@ -29,6 +29,7 @@ use image_syncer_registry::{
 use tokio::sync::OnceCell;
 
 use crate::failure::{Failure, Side};
+use crate::inventory::ManifestScope;
 use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
 use crate::store::Store;
@@ -59,8 +60,8 @@ const LONGEST_PLATFORM: usize = 100;
 /// Maximum number of concurrent manifest fetches of one image.
 const FETCHES: usize = 8;
 
-/// One image at its source, shared by all of its destinations. They share failures as well: a request that failed for
-/// one destination is not repeated for another.
+/// One image at its source, shared by all of its destinations that get the same content. They share failures as well: a
+/// request that failed for one destination is not repeated for another.
 pub struct SourceImage {
     store: Arc<dyn Store>,
     target: Target,
@@ -69,11 +70,18 @@ pub struct SourceImage {
     manifests: Arc<ManifestCache>,
     /// True if the root is needed in any case, so that its GET replaces the HEAD.
     needed: bool,
+    resolution: Arc<TargetResolution>,
+    root: OnceCell<Result<Root, Failure>>,
+    held: Mutex<SeenManifests>,
+}
+
+/// Manifest that a target names. It is resolved once, so that all destinations of an image get the same version,
+/// whatever parts of it they get.
+#[derive(Default)]
+struct TargetResolution {
     head: OnceCell<Result<ManifestHead, Failure>>,
     /// Manifest that the tag names after it was moved and the first manifest was deleted.
     moved: OnceCell<Result<ManifestHead, Failure>>,
-    root: OnceCell<Result<Root, Failure>>,
-    held: Mutex<SeenManifests>,
 }
 
 /// Root of an image, after the filter.
@@ -117,8 +125,7 @@ impl SourceImage {
             parts: Parts::default(),
             manifests,
             needed: false,
-            head: OnceCell::new(),
-            moved: OnceCell::new(),
+            resolution: Arc::default(),
             root: OnceCell::new(),
             held: Mutex::default(),
         }
@@ -142,6 +149,26 @@ impl SourceImage {
         self.parts = parts;
         self
     }
+    /// Returns the same image, narrowed by another `filter` and to other `parts`. Both resolve the target and read blobs
+    /// once.
+    #[must_use]
+    pub(crate) fn narrowed(&self, filter: Arc<PlatformFilter>, parts: Parts) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            target: self.target.clone(),
+            filter,
+            parts,
+            manifests: Arc::clone(&self.manifests),
+            needed: self.needed,
+            resolution: Arc::clone(&self.resolution),
+            root: OnceCell::new(),
+            held: Mutex::default(),
+        }
+    }
+    /// Returns the scope in which manifests of a copy of the image are known, given the other options of the copy.
+    pub(crate) fn scope(&self, force: bool, verify: bool) -> ManifestScope {
+        ManifestScope::new(&self.filter, self.parts, force, verify)
+    }
     /// Returns the store of the source.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
@@ -164,10 +191,11 @@ impl SourceImage {
                 size: None,
             });
         }
-        if let Some(Ok(moved)) = self.moved.get() {
+        if let Some(Ok(moved)) = self.resolution.moved.get() {
             return Ok(moved.clone());
         }
-        self.head.get_or_init(|| self.resolve()).await.clone()
+        let head = self.resolution.head.get_or_init(|| self.resolve());
+        head.await.clone()
     }
     /// Returns the root, after the filter: one GET by digest for all callers, unless [`SourceImage::head`] has it
     /// already, plus the manifests that the filter needs.
@@ -215,7 +243,7 @@ impl SourceImage {
             return Err(gone);
         }
         let moved = async { self.resolve_by_root().await?.ok_or(gone) };
-        let moved = self.moved.get_or_init(|| moved).await.clone()?;
+        let moved = self.resolution.moved.get_or_init(|| moved).await.clone()?;
         self.manifest(&moved.digest).await
     }
 

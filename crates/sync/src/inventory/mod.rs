@@ -4,6 +4,7 @@
 //! the registry answers mounts. All of this is in memory, behind one lock that is held for the time of a lookup. The
 //! optional [`records`] add facts from earlier runs and from other processes.
 
+mod manifest_scope;
 mod mounting;
 pub mod records;
 mod referrers_checks;
@@ -17,7 +18,8 @@ use std::sync::{Arc, Mutex};
 use image_syncer_registry::{Descriptor, Digest, Repository, Tag};
 
 use crate::lock::lock;
-use crate::rule::{Parts, PlatformFilter};
+use crate::rule::CopyOptions;
+pub use manifest_scope::ManifestScope;
 pub(crate) use mounting::{MountCapability, MountConfidence};
 use records::{RecordUpdate, RecordedCopy, Records};
 use registry_facts::{DigestKey, RegistryFacts};
@@ -50,8 +52,6 @@ struct RecordedFacts {
     records: Arc<Records>,
     /// Also writes new facts.
     writes: bool,
-    /// Fingerprint of this run's platform filter. A copy that was made with another filter says nothing about this run.
-    filter: i64,
     /// Destination repositories, and whether an earlier run recorded copies there.
     earlier: Mutex<HashMap<Repository, bool>>,
 }
@@ -85,26 +85,19 @@ impl Inventory {
     pub fn new() -> Self {
         Self::default()
     }
-    /// Creates an inventory that reads `records` and writes new facts there. `platforms` and `parts` are the filter of
-    /// this run.
-    pub fn with_records(records: Arc<Records>, platforms: &PlatformFilter, parts: Parts) -> Self {
-        Self::remembering(records, platforms, parts, true)
+    /// Creates an inventory that reads `records` and writes new facts there.
+    pub fn with_records(records: Arc<Records>) -> Self {
+        Self::remembering(records, true)
     }
     /// Creates an inventory that reads `records` and writes nothing.
-    pub fn reading(records: Arc<Records>, platforms: &PlatformFilter, parts: Parts) -> Self {
-        Self::remembering(records, platforms, parts, false)
+    pub fn reading(records: Arc<Records>) -> Self {
+        Self::remembering(records, false)
     }
-    fn remembering(
-        records: Arc<Records>,
-        platforms: &PlatformFilter,
-        parts: Parts,
-        writes: bool,
-    ) -> Self {
+    fn remembering(records: Arc<Records>, writes: bool) -> Self {
         Self {
             recorded: Some(RecordedFacts {
                 records,
                 writes,
-                filter: fingerprint(platforms, parts),
                 earlier: Mutex::default(),
             }),
             ..Self::default()
@@ -179,21 +172,31 @@ impl Inventory {
             self.queue_update(|| RecordUpdate::Holds(repository.clone(), blobs));
         }
     }
-    /// Returns whether the manifest is known to be in the repository with everything below it.
-    pub fn has_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
-        let manifest = DigestKey::from_digest(digest);
+    /// Returns whether the manifest is known to be in the repository with everything below it, as far as `scope` goes.
+    pub fn has_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        scope: ManifestScope,
+    ) -> bool {
+        let manifest = DigestKey::for_manifest(digest, scope);
         let read = |facts: &RegistryFacts| facts.has_manifest(repository, manifest, self.since);
         self.facts.read(repository, read).unwrap_or_default()
     }
-    /// Notes that the manifest is in the repository with everything below it. The caller, which has read it, reports
-    /// its blobs: [`Inventory::blobs_are_committed`].
-    pub fn manifest_is_in(&self, repository: &Repository, digest: &Digest) {
-        let manifest = DigestKey::from_digest(digest);
+    /// Notes that the manifest is in the repository with everything below it, as far as `scope` goes. The caller, which
+    /// has read it, reports its blobs: [`Inventory::blobs_are_committed`].
+    pub fn manifest_is_in(&self, repository: &Repository, digest: &Digest, scope: ManifestScope) {
+        let manifest = DigestKey::for_manifest(digest, scope);
         self.write(repository, |facts| facts.add_manifest(repository, manifest));
     }
     /// Notes the same, and returns whether it was new.
-    pub(crate) fn claim_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
-        let manifest = DigestKey::from_digest(digest);
+    pub(crate) fn claim_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        scope: ManifestScope,
+    ) -> bool {
+        let manifest = DigestKey::for_manifest(digest, scope);
         self.write(repository, |facts| {
             let is_news = !facts.has_manifest(repository, manifest, self.since);
             facts.add_manifest(repository, manifest);
@@ -289,8 +292,8 @@ impl Inventory {
         self.write(repository, |facts| facts.mounting.record_unrequested_hit());
     }
     /// Returns the digest that the records have for the last copy from `source:tag` to `destination:destination_tag`
-    /// with the platform filter of this run; `None` if something else was copied there since. This is a hint. A caller
-    /// that trusts it without asking the registry does so because the user declared the tag immutable.
+    /// with the content of `options`; `None` if something else was copied there since. This is a hint. A caller that
+    /// trusts it without asking the registry does so because the user declared the tag immutable.
     ///
     /// A lookup takes microseconds on a thread of its own and never waits for a writer.
     pub async fn last_copied(
@@ -299,24 +302,27 @@ impl Inventory {
         tag: &Tag,
         destination: &Repository,
         destination_tag: &Tag,
+        options: &CopyOptions,
     ) -> Option<Digest> {
         let recorded = self.recorded.as_ref()?;
         let copy = recorded
             .records
             .copy_at(destination, destination_tag)
             .await?;
-        let is_this =
-            copy.source == *source && copy.source_tag == *tag && copy.filter == recorded.filter;
+        let is_this = copy.source == *source
+            && copy.source_tag == *tag
+            && copy.filter == options.content_fingerprint();
         is_this.then_some(copy.digest)
     }
-    /// Notes that `digest` was copied from `source:tag` to `destination:destination_tag`, or found there. Written to
-    /// the records only, not kept in memory; never waits.
+    /// Notes that `digest` was copied from `source:tag` to `destination:destination_tag` with `options`, or found there.
+    /// Written to the records only, not kept in memory; never waits.
     pub fn copied(
         &self,
         source: &Repository,
         tag: &Tag,
         destination: &Repository,
         destination_tag: &Tag,
+        options: &CopyOptions,
         digest: &Digest,
     ) {
         let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) else {
@@ -329,7 +335,7 @@ impl Inventory {
         let copy = RecordedCopy {
             source: source.clone(),
             source_tag: tag.clone(),
-            filter: recorded.filter,
+            filter: options.content_fingerprint(),
             digest: digest.clone(),
         };
         let update = RecordUpdate::Copied(destination.clone(), destination_tag.clone(), copy);
@@ -362,23 +368,6 @@ impl RecordedFacts {
             .entry(destination.clone())
             .or_insert(known)
     }
-}
-
-/// Returns a number that identifies a filter; 0 means no filter.
-fn fingerprint(platforms: &PlatformFilter, parts: Parts) -> i64 {
-    if platforms.is_empty() && parts == Parts::default() {
-        return 0;
-    }
-    let mut text = platforms.to_string();
-    if parts != Parts::default() {
-        text = format!("{text} {parts}");
-    }
-    let digest = Digest::sha256(text.as_bytes());
-    let bytes = DigestKey::from_digest(&digest)
-        .as_bytes()
-        .first_chunk()
-        .copied();
-    bytes.map_or(0, i64::from_be_bytes)
 }
 
 #[cfg(test)]

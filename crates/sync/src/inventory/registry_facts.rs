@@ -6,7 +6,7 @@ use image_syncer_registry::{Digest, Repository};
 
 use crate::inventory::mounting::{MountCapability, MountConfidence};
 use crate::inventory::repository_set::{Epoch, KnownRepository, MAX_REPOSITORIES, RepositorySet};
-use crate::inventory::{BlobKnowledge, MountCandidate};
+use crate::inventory::{BlobKnowledge, ManifestScope, MountCandidate};
 
 /// Maximum number of repositories that a blob is offered to be mounted from. One is tried; the list is for users.
 const MAX_CANDIDATES: usize = 3;
@@ -66,6 +66,14 @@ impl DigestKey {
             .or_else(|| Self::sha256(&Digest::sha256(digest.as_str().as_bytes())))
             // A SHA-256 digest always decodes; otherwise all digests would share one key, which is a wrong hint only.
             .unwrap_or(Self([0; 32]))
+    }
+    /// Returns the key of a manifest that is known as far as `scope` goes.
+    pub(super) fn for_manifest(digest: &Digest, scope: ManifestScope) -> Self {
+        let mut key = Self::from_digest(digest);
+        for (byte, scoped) in key.0.iter_mut().zip(scope.to_bytes()) {
+            *byte ^= scoped;
+        }
+        key
     }
     /// Returns the digest's own bytes if it is a SHA-256.
     pub(super) fn sha256(digest: &Digest) -> Option<Self> {

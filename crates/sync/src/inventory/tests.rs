@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use image_syncer_registry::{Digest, Repository};
 
-use super::{Fact, Inventory, MountCandidate, MountConfidence, SharedFacts};
+use super::{Fact, Inventory, ManifestScope, MountCandidate, MountConfidence, SharedFacts};
 
 fn repository(path: &str) -> Repository {
     Repository::parse(path).unwrap()
@@ -59,11 +59,12 @@ fn a_committed_blob_is_in_the_repository() {
 fn manifests_are_known_by_repository() {
     let inventory = Inventory::new();
     let manifest = Digest::sha256(b"m");
+    let scope = ManifestScope::default();
     let (a, b) = (repository("r.example/a"), repository("r.example/b"));
-    inventory.manifest_is_in(&a, &manifest);
-    assert!(inventory.has_manifest(&a, &manifest));
-    assert!(!inventory.has_manifest(&b, &manifest));
-    assert!(!inventory.has_manifest(&a, &Digest::sha256(b"n")));
+    inventory.manifest_is_in(&a, &manifest, scope);
+    assert!(inventory.has_manifest(&a, &manifest, scope));
+    assert!(!inventory.has_manifest(&b, &manifest, scope));
+    assert!(!inventory.has_manifest(&a, &Digest::sha256(b"n"), scope));
     assert_eq!(inventory.blob(&a, &manifest), Fact::Unknown);
 }
 
@@ -71,12 +72,13 @@ fn manifests_are_known_by_repository() {
 fn a_forgotten_repository_is_no_mount_source_and_can_be_learned_again() {
     let inventory = Inventory::new();
     let (blob, manifest) = (Digest::sha256(b"a"), Digest::sha256(b"m"));
+    let scope = ManifestScope::default();
     let (a, b) = (repository("r.example/a"), repository("r.example/b"));
     inventory.blob_is_in(&a, &blob);
     inventory.blob_is_in(&b, &blob);
-    inventory.manifest_is_in(&a, &manifest);
+    inventory.manifest_is_in(&a, &manifest, scope);
     inventory.forget(&a);
-    assert!(!inventory.has_manifest(&a, &manifest));
+    assert!(!inventory.has_manifest(&a, &manifest, scope));
     assert_eq!(inventory.blob(&a, &blob), Fact::Elsewhere(vec![b.clone()]));
     inventory.forget(&b);
     assert_eq!(inventory.blob(&a, &blob), Fact::Unknown);
@@ -137,7 +139,8 @@ fn facts_of_an_earlier_run_are_hints_for_the_next() {
     first.note_empty(&a);
     first.record_upload(&a, &blob);
     first.blobs_are_committed(&a, [&blob]);
-    first.manifest_is_in(&a, &manifest);
+    let scope = ManifestScope::default();
+    first.manifest_is_in(&a, &manifest, scope);
     let second = Inventory::new().sharing(&facts);
     let known = second.knowledge(&a, &blob);
     assert!(!known.here && known.recorded);
@@ -146,11 +149,11 @@ fn facts_of_an_earlier_run_are_hints_for_the_next() {
         confidence: MountConfidence::Recorded,
     };
     assert_eq!(second.knowledge(&b, &blob).elsewhere, [candidate]);
-    assert!(!second.has_manifest(&a, &manifest));
+    assert!(!second.has_manifest(&a, &manifest, scope));
     assert!(!second.was_uploaded(&a, &blob) && !second.was_empty(&a));
     // The first run still believes what it has done.
     assert_eq!(first.blob(&a, &blob), Fact::Here);
-    assert!(first.has_manifest(&a, &manifest));
+    assert!(first.has_manifest(&a, &manifest, scope));
     assert!(first.was_uploaded(&a, &blob) && first.was_empty(&a));
     // A lookup confirms the hint.
     second.record_lookup(&a, &blob, Some(true));

@@ -1,9 +1,11 @@
 //! Destinations of rules.
 
+use std::sync::Arc;
+
 use image_syncer_registry::{Digest, Repository, Tag};
 
-use crate::rule::RuleError;
 use crate::rule::source::{ParsedReference, ParsedSelection, RuleSource, Selection};
+use crate::rule::{CopyOptions, RuleError};
 
 /// A repository and the names that images get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub struct RuleDestination {
     pub repository: Repository,
     /// The names.
     pub naming: Naming,
+    /// Options of the copies to this destination, if they are not those of the rule.
+    pub options: Option<Arc<CopyOptions>>,
 }
 
 /// Names of images at a destination.
@@ -46,7 +50,11 @@ impl RuleDestination {
                 tag.map_or(Naming::Untagged, |tag| Naming::Tags(vec![tag]))
             }
         };
-        Ok(Self { repository, naming })
+        Ok(Self {
+            repository,
+            naming,
+            options: None,
+        })
     }
 
     /// Checks what [`RuleDestination::parse`] checks without knowing the source.

@@ -6,7 +6,7 @@ use image_syncer_registry::Tag;
 use crate::rule::{Pattern, RuleError};
 
 /// Patterns of `--immutable`. A tag is immutable if one of them matches it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Immutable(Vec<TagPattern>);
 
 /// One pattern.
@@ -38,6 +38,17 @@ impl Immutable {
         self.0.iter().any(|pattern| pattern.matches(tag))
     }
 }
+
+impl PartialEq for TagPattern {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Glob(one), Self::Glob(other)) => one.glob() == other.glob(),
+            (Self::Expression(one), Self::Expression(other)) => one == other,
+            (Self::Glob(_) | Self::Expression(_), _) => false,
+        }
+    }
+}
+impl Eq for TagPattern {}
 
 impl TagPattern {
     fn parse(text: &str) -> Result<Self, String> {

@@ -3,6 +3,7 @@
 mod destination;
 mod immutable;
 mod named_tags;
+mod options;
 mod parts;
 mod platform;
 mod referrers;
@@ -20,6 +21,8 @@ use crate::id::RuleId;
 pub use destination::{Naming, RuleDestination};
 pub use immutable::Immutable;
 pub use named_tags::{NamedTags, TagConflict};
+pub use options::CopyOptions;
+pub(crate) use options::fingerprint;
 pub use parts::Parts;
 pub use platform::{PlatformError, PlatformFilter};
 pub use referrers::Referrers;
@@ -38,6 +41,8 @@ pub struct Rule {
     pub source: RuleSource,
     /// Destinations; never empty.
     pub destinations: Vec<RuleDestination>,
+    /// Options of the copies, for destinations without their own.
+    pub options: Arc<CopyOptions>,
 }
 
 /// A place in a file. Displays as `images.yaml:3`.
@@ -81,6 +86,7 @@ impl Rule {
                 RuleDestination {
                     repository: default_destination(&source.repository)?,
                     naming: Naming::Keep,
+                    options: None,
                 }
             } else {
                 RuleDestination::parse(text, &source)?
@@ -100,6 +106,7 @@ impl Rule {
             location: None,
             source,
             destinations: parsed,
+            options: Arc::default(),
         };
         rule.drop_repeated_tags();
         Ok(rule)
@@ -112,6 +119,30 @@ impl Rule {
             id: RuleId::new(&self.name, Some(&location)),
             location: Some(location),
             ..self
+        }
+    }
+
+    /// Returns the options of the copies to `destination`, one of the rule's.
+    pub fn options_for<'a>(&'a self, destination: &'a RuleDestination) -> &'a Arc<CopyOptions> {
+        destination.options.as_ref().unwrap_or(&self.options)
+    }
+
+    /// Returns true if the rule copies referrers with images to `repository`.
+    pub(crate) fn copies_referrers_to(&self, repository: &Repository) -> bool {
+        let mut destinations = self.destinations.iter();
+        destinations.any(|destination| {
+            destination.repository == *repository
+                && self.options_for(destination).referrers.is_some()
+        })
+    }
+
+    /// Returns true if the rule copies `tag` of its source, if it exists.
+    pub(crate) fn selects_tag(&self, tag: &Tag) -> bool {
+        match &self.source.select {
+            Selection::All => true,
+            Selection::Matching(pattern) => pattern.matches(tag),
+            Selection::Tags(tags) => tags.contains(tag),
+            Selection::Digest { .. } => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Referrers that are copied with an image: signatures, attestations, SBOMs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Referrers {
     /// Look up referrers of the children of unchanged images, and of their referrers, as well.
     pub deep: bool,

@@ -21,15 +21,15 @@ pub(crate) use tokio_util::sync::CancellationToken;
 pub(crate) use crate::engine::{Engine, Stop};
 pub(crate) use crate::event::Outcome;
 use crate::rule::RuleError;
-pub(crate) use crate::rule::{PlatformFilter, Referrers, Rule};
-pub(crate) use crate::settings::{Intent, Settings};
+pub(crate) use crate::rule::{Referrers, Rule};
+pub(crate) use crate::settings::Intent;
 pub(crate) use crate::store::memory::MemoryStores;
 
 pub(crate) use content::{companion_tag, digest_of, numbered};
 pub(crate) use events::RunEvents;
 use records::RecordsFile;
 pub(crate) use settings::{
-    forced, one_at_a_time, only, settings, verifying, with_intent, with_referrers,
+    Settings, forced, one_at_a_time, only, settings, verifying, with_intent, with_referrers,
 };
 
 /// Stores with a source and a destination, and the rules and settings of a run.
@@ -91,9 +91,13 @@ impl Scenario {
     pub(crate) fn prepare(&self, settings: Settings, rules: &[Arc<Rule>]) -> PreparedRun {
         let events = Arc::new(RunEvents::default());
         PreparedRun {
-            engine: Engine::new(Arc::new(self.stores.clone()), settings, events.clone()),
+            rules: settings.complete(rules),
+            engine: Engine::new(
+                Arc::new(self.stores.clone()),
+                settings.into(),
+                events.clone(),
+            ),
             events,
-            rules: rules.to_vec(),
         }
     }
 

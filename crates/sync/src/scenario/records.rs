@@ -7,8 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::inventory::records::Records;
-use crate::scenario::{RunEvents, Scenario};
-use crate::settings::Settings;
+use crate::scenario::{RunEvents, Scenario, Settings};
 
 /// Maximum wait for the last write. Reached only by a failing test.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,15 +1,67 @@
-//! Settings of runs.
+//! Settings of runs and options of their rules in one place, as the flags of the program give them.
 
 use std::sync::Arc;
 
-use crate::rule::PlatformFilter;
-use crate::settings::{Intent, Settings};
+use crate::inventory::records::Records;
+use crate::rule::{CopyOptions, Immutable, Parts, PlatformFilter, Referrers, Rule};
+use crate::settings::{Intent, RunSettings};
+
+/// Settings of a run, and options of all rules without their own.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) intent: Intent,
+    pub(crate) platforms: Arc<PlatformFilter>,
+    pub(crate) parts: Parts,
+    pub(crate) force: bool,
+    pub(crate) verify: bool,
+    pub(crate) immutable: Arc<Immutable>,
+    pub(crate) referrers: Option<Arc<Referrers>>,
+    pub(crate) transfers: Option<usize>,
+    pub(crate) images: usize,
+    pub(crate) records: Option<Arc<Records>>,
+}
+
+impl Settings {
+    /// Returns the options.
+    pub(crate) fn options(&self) -> CopyOptions {
+        CopyOptions {
+            platforms: Arc::clone(&self.platforms),
+            parts: self.parts,
+            referrers: self.referrers.clone(),
+            immutable: Immutable::clone(&self.immutable),
+            force: self.force,
+            verify: self.verify,
+        }
+    }
+    /// Returns `rules`, with the options for those without their own.
+    pub(crate) fn complete(&self, rules: &[Arc<Rule>]) -> Vec<Arc<Rule>> {
+        let options = Arc::new(self.options());
+        let mut rules = rules.to_vec();
+        for rule in &mut rules {
+            if *rule.options == CopyOptions::default() {
+                Arc::make_mut(rule).options = Arc::clone(&options);
+            }
+        }
+        rules
+    }
+}
+
+impl From<Settings> for RunSettings {
+    fn from(settings: Settings) -> Self {
+        Self {
+            intent: settings.intent,
+            transfers: settings.transfers,
+            images: settings.images,
+            records: settings.records,
+        }
+    }
+}
 
 pub(crate) fn settings() -> Settings {
     Settings {
         intent: Intent::Copy,
         platforms: Arc::default(),
-        parts: crate::rule::Parts::default(),
+        parts: Parts::default(),
         force: false,
         verify: false,
         immutable: Arc::default(),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::rule::{Immutable, Rule};
-use image_syncer_sync::settings::Settings;
 use testkit::profile::Immutable as Refusal;
 use testkit::{Action, Answer, Fault, Image, Kind, Layer, Registry};
 
 use crate::kit::server;
 use crate::run::{rule, run, settings};
+use crate::settings::Settings;
 
 /// Upper bound for a failing test only.
 const PATIENCE: Duration = Duration::from_secs(60);

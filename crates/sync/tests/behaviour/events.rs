@@ -6,10 +6,11 @@ use image_syncer_sync::engine::{Engine, Stop};
 use image_syncer_sync::event::Copied;
 use image_syncer_sync::report::{Report, Summary};
 use image_syncer_sync::rule::Rule;
-use image_syncer_sync::settings::Settings;
 use image_syncer_sync::store::RegistryStores;
 use image_syncer_sync::{Event, Listener, Outcome};
 use tokio_util::sync::CancellationToken;
+
+use crate::settings::Settings;
 
 /// Outcomes of a run, and its report.
 #[derive(Default)]
@@ -63,8 +64,8 @@ pub(crate) async fn run_events_until(
     settings: Settings,
 ) -> Arc<RunEvents> {
     let events = Arc::new(RunEvents::default());
-    let engine = Engine::new(Arc::new(stores), settings, events.clone());
-    engine.run(rules, stop).await;
+    let engine = Engine::new(Arc::new(stores), settings.run(), events.clone());
+    engine.run(settings.complete(rules), stop).await;
     assert!(events.summary().is_complete());
     events
 }

@@ -46,7 +46,7 @@ async fn a_dead_host_costs_its_own_images_and_one_set_of_tries() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().to_string()
     };
-    let one_at_a_time = image_syncer_sync::settings::Settings {
+    let one_at_a_time = crate::settings::Settings {
         images: 1,
         ..settings(&[])
     };

@@ -16,6 +16,7 @@ mod referrer_counts;
 mod referrer_requests;
 mod referrer_tags;
 mod run;
+mod settings;
 mod shapes;
 mod sharing;
 mod tokens;

@@ -8,11 +8,12 @@ use image_syncer_registry::transport::TransportOptions;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Immutable;
-use image_syncer_sync::settings::{Intent, Settings};
+use image_syncer_sync::settings::Intent;
 use testkit::{Auth, Image, Layer, Platform, Profile, Registry};
 
 use crate::kit::stores_with;
 use crate::run::{rule, run_over, settings};
+use crate::settings::Settings;
 
 /// Upper bound for a failing test only.
 const PATIENCE: Duration = Duration::from_secs(60);

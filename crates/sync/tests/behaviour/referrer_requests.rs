@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_sync::inventory::records::Records;
-use image_syncer_sync::settings::Settings;
 use testkit::{Image, Kind, Layer, Platform, Profile, Registry};
 
 use crate::run::{rule, run, settings};
+use crate::settings::Settings;
 
 /// Upper bound for a failing test only.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use image_syncer_registry::Digest;
-use image_syncer_sync::settings::Settings;
 use image_syncer_sync::store::Stores;
 use testkit::image::Platform;
 use testkit::profile::Referrers;
@@ -12,6 +11,7 @@ use testkit::{Action, Fault, Image, Kind, Layer, Profile, Registry};
 
 use crate::kit::{repository, stores_of};
 use crate::run::{copy, settings};
+use crate::settings::Settings;
 
 fn accompanied() -> Settings {
     Settings {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use image_syncer_sync::event::Copied;
 use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::{Parts, PlatformFilter, Rule, RuleError};
-use image_syncer_sync::settings::{Intent, Settings};
+use image_syncer_sync::settings::Intent;
 use image_syncer_sync::store::RegistryStores;
 use testkit::image::Platform;
 use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile, Registry};
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::{run_events, run_events_until};
 use crate::kit::{assert_good, server, stores_of};
+use crate::settings::Settings;
 
 const MIB: u64 = 1024 * 1024;
 

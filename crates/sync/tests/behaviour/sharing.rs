@@ -6,12 +6,12 @@ use std::sync::Arc;
 use image_syncer_registry::auth::{Credential, Secret};
 use image_syncer_registry::transport::{TransportOptions, WindowBounds};
 use image_syncer_sync::rule::Rule;
-use image_syncer_sync::settings::Settings;
 use testkit::profile::MountRule;
 use testkit::{Auth, Image, Kind, Layer, Profile, Registry};
 
 use crate::kit::{server, stores_with};
 use crate::run::{rule, run_over, settings};
+use crate::settings::Settings;
 
 const KIB: u64 = 1024;
 

@@ -9,8 +9,8 @@ use image_syncer_registry::{Options, Registries, Repository, Tag, Target};
 use image_syncer_sync::Listener;
 use image_syncer_sync::engine::Engine;
 use image_syncer_sync::report::{Report, Summary};
-use image_syncer_sync::rule::{Parts, PlatformFilter, Rule, RuleError};
-use image_syncer_sync::settings::{Intent, Settings};
+use image_syncer_sync::rule::{Rule, RuleError};
+use image_syncer_sync::settings::RunSettings;
 use image_syncer_sync::store::{RegistryStores, Stores};
 use testkit::{Auth, Image, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
@@ -192,19 +192,10 @@ pub(crate) fn stores_with(hosts: &[String], stall: Duration, retry: RetryPolicy)
 }
 
 /// Returns the settings of a copy with this number of images in flight.
-pub(crate) fn settings(images: usize) -> Settings {
-    Settings {
-        intent: Intent::Copy,
-        platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
-        parts: Parts::default(),
-        force: false,
-        verify: false,
-        immutable: Arc::default(),
-        referrers: None,
-        transfers: None,
-        images,
-        records: None,
-    }
+pub(crate) fn settings(images: usize) -> RunSettings {
+    let mut settings = RunSettings::default();
+    settings.images = images;
+    settings
 }
 
 /// Carries out `rules` to their end.

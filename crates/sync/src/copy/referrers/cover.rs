@@ -18,7 +18,7 @@ use crate::lock::lock;
 impl ReferrerCopier<'_> {
     /// Covers the referrer tags of `subject`.
     pub(super) fn cover_subject(&self, subject: &Digest) {
-        lock(self.covered).add(subject, self.destination.repository());
+        lock(self.covered).add(subject, self.destination.repository(), self.wanted);
     }
 
     /// Covers the referrer tags of an image that a check found different with two HEADs. Manifests below its root are read only
@@ -111,7 +111,7 @@ impl ReferrerCopier<'_> {
         let number: usize = left.iter().map(|subject| subject.attached.len()).sum();
         let source = self.image.store().repository();
         let steps = &self.copier.referrer_progress;
-        if number > 0 && steps.set(CompletedStep::LeftBehind, source, source, &original) {
+        if number > 0 && steps.set(CompletedStep::LeftBehind, source, source, &original, 0) {
             self.warn(format!(
                 "{source}, {}: the platform filter writes another index, with another digest. The {number} signatures and \
                  other referrers of the whole index {original} do not cover it and are left behind. Those of its images are \

@@ -9,13 +9,14 @@ impl ReferrerCopier<'_> {
     /// `--force` and `--verify`.
     pub(super) async fn was_looked_at(&self, digest: &Digest) -> bool {
         let interval = self.wanted.interval;
-        if interval.is_zero() || self.copier.force || self.copier.verify {
+        let options = &self.place.options;
+        if interval.is_zero() || options.distrusts_facts() {
             return false;
         }
         let source = self.image.store().repository();
         let place = self.destination.repository();
         let inventory = &self.copier.inventory;
-        let looked = inventory.last_referrers_check(source, place, digest, self.wanted);
+        let looked = inventory.last_referrers_check(source, place, digest, options);
         looked.await.is_some_and(|since| since < interval)
     }
 
@@ -30,6 +31,6 @@ impl ReferrerCopier<'_> {
         let inventory = &self.copier.inventory;
         // Answers are shared, so that each may be as old as the run.
         let at = self.copier.started_at;
-        inventory.record_referrers_check(source, place, digest, self.wanted, at);
+        inventory.record_referrers_check(source, place, digest, &self.place.options, at);
     }
 }

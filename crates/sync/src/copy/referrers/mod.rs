@@ -43,7 +43,9 @@ const MAX_CONCURRENT: usize = 8;
 /// Copies the referrers of one image to one destination.
 pub(super) struct ReferrerCopier<'a> {
     pub(super) copier: &'a Copier,
-    pub(super) wanted: &'a Referrers,
+    pub(super) wanted: &'a Arc<Referrers>,
+    /// Number that identifies the options that select referrers.
+    pub(super) checks: i64,
     pub(super) image: &'a SourceImage,
     pub(super) rule: &'a Arc<Rule>,
     pub(super) place: &'a ImageDestination,
@@ -309,7 +311,7 @@ impl ReferrerCopier<'_> {
 
     /// Returns true if everything is queried, also for unchanged images.
     fn is_deep(&self) -> bool {
-        self.wanted.deep || self.copier.verify || self.copier.force
+        self.wanted.deep || self.place.options.distrusts_facts()
     }
     fn warn(&self, text: String) {
         self.copier.listener.event(&Event::Warning { text });
@@ -319,14 +321,14 @@ impl ReferrerCopier<'_> {
         let place = self.destination.repository();
         self.copier
             .referrer_progress
-            .has(mark, source, place, digest)
+            .has(mark, source, place, digest, self.checks)
     }
     fn set(&self, mark: CompletedStep, digest: &Digest) {
         let source = self.image.store().repository();
         let place = self.destination.repository();
         self.copier
             .referrer_progress
-            .set(mark, source, place, digest);
+            .set(mark, source, place, digest, self.checks);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use image_syncer_registry::{Descriptor, Digest, Manifest, Tag, Target};
 
-use crate::compare::{Comparison, MissingImage};
+use crate::compare::{CompareTarget, Comparison, MissingImage};
 use crate::copy::push::{ImagePush, PushOutcome};
 use crate::copy::referrer_progress::CompletedStep;
 use crate::copy::referrers::{
@@ -80,8 +80,8 @@ impl ReferrerCopier<'_> {
     /// Returns the referrers of `subject` that the destination lists. A new subject has none. With `--verify` and
     /// `--force`, no list is used.
     async fn there(&self, subject: &ReferrerSubject) -> Result<HashSet<Digest>, Failure> {
-        let believes = !self.copier.verify && !self.copier.force;
-        if subject.is_new || subject.attached.referrers.is_empty() || !believes {
+        let distrusts = self.place.options.distrusts_facts();
+        if subject.is_new || subject.attached.referrers.is_empty() || distrusts {
             return Ok(HashSet::new());
         }
         let listed = self.destination.referrers_for_push(&subject.digest).await;
@@ -194,7 +194,7 @@ impl ReferrerCopier<'_> {
         let context = format!("tag {tag}, which refers to {}", subject.digest);
         let failed = |failure| with_referrer_context(&context, failure);
         let mut image = self.part(Target::Tag(tag.clone()));
-        let is_new = subject.is_new && !self.copier.verify && !self.copier.force;
+        let is_new = subject.is_new && !self.place.options.distrusts_facts();
         if is_new {
             image = image.needed();
         }
@@ -216,10 +216,10 @@ impl ReferrerCopier<'_> {
         tag: &Tag,
         is_new: bool,
     ) -> Result<ReferrerOutcome, Failure> {
-        let look = self
-            .copier
-            .comparer
-            .fetch_ends(image, &**self.destination, Some(tag), is_new);
+        let look =
+            self.copier
+                .comparer
+                .fetch_ends(image, self.compare_target(image), Some(tag), is_new);
         let mut missing = match look.await? {
             Comparison::Missing(missing) => missing,
             Comparison::Skipped { .. } => return Ok(ReferrerOutcome::default()),
@@ -267,7 +267,7 @@ impl ReferrerCopier<'_> {
         image: &SourceImage,
         root: Arc<Manifest>,
     ) -> Result<Option<Copied>, Failure> {
-        if !self.copier.verify && !self.copier.force {
+        if !self.place.options.distrusts_facts() {
             let missing = MissingImage {
                 root,
                 filtered: false,
@@ -282,7 +282,7 @@ impl ReferrerCopier<'_> {
         let look = self
             .copier
             .comparer
-            .fetch_ends(image, &**self.destination, None, false);
+            .fetch_ends(image, self.compare_target(image), None, false);
         match look.await? {
             Comparison::Missing(missing) => self.push_part(image, &missing).await,
             Comparison::Unchanged { digest } => self.verified(image, None, digest).await,
@@ -312,7 +312,7 @@ impl ReferrerCopier<'_> {
         tag: Option<&Tag>,
         digest: Digest,
     ) -> Result<Option<Copied>, Failure> {
-        if !self.copier.verify {
+        if !self.place.options.verify {
             return Ok(None);
         }
         let push = self.image_push(image);
@@ -328,8 +328,13 @@ impl ReferrerCopier<'_> {
             copier: self.copier,
             image,
             store: self.destination,
+            target: self.compare_target(image),
             batch: self.batch,
         }
+    }
+
+    fn compare_target(&self, image: &SourceImage) -> CompareTarget<'_> {
+        CompareTarget::new(&**self.destination, image, &self.place.options)
     }
 
     /// Returns the manifests of an image that may be subjects.
@@ -354,7 +359,7 @@ impl ReferrerCopier<'_> {
             Arc::default(),
             manifests,
         )
-        .with_parts(self.copier.parts.for_referrers())
+        .with_parts(self.place.options.parts.for_referrers())
     }
 
     fn warn_skipped(&self, subject: &ReferrerSubject, what: &str, why: &str) {

@@ -13,34 +13,55 @@ use crate::discover::referrer_tags::ReferrerTag;
 use crate::discover::source_tags::{ListedReferrerTags, SourceList};
 use crate::discover::{CoveredTags, RuleSearch};
 use crate::failure::{Failure, Side};
-use crate::rule::Referrers;
 use crate::rule::{Rule, RuleDestination, Selection};
 
-/// Deferred tags of a rule.
+/// Deferred tags of a rule, for those of its destinations to which it copies referrers.
 pub(super) struct DeferredReferrerTags {
     list: Arc<SourceList>,
-    referrers: Arc<Referrers>,
     /// Number of deferred tags.
     tags: usize,
 }
 
 impl DeferredReferrerTags {
-    /// Returns an empty set of deferred tags of `list`.
-    pub(super) fn new(list: &Arc<SourceList>, referrers: &Arc<Referrers>) -> Self {
-        Self {
+    /// Returns an empty set of deferred tags of `list`; `None` if `rule` copies referrers to no destination.
+    pub(super) fn for_rule(rule: &Rule, list: &Arc<SourceList>) -> Option<Self> {
+        let mut destinations = rule.destinations.iter();
+        let defers = destinations.any(|destination| defers(rule, destination));
+        defers.then(|| Self {
             list: Arc::clone(list),
-            referrers: Arc::clone(referrers),
             tags: 0,
-        }
+        })
+    }
+}
+
+/// Returns true if `rule` defers referrer tags for `destination`.
+fn defers(rule: &Rule, destination: &RuleDestination) -> bool {
+    rule.options_for(destination).referrers.is_some()
+}
+
+impl<'a> RuleSearch<'a> {
+    /// Returns the destinations that get `tag` now. A referrer tag is deferred for the others.
+    pub(super) fn destinations_before_leftovers(&mut self, tag: &Tag) -> Vec<&'a RuleDestination> {
+        let rule: &'a Rule = self.rule;
+        let deferred = self.deferred.as_mut();
+        let deferred = deferred.filter(|_| ReferrerTag::parse(tag.as_str()).is_some());
+        let Some(deferred) = deferred else {
+            return rule.destinations.iter().collect();
+        };
+        deferred.tags += 1;
+        let destinations = rule.destinations.iter();
+        destinations
+            .filter(|destination| !defers(rule, destination))
+            .collect()
     }
 }
 
 impl RuleSearch<'_> {
-    /// Defers `tag` if it is a referrer tag. Returns true if it was deferred.
-    pub(super) fn defers(&mut self, tag: &Tag) -> bool {
-        let deferred = self.deferred.as_mut();
-        let deferred = deferred.filter(|_| ReferrerTag::parse(tag.as_str()).is_some());
-        deferred.map(|deferred| deferred.tags += 1).is_some()
+    /// Returns true if `tag` is deferred for all destinations.
+    pub(super) fn is_held_back(&self, tag: &Tag) -> bool {
+        let mut destinations = self.rule.destinations.iter();
+        ReferrerTag::parse(tag.as_str()).is_some()
+            && destinations.all(|destination| defers(self.rule, destination))
     }
 
     /// Returns true if tags were deferred and the search was not interrupted.
@@ -85,7 +106,7 @@ impl RuleSearch<'_> {
         match deferred.list.referrer_tags().await {
             ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags) => {
                 for tag in tags.all() {
-                    self.send_leftover(deferred, covered, tag).await?;
+                    self.send_leftover(covered, tag).await?;
                 }
                 Ok(())
             }
@@ -107,7 +128,7 @@ impl RuleSearch<'_> {
             let Some(tags) = page else { return Ok(()) };
             for tag in tags {
                 if let Some(read) = ReferrerTag::parse(tag.as_str()) {
-                    self.send_leftover(deferred, covered, (read, tag)).await?;
+                    self.send_leftover(covered, (read, tag)).await?;
                 }
             }
         }
@@ -116,7 +137,6 @@ impl RuleSearch<'_> {
     /// Sends a tag for those destinations of the rule at which no image covers it.
     async fn send_leftover(
         &mut self,
-        deferred: &DeferredReferrerTags,
         covered: &CoveredTags,
         (read, tag): (ReferrerTag, Tag),
     ) -> Result<(), Failure> {
@@ -127,10 +147,13 @@ impl RuleSearch<'_> {
         let rule: &Arc<Rule> = self.rule;
         let left = rule.destinations.iter();
         let left: Vec<&RuleDestination> = left
-            .filter(|place| !covered.contains(read, &place.repository))
+            .filter(|place| match &rule.options_for(place).referrers {
+                Some(referrers) if read.is_companion() && !referrers.wants_cosign() => false,
+                Some(referrers) => !covered.contains(read, &place.repository, referrers),
+                None => false,
+            })
             .collect();
-        let stays_behind = read.is_companion() && !deferred.referrers.wants_cosign();
-        if !selected || stays_behind || left.is_empty() {
+        if !selected || left.is_empty() {
             return Ok(());
         }
         if self.cancel.is_cancelled() {

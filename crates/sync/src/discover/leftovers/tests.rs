@@ -9,7 +9,8 @@ use super::*;
 use crate::discover::{
     CoveredTags, DestinationTagIndex, Discovered, Discoverer, Image, SourceTags,
 };
-use crate::scenario::{RunEvents, Scenario, companion_tag, digest_of, one_at_a_time, rule};
+use crate::rule::{CopyOptions, Referrers};
+use crate::scenario::{RunEvents, Scenario, companion_tag, digest_of, rule};
 use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 
@@ -54,21 +55,26 @@ impl Searching {
     ) -> (Vec<String>, Vec<String>) {
         let events = Arc::new(RunEvents::default());
         let stores: Arc<dyn Stores> = Arc::new(self.stores.clone());
-        let destination_index =
-            DestinationTagIndex::new(&stores, Arc::default(), &one_at_a_time(), &self.rules);
+        let mut rules = self.rules.clone();
+        for rule in &mut rules {
+            Arc::make_mut(rule).options = Arc::new(CopyOptions {
+                referrers: self.referrers.clone(),
+                ..CopyOptions::default()
+            });
+        }
+        let destination_index = DestinationTagIndex::new(&stores, Arc::default(), &rules);
         let sources = SourceTags::bounded(stores, 10_000, self.most);
-        sources.expect(&self.rules, &self.cancel);
+        sources.expect(&rules, &self.cancel);
         let discoverer = Discoverer::new(
             events.clone(),
             Arc::new(destination_index),
             Arc::clone(&sources),
-            self.referrers.clone(),
-            &self.rules,
+            &rules,
         );
         let (sender, mut receiver) = mpsc::channel(1);
         let end = || Discovered::Ended(repository("src.example/app"));
         let searching = async {
-            let searches = self.rules.iter().enumerate();
+            let searches = rules.iter().enumerate();
             let searches =
                 searches.map(|(rank, rule)| discoverer.search(rank, rule, &sender, &self.cancel));
             let searches = join_all(searches).await;
@@ -122,7 +128,8 @@ async fn covers(
     sources.referrer_tags(&store).await;
     let mut covered = CoveredTags::default();
     for place in &image.places {
-        covered.add(&digest_of(subject), &place.repository);
+        let referrers = place.options.referrers.as_ref().unwrap();
+        covered.add(&digest_of(subject), &place.repository, referrers);
     }
     covered
 }

@@ -3,6 +3,7 @@
 use image_syncer_registry::{Digest, ErrorKind, Tag};
 
 use crate::inventory::Inventory;
+use crate::rule::CopyOptions;
 use crate::scenario::*;
 use crate::store::memory::{error, repository};
 
@@ -178,13 +179,10 @@ async fn copied_and_found_digests_are_recorded() {
     let v1 = Tag::parse("v1").unwrap();
     copy_calls(&mut scenario, &["app:v1"]).await;
     let recorded = async |scenario: &Scenario| {
-        let inventory = Inventory::with_records(
-            scenario.open_records(),
-            &PlatformFilter::default(),
-            crate::rule::Parts::default(),
-        );
+        let inventory = Inventory::with_records(scenario.open_records());
+        let whole = CopyOptions::default();
         let (source, place) = (&scenario.source, &scenario.destination);
-        inventory.last_copied(source, &v1, place, &v1).await
+        inventory.last_copied(source, &v1, place, &v1, &whole).await
     };
     assert_eq!(recorded(&scenario).await, Some(digest));
     let other = push_image(&scenario, "app", "v1", &["new"]);

@@ -11,7 +11,7 @@ use image_syncer_sync::event::{Change, Volume};
 use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Referrers;
 use image_syncer_sync::rule::{Parts, Rule};
-use image_syncer_sync::settings::{Intent, Settings};
+use image_syncer_sync::settings::Intent;
 use testkit::image::Platform;
 use testkit::profile::Referrers as Lists;
 use testkit::{Image, Kind, Layer, Profile, Registry};
@@ -19,6 +19,7 @@ use testkit::{Image, Kind, Layer, Profile, Registry};
 use crate::events::run_events;
 use crate::kit::{assert_good, server, stores_of};
 use crate::run::{rule, settings};
+use crate::settings::Settings;
 
 /// Outcomes of all pairs, by source and destination.
 type Outcomes = BTreeMap<String, Outcome>;

@@ -7,12 +7,13 @@ use image_syncer_sync::Outcome;
 use image_syncer_sync::event::{Change, Planned};
 use image_syncer_sync::inventory::records::{Records, RecordsError};
 use image_syncer_sync::rule::{Immutable, Rule};
-use image_syncer_sync::settings::{Intent, Settings};
+use image_syncer_sync::settings::Intent;
 use testkit::{Kind, Registry};
 
 use crate::kit::server;
 use crate::planning::{image, run, to, with};
 use crate::run::{rule, settings};
+use crate::settings::Settings;
 
 fn kinds(server: &Registry) -> Vec<Kind> {
     let kinds = server.requests().into_iter().map(|request| request.kind);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use image_syncer_sync::settings::Settings;
 use serde_json::{Value, json};
 use testkit::image::media;
 use testkit::profile::{InventedReferrers, Referrers};
@@ -10,6 +9,7 @@ use testkit::{Action, Fault, Image, Kind, Layer, Manifest, Profile, Registry, di
 
 use crate::kit::server;
 use crate::run::{copy, settings};
+use crate::settings::Settings;
 
 /// Copies the tag of the source. Returns the reason of the failure, and the number of fetched manifests. Asserts that
 /// the destination received nothing, and no request except for the tag.

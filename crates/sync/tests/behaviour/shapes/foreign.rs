@@ -4,11 +4,11 @@ use image_syncer_registry::auth::Credential;
 use image_syncer_registry::transport::TransportOptions;
 use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Parts;
-use image_syncer_sync::settings::Settings;
 use testkit::{Access, Action, Auth, Cut, Fault, Image, Kind, Layer, Profile, Registry};
 
 use crate::kit::{server, stores_with};
 use crate::run::{copy, rule, run_over, settings};
+use crate::settings::Settings;
 
 fn with_foreign_layers() -> Settings {
     Settings {

@@ -3,13 +3,13 @@
 use image_syncer_registry::Cause;
 use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Parts;
-use image_syncer_sync::settings::Settings;
 use image_syncer_sync::{Outcome, Responsibility};
 use testkit::image::Shape;
 use testkit::{Action, Fault, Image, Kind, Layer, Platform, Profile, Registry};
 
 use crate::kit::server;
 use crate::run::{copy, settings};
+use crate::settings::Settings;
 use crate::shapes::servers::{Place, Server};
 
 const SPARSE: &str = "--sparse omits some children of the index, and this registry accepts only complete indexes: \

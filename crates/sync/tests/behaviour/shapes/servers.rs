@@ -6,7 +6,6 @@ use image_syncer_registry::auth::Credential;
 use image_syncer_registry::transport::TransportOptions;
 use image_syncer_sync::Outcome;
 use image_syncer_sync::rule::Rule;
-use image_syncer_sync::settings::Settings;
 use testkit::image::{Shape, media};
 use testkit::profile::Referrers;
 use testkit::raw::{Client, Payload, push_over_http};
@@ -16,6 +15,7 @@ use testkit::{Manifest, Profile, Registry};
 use crate::events::run_events;
 use crate::kit::stores_at;
 use crate::run::rule;
+use crate::settings::Settings;
 
 /// Kind of registry for shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::inventory::Inventory;
 use crate::inventory::registry_facts::DigestKey;
-use crate::rule::PlatformFilter;
+use crate::rule::{CopyOptions, PlatformFilter};
 
 /// Upper bound for a failing test only.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,16 +41,24 @@ fn open(path: &Path) -> Arc<Records> {
     Arc::new(Records::open(path, |error| panic!("{error}")).unwrap())
 }
 
-fn inventory(records: &Arc<Records>, arch: &[&str]) -> Inventory {
+/// Returns the options of copies of whole images.
+fn whole() -> CopyOptions {
+    CopyOptions::default()
+}
+
+/// Returns the options of copies of these architectures.
+fn only(arch: &[&str]) -> CopyOptions {
     let arch: Vec<String> = arch.iter().map(ToString::to_string).collect();
-    let filter = PlatformFilter::parse(&[], &arch).unwrap();
-    Inventory::with_records(Arc::clone(records), &filter, crate::rule::Parts::default())
+    CopyOptions {
+        platforms: Arc::new(PlatformFilter::parse(&[], &arch).unwrap()),
+        ..whole()
+    }
 }
 
 /// A run that notes the facts of `write`.
 fn run(directory: &TempDir, write: impl FnOnce(&Inventory)) {
     let records = open(&directory.path().join("r.sqlite3"));
-    write(&inventory(&records, &[]));
+    write(&Inventory::with_records(Arc::clone(&records)));
     records.close(PATIENCE);
 }
 
@@ -65,16 +73,16 @@ fn the_next_run_knows_earlier_copies() {
     ];
     run(&directory, |inventory| {
         assert_eq!(
-            block_on(inventory.last_copied(&source, &v1, &destination, &v1)),
+            block_on(inventory.last_copied(&source, &v1, &destination, &v1, &whole())),
             None
         );
-        inventory.copied(&source, &v1, &destination, &v1, &digests[0]);
-        inventory.copied(&source, &v1, &destination, &renamed, &digests[1]);
+        inventory.copied(&source, &v1, &destination, &v1, &whole(), &digests[0]);
+        inventory.copied(&source, &v1, &destination, &renamed, &whole(), &digests[1]);
         // Only earlier runs count.
         assert!(!block_on(inventory.was_copied_to(&destination)));
     });
     run(&directory, |inventory| {
-        let last = |to| block_on(inventory.last_copied(&source, &v1, &destination, to));
+        let last = |to| block_on(inventory.last_copied(&source, &v1, &destination, to, &whole()));
         assert_eq!(last(&v1).as_ref(), Some(&digests[0]));
         assert_eq!(last(&renamed).as_ref(), Some(&digests[1]));
         assert_eq!(last(&tag("v2")), None);
@@ -93,17 +101,17 @@ fn a_copy_from_another_source_replaces_the_record() {
     let (destination, v1) = (repository("d.example/b"), tag("v1"));
     let digest = Digest::sha256(b"1");
     run(&directory, |i| {
-        i.copied(&one, &v1, &destination, &v1, &digest);
+        i.copied(&one, &v1, &destination, &v1, &whole(), &digest);
     });
     run(&directory, |i| {
-        i.copied(&other, &v1, &destination, &v1, &digest);
+        i.copied(&other, &v1, &destination, &v1, &whole(), &digest);
     });
     run(&directory, |inventory| {
         assert_eq!(
-            block_on(inventory.last_copied(&one, &v1, &destination, &v1)),
+            block_on(inventory.last_copied(&one, &v1, &destination, &v1, &whole())),
             None
         );
-        let known = block_on(inventory.last_copied(&other, &v1, &destination, &v1));
+        let known = block_on(inventory.last_copied(&other, &v1, &destination, &v1, &whole()));
         assert_eq!(known, Some(digest));
     });
 }
@@ -118,11 +126,13 @@ fn copies_of_another_platform_filter_are_ignored() {
     );
     let records = open(&directory.path().join("r.sqlite3"));
     let digest = Digest::sha256(b"1");
-    inventory(&records, &["amd64"]).copied(&source, &v1, &destination, &v1, &digest);
+    let inventory = Inventory::with_records(Arc::clone(&records));
+    inventory.copied(&source, &v1, &destination, &v1, &only(&["amd64"]), &digest);
     records.close(PATIENCE);
     let records = open(&directory.path().join("r.sqlite3"));
+    let inventory = Inventory::with_records(records);
     let last = |arch: &[&str]| {
-        block_on(inventory(&records, arch).last_copied(&source, &v1, &destination, &v1))
+        block_on(inventory.last_copied(&source, &v1, &destination, &v1, &only(arch)))
     };
     assert_eq!(last(&["amd64"]), Some(digest));
     assert_eq!(last(&["arm64"]), None);

@@ -21,29 +21,27 @@ fn reading_records_creates_and_writes_nothing() {
     );
     let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
     run(&directory, |i| {
-        i.copied(&source, &v1, &destination, &v1, &one);
+        i.copied(&source, &v1, &destination, &v1, &whole(), &one);
     });
     let before = std::fs::read(&path).unwrap();
     let records = Arc::new(open_to_read(&path).unwrap());
-    let filter = PlatformFilter::default();
-    let parts = crate::rule::Parts::default();
     for inventory in [
-        Inventory::reading(Arc::clone(&records), &filter, parts),
+        Inventory::reading(Arc::clone(&records)),
         // Even an inventory that writes has no writer here.
-        Inventory::with_records(Arc::clone(&records), &filter, parts),
+        Inventory::with_records(Arc::clone(&records)),
     ] {
         assert_eq!(
-            block_on(inventory.last_copied(&source, &v1, &destination, &v1)).as_ref(),
+            block_on(inventory.last_copied(&source, &v1, &destination, &v1, &whole())).as_ref(),
             Some(&one)
         );
-        inventory.copied(&source, &v1, &destination, &v1, &two);
+        inventory.copied(&source, &v1, &destination, &v1, &whole(), &two);
         inventory.blobs_are_committed(&destination, [&two]);
         inventory.forget(&destination);
     }
     records.close(PATIENCE);
     assert_eq!(std::fs::read(&path).unwrap(), before);
     run(&directory, |inventory| {
-        let last = block_on(inventory.last_copied(&source, &v1, &destination, &v1));
+        let last = block_on(inventory.last_copied(&source, &v1, &destination, &v1, &whole()));
         assert_eq!(last.as_ref(), Some(&one));
     });
 }
@@ -104,10 +102,11 @@ async fn lookups_of_tasks_run_on_a_thread_of_their_own() {
     ];
     write(&path, 100, updates);
     let records = open(&path);
-    let inventory = inventory(&records, &[]);
+    let inventory = Inventory::with_records(Arc::clone(&records));
     // Each of them would panic on this thread.
     assert!(inventory.was_copied_to(&destination).await);
-    let last = inventory.last_copied(&source, &v1, &destination, &v1);
+    let whole = whole();
+    let last = inventory.last_copied(&source, &v1, &destination, &v1, &whole);
     assert_eq!(last.await, Some(root.clone()));
     let found = records.locations(&destination, vec![blob(1), blob(2)]);
     assert_eq!(found.await, [(blob(1), vec![repository("r.example/a")])]);

@@ -1,0 +1,35 @@
+//! The destination of a comparison.
+
+use crate::graph::SourceImage;
+use crate::inventory::ManifestScope;
+use crate::rule::CopyOptions;
+use crate::store::Store;
+
+/// Destination to compare an image with, and the options of its copy there.
+#[derive(Clone, Copy)]
+pub struct CompareTarget<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) force: bool,
+    pub(super) verify: bool,
+    /// Scope in which manifests of the image are known there.
+    pub(super) scope: ManifestScope,
+}
+
+impl<'a> CompareTarget<'a> {
+    /// Returns `store` as the destination of `image`, or of a referrer of an image, with the `options` of the copy. With
+    /// `force`, manifests are pushed even if the destination has them; with `verify`, an existing manifest proves
+    /// nothing about the content below it.
+    pub fn new(store: &'a dyn Store, image: &SourceImage, options: &CopyOptions) -> Self {
+        let CopyOptions { force, verify, .. } = *options;
+        Self {
+            store,
+            force,
+            verify,
+            scope: image.scope(force, verify),
+        }
+    }
+    /// Returns the scope in which manifests of the image are known.
+    pub(crate) fn scope(&self) -> ManifestScope {
+        self.scope
+    }
+}
