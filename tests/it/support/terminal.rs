@@ -189,7 +189,10 @@ impl State {
         let before = self.raw.len().saturating_sub(UPDATE.len());
         self.raw.extend_from_slice(bytes);
         let updates = self.raw[before..].windows(UPDATE.len() + 1);
-        if let Some(mark) = updates.filter_map(|text| text.strip_prefix(UPDATE)).last() {
+        if let Some(mark) = updates
+            .filter_map(|text| text.strip_prefix(UPDATE))
+            .next_back()
+        {
             self.drawing = mark == b"h";
         }
     }
