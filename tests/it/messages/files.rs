@@ -7,6 +7,7 @@ use crate::support::{Place, insecure, registry};
 pub(super) const CASES: &[Case] = &[
     ("nothing-to-copy", nothing_to_copy),
     ("unknown-key", unknown_key),
+    ("colon-missing", colon_missing),
     ("not-yaml", not_yaml),
     ("source-twice", source_twice),
     ("variable-not-set", variable_not_set),
@@ -77,6 +78,11 @@ fn nothing_to_copy() -> Message {
 fn unknown_key() -> Message {
     let auth = "registry.example.com:\n  usrname: syncer\n  password: secret\n";
     refuses(RULE, auth, &[])
+}
+
+fn colon_missing() -> Message {
+    let other = "quay.io/coreos/etcd:v3.5.9 registry.example.com/mirror/etcd\n";
+    refuses(&format!("{RULE}{other}"), "", &[])
 }
 
 fn not_yaml() -> Message {

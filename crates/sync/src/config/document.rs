@@ -115,6 +115,9 @@ fn explain(error: &Error) -> String {
         {
             format!("syntax error: {msg}. Put values with special characters in quotes.")
         }
+        Error::ExternalMessage { msg, .. } if msg.starts_with("invalid trailing content after") => {
+            "text follows a closing quote. Write a `:` or a `,` before it, or put the quotes around all of it.".into()
+        }
         Error::ExternalMessage { msg, .. } => format!("syntax error: {msg}"),
         Error::UnknownAnchor { .. } => "`*` begins the name of an anchor. Put a value that begins with it in quotes.".into(),
         Error::UnsupportedTag { .. } => "`!` begins a tag. Put a value that begins with it in quotes.".into(),
@@ -441,6 +444,14 @@ mod tests {
             (
                 "a: b\n---\nc: d\n",
                 "3:1 a second document begins here. A file can have only one.",
+            ),
+            (
+                "{\"a\" \"S3cret\"}",
+                "1:6 text follows a closing quote. Write a `:` or a `,` before it, or put the quotes around all of it.",
+            ),
+            (
+                "p: 'S3'cret",
+                "1:8 text follows a closing quote. Write a `:` or a `,` before it, or put the quotes around all of it.",
             ),
             (
                 "{\"a\": \"S3cret\"",

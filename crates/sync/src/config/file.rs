@@ -91,8 +91,8 @@ impl ConfigFile {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
-    /// Reads the text as YAML or JSON.
-    pub(super) fn parse(&self) -> Result<Node, Problem> {
+    /// Reads the text as YAML or JSON. `form` returns what to write instead of a line without a colon.
+    pub(super) fn parse(&self, form: impl Fn(&str) -> &'static str) -> Result<Node, Problem> {
         if let Some(at) = syntax::json_comment(&self.text) {
             let message = "JSON has no comments. Remove this one, or write the file as YAML, in which comments begin with `#`.";
             return Err(self.hidden(at, message));
@@ -103,6 +103,9 @@ impl ConfigFile {
                     error.at = Some(at);
                     "a blank after the colon is missing. Write `\"source\": \"destination\"`."
                         .clone_into(&mut error.message);
+                } else if let Some((line, at)) = syntax::line_without_colon(&self.text, &error) {
+                    error.message = format!("this line has no `: `. Write {}.", form(line));
+                    error.at = Some(at);
                 }
                 error
             })
@@ -114,6 +117,21 @@ impl ConfigFile {
                 },
             })
     }
+    /// Returns whether only blanks precede the position in its line.
+    pub(super) fn begins_line(&self, at: Position) -> bool {
+        let mut before = self.line(at).chars().take(at.column.saturating_sub(1));
+        before.all(char::is_whitespace)
+    }
+    /// Returns whether an entry of a flow map ends after its key: `{"a", "b"}`.
+    pub(super) fn lacks_colon(&self, key: Position) -> bool {
+        let end = key.column.saturating_sub(1) + key.length;
+        let mut after = self.line(key).chars().skip(end);
+        matches!(after.find(|c| !c.is_whitespace()), Some(',' | '}'))
+    }
+    fn line(&self, at: Position) -> &str {
+        let mut lines = self.text.lines();
+        lines.nth(at.line.saturating_sub(1)).unwrap_or_default()
+    }
     /// Returns a problem at a position that may be shown.
     pub(super) fn shown(&self, at: Position, message: impl Into<String>) -> Problem {
         self.problem(at, message, true)
@@ -123,14 +141,12 @@ impl ConfigFile {
         self.problem(at, message, false)
     }
     fn problem(&self, at: Position, message: impl Into<String>, safe: bool) -> Problem {
-        let line = self.text.lines().nth(at.line.saturating_sub(1));
-        let snippet = line.and_then(|line| {
-            if self.secret {
-                snippet::masked(line, at, safe)
-            } else {
-                snippet::masked_line(line, at)
-            }
-        });
+        let line = self.line(at);
+        let snippet = if self.secret {
+            snippet::masked(line, at, safe)
+        } else {
+            snippet::masked_line(line, at)
+        };
         Problem {
             file: Some(self.path.clone()),
             position: Some((at.line, at.column)),

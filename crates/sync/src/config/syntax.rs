@@ -1,6 +1,6 @@
 //! Common mistakes in YAML and JSON, for better messages than those of the parser.
 
-use crate::config::document::Position;
+use crate::config::document::{self, Position, SyntaxError};
 
 /// Finds the first `//` or `/*` that begins a comment in a JSON document.
 pub(super) fn json_comment(text: &str) -> Option<Position> {
@@ -51,6 +51,57 @@ pub(super) fn colon_without_blank(text: &str) -> Option<Position> {
             length: 1,
         })
     })
+}
+
+/// Finds the line without `: ` that causes `error`: the line of the error, or the first of those directly before it,
+/// which the parser takes for the beginning of the next key. Returns its content and its position.
+pub(super) fn line_without_colon<'a>(
+    text: &'a str,
+    error: &SyntaxError,
+) -> Option<(&'a str, Position)> {
+    let last = error.at?.line;
+    let lines: Vec<&str> = text.lines().take(last).collect();
+    let (mut first, mut corrected) = (None, Vec::new());
+    for (number, line) in lines.iter().enumerate().rev() {
+        let content = line.split(" #").next().unwrap_or(line).trim();
+        let indentation = line.len() - line.trim_start().len();
+        if has_no_colon(content) {
+            first = Some((content, number, indentation));
+            corrected.push(format!("{}x:", " ".repeat(indentation)));
+        } else if number + 1 == last || content.is_empty() || content.starts_with('#') {
+            corrected.push((*line).to_owned());
+        } else {
+            corrected.extend(
+                lines
+                    .iter()
+                    .take(number + 1)
+                    .rev()
+                    .map(|&line| line.to_owned()),
+            );
+            break;
+        }
+    }
+    let (content, number, indentation) = first?;
+    // With the colon, the parser gets further.
+    corrected.reverse();
+    corrected.extend(text.lines().skip(last).map(str::to_owned));
+    let next = document::parse(&corrected.join("\n")).err();
+    let is_cause = next.is_none_or(|next| next.at.is_some_and(|at| at.line > last));
+    is_cause.then(|| {
+        let at = Position {
+            line: number + 1,
+            column: indentation + 1,
+            length: content.chars().count(),
+        };
+        (content, at)
+    })
+}
+
+/// Returns whether a line of a block map consists of a key alone.
+fn has_no_colon(content: &str) -> bool {
+    let is_other =
+        content.is_empty() || content.starts_with(['#', '-', '{', '[', '}', ']', '?', '%']);
+    !is_other && !content.ends_with(':') && !content.contains(": ")
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::super::document::{Node, NodeValue, Position};
 use super::super::error::Problem;
 use super::super::file::ConfigFile;
 use super::super::variables::{self, VariableSyntax};
+use super::map_kind::MapKind;
 use super::usage::Usage;
 use super::{Key, Told, entries, unknown_key};
 use crate::rule::Rule;
@@ -54,8 +55,7 @@ impl AuthMap {
         environment: Environment<'_>,
         told: &mut Told,
     ) {
-        let wanted = "a map from registry to username, password and insecure";
-        for (key, value) in entries(file, node, wanted, told) {
+        for (key, value) in entries(file, node, MapKind::Logins, told) {
             if dialect == VariableSyntax::Auth && matches!(key.text.as_str(), "auth" | "images") {
                 let message = format!(
                     "`{}` is a key of a combined file. Use this file with --config.",
@@ -251,8 +251,7 @@ impl AuthReader<'_> {
         let mut username = None;
         let mut password = None;
         let mut insecure = false;
-        let wanted = "a map with username, password and insecure";
-        for (field, value) in entries(self.file, value, wanted, self.told) {
+        for (field, value) in entries(self.file, value, MapKind::Login, self.told) {
             match field.text.as_str() {
                 "username" => username = self.text(&field, value),
                 "password" => password = self.text(&field, value),

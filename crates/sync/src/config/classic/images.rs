@@ -9,11 +9,9 @@ use super::super::document::{Node, NodeValue, Position};
 use super::super::error::Problem;
 use super::super::file::ConfigFile;
 use super::super::{Defaults, Environment, variables};
+use super::map_kind::MapKind;
 use super::{Key, Told, entries};
 use crate::rule::{Location, NamedTags, Rule, RuleDestination, RuleError, RuleSource, Selection};
-
-/// Expected content of a file, for messages.
-pub(super) const WANTED: &str = "a map from source to destination, or to a list of destinations";
 
 /// The rules of all files. One that selects what an earlier one selects only adds its destinations to that, so that the
 /// source is read once.
@@ -42,7 +40,7 @@ impl ImagesMap {
         // An explicit empty map is no mistake: a list of failed images may be empty.
         let is_meant = matches!(&node.value, NodeValue::Map(pairs) if pairs.is_empty());
         let before = told.problems.len();
-        let entries = entries(file, node, WANTED, told);
+        let entries = entries(file, node, MapKind::Images, told);
         if is_meant {
             let text = "no image is named. There is nothing to do.";
             told.warn(file.hidden(at, text));
@@ -181,7 +179,13 @@ impl ImagesReader<'_> {
         };
         for (text, at) in &destinations {
             if let Err(why) = self.check(text, &source) {
-                self.problems.push(self.file.shown(*at, why.to_string()));
+                self.problems.push(if self.file.lacks_colon(key.at) {
+                    let form = MapKind::Images.form();
+                    let message = format!("no `: ` follows this source. Write {form}.");
+                    self.file.shown(key.at, message)
+                } else {
+                    self.file.shown(*at, why.to_string())
+                });
             }
         }
         if self.problems.len() > before {

@@ -2,6 +2,7 @@
 
 mod auth;
 mod images;
+mod map_kind;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -16,6 +17,8 @@ use super::document::{Node, NodeValue};
 use super::error::Problem;
 use super::file::ConfigFile;
 use super::variables::VariableSyntax;
+use map_kind::MapKind;
+
 use super::{ClassicFiles, Config, ConfigError, Defaults, Environment, Input};
 use crate::id::with_distinct_ids;
 use crate::rule::Rule;
@@ -88,7 +91,7 @@ pub(super) fn read_text(text: &str, environment: Environment<'_>) -> Vec<Problem
             text,
             kind != "images",
         ));
-        match file.parse() {
+        match file.parse(|line| MapKind::Sections.of_line(line).form()) {
             Ok(root) if kind == "config" => reading.halves(&file, root),
             Ok(root) if kind == "auth" => reading.logins(&file, root, VariableSyntax::Auth),
             Ok(root) => reading.rules(&file, root),
@@ -172,29 +175,34 @@ impl<'a> Reading<'a> {
     }
 
     fn combined(&mut self, input: &Input) {
-        if let Some((file, root)) = self.open(input, true) {
+        if let Some((file, root)) = self.open(input, MapKind::Sections) {
             self.halves(&file, root);
         }
     }
 
     fn auth(&mut self, input: &Input) {
-        if let Some((file, root)) = self.open(input, true) {
+        if let Some((file, root)) = self.open(input, MapKind::Logins) {
             self.logins(&file, root, VariableSyntax::Auth);
         }
     }
 
     fn images(&mut self, input: &Input) {
-        if let Some((file, root)) = self.open(input, false) {
+        if let Some((file, root)) = self.open(input, MapKind::Images) {
             self.rules(&file, root);
         }
     }
 
     fn halves(&mut self, file: &Rc<ConfigFile>, root: Node) {
+        let before = self.told.problems.len();
         let halves = split(file, root, &mut self.told);
+        let is_read = self.told.problems.len() == before;
         if let Some(node) = halves.auth {
             self.logins(file, node, VariableSyntax::Combined);
         }
-        self.rules(file, halves.images);
+        // After a mistake, rules may only seem to be missing.
+        if is_read || !matches!(halves.images.value, NodeValue::Null) {
+            self.rules(file, halves.images);
+        }
     }
 
     fn logins(&mut self, file: &Rc<ConfigFile>, node: Node, dialect: VariableSyntax) {
@@ -209,10 +217,10 @@ impl<'a> Reading<'a> {
             .read(file, node, defaults, environment, &mut self.told);
     }
 
-    fn open(&mut self, input: &Input, secret: bool) -> Option<(Rc<ConfigFile>, Node)> {
+    fn open(&mut self, input: &Input, kind: MapKind) -> Option<(Rc<ConfigFile>, Node)> {
         self.order.push(input.name().to_owned());
-        let read = ConfigFile::read(input, secret).and_then(|file| {
-            let root = file.parse()?;
+        let read = ConfigFile::read(input, kind != MapKind::Images).and_then(|file| {
+            let root = file.parse(|line| kind.of_line(line).form())?;
             Ok((Rc::new(file), root))
         });
         read.map_err(|problem| self.told.problems.push(problem))
@@ -262,7 +270,7 @@ fn split(file: &ConfigFile, root: Node, told: &mut Told) -> Halves {
     let at = root.at;
     let mut auth = None;
     let mut images = None;
-    for (key, value) in entries(file, root, "a map with `auth` and `images`", told) {
+    for (key, value) in entries(file, root, MapKind::Sections, told) {
         let half = match key.text.as_str() {
             "auth" => &mut auth,
             "images" => &mut images,
@@ -291,15 +299,13 @@ struct Key {
 }
 
 /// Returns the entries of a map with unique text keys. Anything else is a mistake; an equal duplicate is a warning.
-fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<(Key, Node)> {
-    let pairs = match node.value {
-        NodeValue::Map(pairs) => pairs,
-        NodeValue::Null => return Vec::new(),
-        NodeValue::Text(_) | NodeValue::List(_) => {
-            let message = format!("this must be {wanted}");
+fn entries(file: &ConfigFile, node: Node, kind: MapKind, told: &mut Told) -> Vec<(Key, Node)> {
+    let NodeValue::Map(pairs) = node.value else {
+        if !matches!(node.value, NodeValue::Null) {
+            let message = kind.mistake(file, &node);
             told.problems.push(file.hidden(node.at, message));
-            return Vec::new();
         }
+        return Vec::new();
     };
     let mut found: Vec<(Key, Node)> = Vec::with_capacity(pairs.len());
     let mut places = std::collections::HashMap::new();
@@ -328,7 +334,7 @@ fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<
                     key.at,
                     format!("duplicate key with another value than in line {line}. Keep one of the two."),
                 ),
-                _ if wanted == images::WANTED => file.shown(
+                _ if kind == MapKind::Images => file.shown(
                     key.at,
                     format!(
                         "duplicate source with another destination than in line {line}. Write it once, with a list of its destinations."

@@ -285,9 +285,9 @@ fn unknown_keys_are_mistakes() {
 #[test]
 fn values_of_the_wrong_kind_are_mistakes() {
     assert_snapshot!(auth_problems("q.io: S3cret\nd.io: [S3cret]\ne.io:\n  username: [S3cret]\n  password: {S3cret: S3cret}\n"), @r#"
-    auth.yaml:1:7: this must be a map with username, password and insecure
+    auth.yaml:1:7: this must be a map with username, password and insecure. Write `username: NAME` and `password: PASSWORD`.
 
-    auth.yaml:2:7: this must be a map with username, password and insecure
+    auth.yaml:2:7: this must be a map, not a list. Write `username: NAME` and `password: PASSWORD`.
 
     auth.yaml:4:3: `username` must be a text. Put it in quotes.
       |
@@ -299,8 +299,8 @@ fn values_of_the_wrong_kind_are_mistakes() {
     5 |   password: …
       |   ^^^^^^^^
     "#);
-    assert_snapshot!(auth_problems("- S3cret\n"), @"auth.yaml:1:1: this must be a map from registry to username, password and insecure");
-    assert_snapshot!(auth_problems("S3cret\n"), @"auth.yaml:1:1: this must be a map from registry to username, password and insecure");
+    assert_snapshot!(auth_problems("- S3cret\n"), @"auth.yaml:1:1: this must be a map, not a list. Write `registry:`, and below it `username: NAME` and `password: PASSWORD`.");
+    assert_snapshot!(auth_problems("S3cret\n"), @"auth.yaml:1:1: this line has no `: `. Write `registry:`, and below it `username: NAME` and `password: PASSWORD`.");
 }
 
 #[test]

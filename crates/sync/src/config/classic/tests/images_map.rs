@@ -284,7 +284,7 @@ fn values_of_the_wrong_kind_are_mistakes() {
       |   ^
     "#);
     assert_snapshot!(image_problems("- q.io/x\n"), @r#"
-    images.yaml:1:1: this must be a map from source to destination, or to a list of destinations
+    images.yaml:1:1: this must be a map, not a list. Write `source: destination`.
       |
     1 | - q.io/x
       | ^

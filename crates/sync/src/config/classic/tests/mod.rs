@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod auth_map;
+mod colons;
 mod command_line;
 mod images_map;
 mod several_files;
