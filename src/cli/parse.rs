@@ -59,15 +59,24 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Cli, Box<Refusal>> {
     Err(Box::new(Refusal { mistakes, error }))
 }
 
-/// Removes the unknown flag that `error` is about from `args`. Returns false if `error` is about something else.
+/// Removes the unknown flag or the unexpected argument that `error` is about from `args`. Returns false if `error` is
+/// about something else.
 fn remove_unknown(error: &clap::Error, args: &mut Vec<OsString>) -> bool {
-    let unknown = text(error, ContextKind::InvalidArg).filter(|arg| arg.starts_with("--"));
-    let Some(unknown) = unknown.filter(|_| error.kind() == ErrorKind::UnknownArgument) else {
+    let kind = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        // A word behind a flag of a sync.
+        ErrorKind::ArgumentConflict => ContextKind::InvalidSubcommand,
+        _ => return false,
+    };
+    let Some(unknown) = text(error, kind) else {
         return false;
     };
+    let is_flag = unknown.starts_with("--");
     let is_unknown = |at: &usize| {
         let arg = args.get(*at).map(|arg| arg.to_string_lossy());
-        arg.is_some_and(|arg| arg.split('=').next() == Some(unknown))
+        arg.is_some_and(|arg| {
+            *arg == *unknown || (is_flag && arg.split('=').next() == Some(unknown))
+        })
     };
     let position = positions(args).find(is_unknown);
     position.map(|at| args.remove(at)).is_some()
@@ -80,6 +89,12 @@ fn remove_mistake(error: &clap::Error, args: &mut Vec<OsString>) -> Option<Strin
     match error.kind() {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let value = text(error, ContextKind::InvalidValue)?;
+            if value.is_empty() {
+                let form = arg.replace(['<', '>'], "");
+                let is_removed = flag.remove_value(value, args);
+                return is_removed
+                    .then(|| format!("{}: the value is missing. Write {form}.", flag.long));
+            }
             let why = match error.get(ContextKind::ValidValue) {
                 Some(ContextValue::Strings(valid)) => {
                     format!("there is no such value. Write {}.", valid.join(" or "))

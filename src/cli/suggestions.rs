@@ -1,21 +1,21 @@
-//! Suggestions beyond those of clap (similar names): files without their flag, images without `copy`, commands of
-//! other tools, flags of other commands.
+//! Suggestions beyond those of clap (similar names): arguments in the wrong place, files without their flag, images
+//! without `copy`, commands of other tools, flags of other commands.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::CommandFactory;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory};
 
 use crate::cli::Cli;
 
 /// Adds a suggestion to the refusal of `args`, if there is one.
-pub(crate) fn advise(mut refusal: clap::Error, args: &[OsString]) -> clap::Error {
-    let words: Vec<String> = args
-        .iter()
-        .skip(1)
+pub(crate) fn advise(refusal: clap::Error, args: &[OsString]) -> clap::Error {
+    let words = args.iter().skip(1);
+    let words: Vec<String> = words
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
+    let mut refusal = unexpected_argument(refusal);
     let refused = [ContextKind::InvalidSubcommand, ContextKind::InvalidArg]
         .into_iter()
         .find_map(|kind| match refusal.get(kind) {
@@ -25,7 +25,22 @@ pub(crate) fn advise(mut refusal: clap::Error, args: &[OsString]) -> clap::Error
     let similar = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg]
         .into_iter()
         .any(|kind| refusal.get(kind).is_some());
-    if let Some(tip) = refused.and_then(|word| tip(&word, &words, similar)) {
+    let refused_flag = refused.as_ref().is_some_and(|word| word.starts_with('-'));
+    let line = CommandLine::new(words);
+    let tip = match (refusal.kind(), refused) {
+        (ErrorKind::MissingRequiredArgument, _) => line.example(),
+        (ErrorKind::ArgumentConflict, Some(word)) => line.command_first(&word),
+        (kind, Some(word)) => {
+            let misplaced = || (kind == ErrorKind::UnknownArgument).then(|| line.misplaced(&word));
+            line.tip(&word, similar).or_else(|| misplaced().flatten())
+        }
+        (_, None) => None,
+    };
+    if refused_flag {
+        // clap suggests to pass it as an argument, and no argument begins with dashes.
+        refusal.remove(ContextKind::Suggested);
+    }
+    if let Some(tip) = tip {
         refusal.remove(ContextKind::SuggestedSubcommand);
         refusal.remove(ContextKind::SuggestedArg);
         let tips = ContextValue::StyledStrs(vec![tip.into()]);
@@ -34,62 +49,206 @@ pub(crate) fn advise(mut refusal: clap::Error, args: &[OsString]) -> clap::Error
     refusal
 }
 
-/// Returns what to write instead of `words`, in which `word` was refused. `similar`: clap knows a similar name.
-fn tip(word: &str, words: &[String], similar: bool) -> Option<String> {
-    if word.starts_with("--") {
-        return flag_elsewhere(word);
+/// Returns the refusal of an unexpected argument. Behind a flag of a sync, clap takes any word for a command in the wrong
+/// place.
+fn unexpected_argument(refusal: clap::Error) -> clap::Error {
+    let program = Cli::command();
+    let word = match refusal.get(ContextKind::InvalidSubcommand) {
+        Some(word @ ContextValue::String(name)) if program.find_subcommand(name).is_none() => word,
+        _ => return refusal,
+    };
+    if refusal.kind() != ErrorKind::ArgumentConflict {
+        return refusal;
     }
-    let command = command_in(words);
-    let others = || words.iter().filter(|other| *other != word);
-    if command.is_none() && matches!(word, "sync" | "run") {
-        let rest: Vec<String> = others().map(|word| quoted(word)).collect();
-        let rest = if rest.is_empty() {
-            "--images images.yaml".to_owned()
-        } else {
-            rest.join(" ")
+    let mut unexpected = clap::Error::new(ErrorKind::UnknownArgument).with_cmd(&program);
+    unexpected.insert(ContextKind::InvalidArg, word.clone());
+    if let Some(usage) = refusal.get(ContextKind::Usage) {
+        unexpected.insert(ContextKind::Usage, usage.clone());
+    }
+    unexpected
+}
+
+/// Arguments without the program's name, and their command.
+struct CommandLine {
+    words: Vec<String>,
+    /// The program, or the command at the beginning of the words.
+    command: Command,
+    /// Number of words that name the command.
+    depth: usize,
+}
+
+impl CommandLine {
+    fn new(words: Vec<String>) -> Self {
+        let mut command = Cli::command();
+        command.build();
+        let mut depth = 0;
+        while let Some(below) = words
+            .get(depth)
+            .and_then(|word| command.find_subcommand(word))
+        {
+            command = below.clone();
+            depth += 1;
+        }
+        Self {
+            words,
+            command,
+            depth,
+        }
+    }
+
+    /// Returns the name of the command, the program's name first.
+    fn name(&self) -> &str {
+        let name = self.command.get_bin_name();
+        name.unwrap_or_else(|| self.command.get_name())
+    }
+
+    /// Returns the name of the command if it is below the program.
+    fn top_command(&self) -> Option<&str> {
+        let first = self.words.first()?;
+        (self.depth > 0).then_some(first.as_str())
+    }
+
+    fn has_flag(&self, flag: &str) -> bool {
+        let mut args = self.command.get_arguments();
+        args.any(|arg| {
+            arg.get_long()
+                .is_some_and(|long| flag == format!("--{long}"))
+        })
+    }
+
+    /// Returns the words without `word`, for a shell.
+    fn without(&self, word: &str) -> String {
+        let others = self.words.iter().filter(|other| *other != word);
+        others
+            .map(|word| quoted(word))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Returns a complete command line for a command whose arguments are missing.
+    fn example(&self) -> Option<String> {
+        let arguments = match self.command.get_name() {
+            "copy" => "quay.io/coreos/etcd:v3.5.9 registry.example.com/mirror/etcd",
+            "forget" => "registry.example.com/team/app",
+            "completions" => "bash",
+            _ => return None,
         };
-        return Some(format!(
-            "without a command, image-syncer syncs: write image-syncer {rest}"
-        ));
+        Some(format!("for example, write {} {arguments}", self.name()))
     }
-    let takes_files = !matches!(command, Some("copy" | "records" | "completions" | "man"));
-    if takes_files && is_file(word) {
-        if words.iter().any(|word| word.starts_with("--images")) && flag_for(word) == "--images" {
+
+    /// Returns the order for a command that follows flags.
+    fn command_first(&self, command: &str) -> Option<String> {
+        Cli::command().find_subcommand(command)?;
+        let rest = self.without(command);
+        Some(format!(
+            "a command comes before its flags: write image-syncer {command} {rest}"
+        ))
+    }
+
+    /// Returns what to write instead of the words, in which `word` was refused. `similar`: clap knows a similar name.
+    fn tip(&self, word: &str, similar: bool) -> Option<String> {
+        if word.starts_with("--") {
+            return flag_elsewhere(word);
+        }
+        let command = self.top_command();
+        if command.is_none() && matches!(word, "sync" | "run") {
+            let rest = self.without(word);
+            let rest = if rest.is_empty() {
+                "--images images.yaml"
+            } else {
+                &rest
+            };
             return Some(format!(
-                "each file needs a flag of its own: write --images {} as well",
-                quoted(word)
+                "image-syncer syncs without a command: write image-syncer {rest}"
             ));
         }
-        let behind = command.map_or(String::new(), |name| format!("{name} "));
-        return Some(format!(
-            "a file needs the flag of its kind: write image-syncer {behind}{} {}",
-            flag_for(word),
-            quoted(word)
-        ));
+        if self.has_flag("--images") && is_file(word) {
+            return Some(self.file(word));
+        }
+        self.image(word, similar)
     }
-    let names_files = words.iter().any(|word| {
-        ["--images", "--config"]
-            .iter()
-            .any(|flag| word.starts_with(flag))
-    });
-    let planned = matches!(command, Some("plan" | "check"));
-    let is_image = !similar && !names_files && word.contains([':', '/', '@']);
-    if is_image && (planned || command.is_none()) {
-        let words = words.get(usize::from(planned)..).unwrap_or_default();
+
+    /// Returns the flag of a file.
+    fn file(&self, file: &str) -> String {
+        let (flag, file) = (flag_for(file), quoted(file));
+        if flag == "--images" && self.uses("--images") {
+            return format!("each file needs a flag: write --images {file} as well");
+        }
+        format!("a file needs a flag: write {} {flag} {file}", self.name())
+    }
+
+    /// Returns the command for an image.
+    fn image(&self, word: &str, similar: bool) -> Option<String> {
+        let shows = matches!(self.top_command(), Some("plan" | "check"));
+        let names_files = self.uses("--images") || self.uses("--config");
+        let is_image = !similar && !names_files && word.contains([':', '/', '@']);
+        if !is_image || !(shows || self.depth == 0) {
+            return None;
+        }
+        let words = self.words.get(self.depth..).unwrap_or_default();
         let all: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        let several = words.iter().filter(|word| !word.starts_with('-')).count() > 1;
-        let destination = match (several, planned) {
-            (true, true) => " --dry-run",
-            (true, false) => "",
-            (false, true) => " DESTINATION --dry-run",
-            (false, false) => " DESTINATION",
-        };
-        return Some(format!(
-            "for an image without files, write image-syncer copy {}{destination}",
+        let is_alone = words.iter().filter(|word| !word.starts_with('-')).count() == 1;
+        let destination = if is_alone { " DESTINATION" } else { "" };
+        let dry_run = if shows { " --dry-run" } else { "" };
+        Some(format!(
+            "copy needs no file: write image-syncer copy {}{destination}{dry_run}",
             all.join(" ")
-        ));
+        ))
     }
-    None
+
+    /// Returns what to do with an argument for which the command has no place.
+    fn misplaced(&self, word: &str) -> Option<String> {
+        if word.starts_with('-') {
+            return None;
+        }
+        if word.is_empty() {
+            return Some(
+                "an argument is empty, such as a variable without a value: leave it out".into(),
+            );
+        }
+        let before = self.words.iter().position(|other| other == word);
+        let before = before.and_then(|at| self.words.get(at.checked_sub(1)?));
+        let is_switch = before.filter(|flag| {
+            let long = flag.strip_prefix("--");
+            let mut args = self.command.get_arguments();
+            args.any(|arg| long.is_some() && arg.get_long() == long && arg.is_require_equals_set())
+        });
+        let (name, shown) = (self.name(), quoted(word));
+        Some(match is_switch {
+            Some(flag) if matches!(word, "true" | "false") => {
+                format!("`=` joins {flag} and its value: write {flag}={word}")
+            }
+            _ => match self.command.get_positionals().next() {
+                Some(one) => format!("{name} takes one {}: leave out {shown}", value_name(one)),
+                None => format!(
+                    "{name} takes flags only: leave out {shown}, or write its flag before it, such as {} {shown}",
+                    self.flag_of(word)
+                ),
+            },
+        })
+    }
+
+    /// Returns a flag of the command that `word` may be a value of.
+    fn flag_of(&self, word: &str) -> &'static str {
+        let number = word.parse::<u64>().map(|_| "--older-than");
+        let number = number.ok().filter(|flag| self.has_flag(flag));
+        number.unwrap_or(if self.has_flag("--images") {
+            flag_for(word)
+        } else {
+            "--records"
+        })
+    }
+
+    /// Returns whether the words have the flag.
+    fn uses(&self, flag: &str) -> bool {
+        self.words.iter().any(|word| word.starts_with(flag))
+    }
+}
+
+/// Returns the name of the value, as in the usage.
+fn value_name(arg: &clap::Arg) -> String {
+    let names = arg.get_value_names().unwrap_or_default();
+    names.iter().map(ToString::to_string).collect()
 }
 
 /// Returns the commands that have the flag, as a suggestion.
@@ -112,7 +271,7 @@ fn flag_elsewhere(word: &str) -> Option<String> {
     Some(format!("{flag} is a flag of {owners}{file}"))
 }
 
-fn owners_of(flag: &str, command: &clap::Command, owners: &mut Vec<String>) {
+fn owners_of(flag: &str, command: &Command, owners: &mut Vec<String>) {
     if command
         .get_arguments()
         .any(|arg| arg.get_long() == Some(flag))
@@ -126,13 +285,6 @@ fn owners_of(flag: &str, command: &clap::Command, owners: &mut Vec<String>) {
     {
         owners_of(flag, below, owners);
     }
-}
-
-/// Returns the command at the beginning of `words`.
-fn command_in(words: &[String]) -> Option<&str> {
-    let first = words.first()?;
-    let known = Cli::command().find_subcommand(first).is_some();
-    known.then_some(first.as_str())
 }
 
 /// Returns whether a word is more likely a file than a command or an image.

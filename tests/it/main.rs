@@ -8,6 +8,7 @@
 
 mod support;
 
+mod arguments;
 mod bombs;
 mod certificates;
 mod check;

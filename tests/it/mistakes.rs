@@ -35,7 +35,7 @@ fn nothing_was_asked(registry: &Registry) {
 }
 
 #[track_caller]
-fn usage(arguments: &[&str], sentence: &str) {
+pub(crate) fn usage(arguments: &[&str], sentence: &str) {
     let outcome = Place::new().run(arguments).exits(2);
     assert_eq!(outcome.stdout, "");
     assert!(
@@ -61,81 +61,6 @@ fn both_forms_of_files() {
         &["--config", "c.yaml", "--images", "i.yaml"],
         "--config cannot be used with --auth or --images",
     );
-}
-
-#[test]
-fn words_without_a_flag() {
-    usage(&["--force", "copy", "a/b:c", "d/e"], "cannot be used with");
-    usage(
-        &["--imagse", "a.yaml"],
-        "a similar argument exists: '--images'",
-    );
-}
-
-#[test]
-fn the_message_shows_the_right_form() {
-    for (line, tip) in [
-        ("images.yaml", "write image-syncer --images images.yaml"),
-        ("conf/Auth.json", "write image-syncer --auth conf/Auth.json"),
-        ("config.yml", "write image-syncer --config config.yml"),
-        (
-            "validate rules.yaml",
-            "write image-syncer validate --images rules.yaml",
-        ),
-        (
-            "plan nginx:1.25 reg.example/x",
-            "write image-syncer copy nginx:1.25 reg.example/x --dry-run",
-        ),
-        (
-            "check rules.yaml",
-            "write image-syncer check --images rules.yaml",
-        ),
-        ("--images a.yaml b.yaml", "write --images b.yaml as well"),
-        (
-            "nginx:1.25 reg.example/x",
-            "write image-syncer copy nginx:1.25 reg.example/x",
-        ),
-        (
-            "--os linux a.example/b:/^v1/ c.example/b",
-            "write image-syncer copy --os linux 'a.example/b:/^v1/' c.example/b",
-        ),
-        (
-            "nginx:1.25",
-            "write image-syncer copy nginx:1.25 DESTINATION",
-        ),
-        (
-            "sync --images i.yaml --auth=a.yaml",
-            "image-syncer syncs: write image-syncer --images i.yaml --auth=a.yaml",
-        ),
-        ("sync", "write image-syncer --images images.yaml"),
-        ("--imagse a.yaml", "a similar argument exists: '--images'"),
-        ("valdate", "a similar subcommand exists: 'validate'"),
-        ("cpoy a:b c/d", "a similar subcommand exists: 'copy'"),
-        ("records shwo", "a similar subcommand exists: 'show'"),
-        ("--all-tags", "--all-tags is a flag of image-syncer copy"),
-        ("--insecure=r.example", "write `insecure: true`"),
-        (
-            "--older-than=3",
-            "--older-than is a flag of image-syncer records prune",
-        ),
-    ] {
-        let words: Vec<&str> = line.split(' ').collect();
-        usage(&words, tip);
-    }
-    // Without a better suggestion there is no hint.
-    let outcome = Place::new().run(&["inspect"]).exits(2);
-    outcome
-        .says("unrecognized subcommand 'inspect'")
-        .does_not_say("tip:");
-}
-
-#[test]
-fn invalid_numbers() {
-    usage(
-        &["--retries", "many"],
-        "--retries many: not a whole number. Write a number from 0",
-    );
-    usage(&["--proc", "many"], "--proc many: not a whole number.");
 }
 
 #[test]
@@ -165,32 +90,6 @@ fn mistakes_of_flags_files_and_outputs_are_shown_together() {
     ];
     let auth = "  insecur: true\n";
     refused("HOST/A: HOST/b\n", auth, &flags, &sentences);
-}
-
-#[test]
-fn an_unknown_flag_is_shown_with_the_values_alone() {
-    let place = Place::new().file("images.yaml", "no rule");
-    let arguments = [
-        "--retries",
-        "many",
-        "--no-such-flag",
-        "--images",
-        "images.yaml",
-    ];
-    let outcome = place.run(&arguments).exits(2);
-    outcome
-        .says("error: --retries many: not a whole number.")
-        .says("error: unexpected argument '--no-such-flag' found")
-        .does_not_say("images.yaml:");
-}
-
-#[test]
-fn commands_without_files_refuse_values_as_well() {
-    usage(
-        &["records", "prune", "--older-than", "soon"],
-        "error: --older-than soon: not a whole number.",
-    );
-    usage(&["man", "--out", "/", "copy"], "cannot be used with");
 }
 
 #[test]
