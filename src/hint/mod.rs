@@ -220,6 +220,7 @@ fn content(failure: &Failure, target: &FailureTarget<'_>) -> Option<String> {
         Cause::SparseRefused => {
             format!("run again without --sparse, or enable sparse indexes at {host}")
         }
+        Cause::ForeignLayerRequired => "run again with --foreign-layers".into(),
         Cause::ReferrerRefused => {
             "run again with --no-referrers, or select the types that this registry accepts with --referrers-type".into()
         }
@@ -239,9 +240,6 @@ fn content(failure: &Failure, target: &FailureTarget<'_>) -> Option<String> {
         ),
         Cause::ContentMissing if source => {
             "the source lacks a part of the image: push the image there again".into()
-        }
-        Cause::ContentMissing if failure.reason.contains("--foreign-layers") => {
-            "run again with --foreign-layers".into()
         }
         Cause::ContentMissing => format!(
             "run again: {NOTHING_TWICE}; if the error persists, check that all instances behind {host} share storage"

@@ -68,19 +68,18 @@ fn a_missing_login_has_another_hint_for_a_push_than_for_a_pull() {
 }
 
 #[test]
-fn a_demanded_foreign_layer_needs_a_flag() {
-    let missing = |reason: &str| {
-        hint(&Failure {
-            reason: reason.to_owned(),
-            ..failure(Cause::ContentMissing, Side::Destination, "r.example/a")
-        })
-        .unwrap()
-    };
+fn a_required_foreign_layer_needs_a_flag() {
+    let at_destination = |cause| hint(&failure(cause, Side::Destination, "r.example/a")).unwrap();
     assert_eq!(
-        missing("layer X is a foreign one: --foreign-layers brings it along"),
+        at_destination(Cause::ForeignLayerRequired),
         "run again with --foreign-layers"
     );
-    assert!(missing("blob unknown").starts_with("run again: "));
+    // The hint depends on the cause alone.
+    let other = hint(&Failure {
+        reason: "blob unknown: --foreign-layers".to_owned(),
+        ..failure(Cause::ContentMissing, Side::Destination, "r.example/a")
+    });
+    assert!(other.unwrap().starts_with("run again: "));
 }
 
 #[test]

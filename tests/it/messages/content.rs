@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = &[
     ("attestations-refused", attestations_refused),
     ("attestations-refused", attestations_denied),
     ("sparse-refused", sparse_refused),
+    ("foreign-layer-required", foreign_layer_required),
     ("referrer-refused", referrer_refused),
     ("manifest-invalid", manifest_invalid),
     ("manifest-invalid", source_manifest_invalid),
@@ -104,6 +105,21 @@ fn sparse_refused() -> Message {
     let arguments = ["--retries", "0", "--arch", "amd64", "--sparse"];
     let trial = Trial::new(&source.host(), &destination.host());
     trial.arguments(&arguments).fails()
+}
+
+/// Provokes the answer of distribution to a foreign layer without addresses.
+fn foreign_layer_required() -> Message {
+    let foreign = testkit::Layer::nondistributable("windows", 1_000);
+    let body = format!(
+        r#"{{"errors": [{{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown to registry", "detail": "{}"}}]}}"#,
+        foreign.blob().digest()
+    );
+    let (source, destination) = (registry(), registry());
+    let layers = [testkit::Layer::tar("a", 500), foreign.pushed()];
+    source.push("team/app", Some("v1"), &Image::single(layers));
+    let answer = Answer::new(400).body("application/json", body);
+    destination.fault(Fault::on(Kind::ManifestPut), answer);
+    Trial::new(&source.host(), &destination.host()).fails()
 }
 
 fn referrer_refused() -> Message {

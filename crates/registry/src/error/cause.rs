@@ -103,6 +103,8 @@ pub enum Cause {
     AttestationsRefused,
     /// The registry does not accept an index without all of its children.
     SparseRefused,
+    /// The registry requires a foreign layer that was not copied.
+    ForeignLayerRequired,
     /// The registry does not accept a signature, attestation or other referrer of an image.
     ReferrerRefused,
     /// A request body exceeds the limit of the registry or of a proxy in front of it.

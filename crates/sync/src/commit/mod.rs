@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use image_syncer_registry::manifest::ManifestView;
-use image_syncer_registry::{Digest, Error, ErrorKind, Manifest, Tag, Target};
+use image_syncer_registry::{Cause, Digest, Error, ErrorKind, Manifest, Tag, Target};
 
 use crate::compare::CopyPlan;
 use crate::failure::{Failure, Side};
@@ -184,7 +184,8 @@ fn refused(
     }
     if let Some(layer) = advice::demanded(error.missing(), manifest, plan) {
         let clause = advice::foreign_layer_advice(layer);
-        return Err(failed(&error.clone().with_clause(&clause)));
+        let error = error.with_clause(&clause);
+        return Err(failed(&error.with_cause(Cause::ForeignLayerRequired)));
     }
     Ok((error.missing().to_vec(), failed(&error)))
 }

@@ -79,6 +79,9 @@ async fn between(from: Place, to: Place) {
                 if why.contains("`urls`") || why == SHA512 {
                     assert_eq!(failure.cause, Cause::MediaTypeRefused, "{what}");
                 }
+                if why.contains("foreign content") {
+                    assert_eq!(failure.cause, Cause::ForeignLayerRequired, "{what}");
+                }
                 let name = if shape.by_digest() {
                     format!("@{}", shape.image.digest())
                 } else {
