@@ -24,14 +24,14 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
     let text = match action {
         RecordsAction::Show { .. } => shown(&path, &RecordsMaintenance::open(&path)?.overview()?),
         RecordsAction::Prune { older_than, .. } => {
-            let dropped = RecordsMaintenance::open(&path)?.prune(*older_than)?;
-            format!("{} dropped\n", units::count(dropped, "record"))
+            let removed = RecordsMaintenance::open(&path)?.prune(*older_than)?;
+            format!("{} removed\n", units::count(removed, "record"))
         }
         RecordsAction::Forget { place, .. } => {
             let (registry, repository) = parse_scope(place)?;
-            let dropped =
+            let removed =
                 RecordsMaintenance::open(&path)?.forget(&registry, repository.as_ref())?;
-            format!("{} dropped\n", units::count(dropped, "record"))
+            format!("{} removed\n", units::count(removed, "record"))
         }
     };
     printer.out(&escape::block(&text));
@@ -67,12 +67,12 @@ fn shown(path: &Path, overview: &RecordsOverview) -> String {
         );
     }
     let _ = match overview.oldest_days {
-        Some(0) => writeln!(text, "the oldest record was seen today"),
+        Some(0) => writeln!(text, "oldest record: seen today"),
         Some(days) => {
             let days = units::count(days, "day");
-            writeln!(text, "the oldest record was seen {days} ago")
+            writeln!(text, "oldest record: seen {days} ago")
         }
-        None => writeln!(text, "nothing is recorded"),
+        None => writeln!(text, "no records"),
     };
     text
 }

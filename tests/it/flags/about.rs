@@ -158,7 +158,7 @@ pub(super) fn records(command: &'static str) {
     run(&stage.place, command, &named).exits(0);
 }
 
-/// Checks that an entry of a month ago is dropped by `--older-than`.
+/// Checks that an entry of a month ago is removed by `--older-than`.
 pub(super) fn older_than(command: &'static str) {
     let stage = Stage::new("").with(&image("a"));
     let file = ["--records", "here.sqlite3"];
@@ -166,10 +166,10 @@ pub(super) fn older_than(command: &'static str) {
     let records = rusqlite::Connection::open(stage.place.path("here.sqlite3")).unwrap();
     let aged = records.execute("UPDATE blobs SET seen = seen - 31", ());
     assert!(aged.unwrap() > 0);
-    let dropped = |flags: &[&str]| {
+    let removed = |flags: &[&str]| {
         let outcome = run(&stage.place, command, &[&file, flags].concat());
         outcome.exits(0).stdout
     };
-    assert_eq!(dropped(&[]), "0 records dropped\n");
-    assert_ne!(dropped(&["--older-than", "30"]), "0 records dropped\n");
+    assert_eq!(removed(&[]), "0 records removed\n");
+    assert_ne!(removed(&["--older-than", "30"]), "0 records removed\n");
 }

@@ -31,7 +31,7 @@ fn show_prints_the_content() {
     ];
     expected.sort();
     assert_eq!(lines[1..3], expected);
-    assert_eq!(lines[3..], ["the oldest record was seen today"]);
+    assert_eq!(lines[3..], ["oldest record: seen today"]);
 }
 
 #[test]
@@ -42,39 +42,39 @@ fn forget_drops_a_repository_or_a_registry() {
     // Three blobs and a tag.
     assert_eq!(
         records(&world, &["forget", &repository]),
-        "4 records dropped\n"
+        "4 records removed\n"
     );
     assert_eq!(
         records(&world, &["forget", &repository]),
-        "0 records dropped\n"
+        "0 records removed\n"
     );
     let shown = records(&world, &["show"]);
     assert!(
         shown.contains(&format!("{host}: 1 repository, 3 blobs, 1 tag\n")),
         "{shown}"
     );
-    assert_eq!(records(&world, &["forget", &host]), "4 records dropped\n");
-    assert!(records(&world, &["show"]).ends_with("\nnothing is recorded\n"));
+    assert_eq!(records(&world, &["forget", &host]), "4 records removed\n");
+    assert!(records(&world, &["show"]).ends_with("\nno records\n"));
 }
 
 #[test]
 fn prune_drops_old_records() {
     let world = world();
-    assert_eq!(records(&world, &["prune"]), "0 records dropped\n");
+    assert_eq!(records(&world, &["prune"]), "0 records removed\n");
     assert_eq!(
         records(&world, &["prune", "--older-than", "0"]),
-        "0 records dropped\n"
+        "0 records removed\n"
     );
     let file = rusqlite::Connection::open(file(&world)).unwrap();
     file.execute("UPDATE blobs SET seen = seen - 31", ())
         .unwrap();
     assert_eq!(
         records(&world, &["prune", "--older-than", "31"]),
-        "0 records dropped\n"
+        "0 records removed\n"
     );
     assert_eq!(
         records(&world, &["prune", "--older-than", "30"]),
-        "6 records dropped\n"
+        "6 records removed\n"
     );
     let shown = records(&world, &["show"]);
     assert!(shown.contains(" 0 blobs, 2 tags\n"), "{shown}");
