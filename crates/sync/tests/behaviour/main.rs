@@ -11,6 +11,7 @@ mod events;
 mod heads;
 mod isolation;
 mod kit;
+mod options;
 mod planning;
 mod referrer_counts;
 mod referrer_requests;

@@ -9,6 +9,7 @@
 mod copying;
 mod healing;
 mod moving_tags;
+mod options;
 mod referrers;
 mod sharing;
 mod volume;
