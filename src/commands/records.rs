@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
-use image_syncer_registry::{Registry, Repository};
+use image_syncer_registry::Registry;
 use image_syncer_sync::inventory::records::{RecordsMaintenance, RecordsOverview};
+use image_syncer_sync::{Endpoint, Repository};
 
 use crate::cli::RecordsAction;
 use crate::escape;
@@ -28,25 +29,31 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
             format!("{} removed\n", units::count(removed, "record"))
         }
         RecordsAction::Forget { place, .. } => {
-            let (registry, repository) = parse_scope(place)?;
+            let (endpoint, repository) = parse_scope(place)?;
             let removed =
-                RecordsMaintenance::open(&path)?.forget(&registry, repository.as_ref())?;
-            format!("{} removed\n", units::count(removed, "record"))
+                RecordsMaintenance::open(&path)?.forget(&endpoint, repository.as_ref())?;
+            format!(
+                "{} removed
+",
+                units::count(removed, "record")
+            )
         }
     };
     printer.out(&escape::block(&text));
     Ok(Exit::Done)
 }
 
-/// Returns the registry, or the repository, of `place`.
-fn parse_scope(place: &str) -> anyhow::Result<(Registry, Option<Repository>)> {
-    if place.contains('/') {
-        let repository = Repository::parse(place)?;
-        return Ok((repository.registry().clone(), Some(repository)));
+/// Returns the endpoint, or the repository, of `place`.
+fn parse_scope(place: &str) -> anyhow::Result<(Endpoint, Option<Repository>)> {
+    if place.contains(['/', '#']) {
+        let repository: Repository = place.parse()?;
+        let is_named = !repository.path().is_empty();
+        let endpoint = repository.endpoint().clone();
+        return Ok((endpoint, is_named.then_some(repository)));
     }
     let registry = Registry::parse(place)
         .with_context(|| format!("a repository of it is written {place}/REPOSITORY"))?;
-    Ok((registry, None))
+    Ok((Endpoint::Registry(registry), None))
 }
 
 fn shown(path: &Path, overview: &RecordsOverview) -> String {
@@ -86,9 +93,9 @@ mod tests {
     #[test]
     fn a_host_is_a_registry_and_a_path_makes_it_a_repository() {
         let (registry, repository) = parse_scope("r.example:5000").unwrap();
-        assert_eq!((registry.as_str(), repository), ("r.example:5000", None));
+        assert_eq!((&*registry.name(), repository), ("r.example:5000", None));
         let (registry, repository) = parse_scope("r.example/a/b").unwrap();
-        assert_eq!(registry.as_str(), "r.example");
+        assert_eq!(registry.name(), "r.example");
         assert_eq!(repository.unwrap().path(), "a/b");
         let error = format!("{:#}", parse_scope("mirror").unwrap_err());
         assert!(error.contains("mirror"), "{error}");

@@ -63,7 +63,10 @@ fn logins(config: &Config, keychain: &Keychain) -> Vec<String> {
         let destinations = rule.destinations.iter();
         let destinations = destinations.map(|destination| &destination.repository);
         for repository in std::iter::once(&rule.source.repository).chain(destinations) {
-            let entry = keychain.entry(repository);
+            let Some(repository) = repository.in_registry() else {
+                continue;
+            };
+            let entry = keychain.entry(&repository);
             let place = entry.map_or(repository.registry().as_str(), |entry| &entry.prefix);
             if seen.insert(place.to_owned()) {
                 logins.push(login(place, entry));

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use image_syncer_registry::Repository;
 use image_syncer_registry::transport::WindowBounds;
 use image_syncer_sync::rule::Rule;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -41,7 +40,7 @@ impl Windows {
         let destinations = destinations.map(|destination| &destination.repository);
         let hosts: HashSet<_> = sources
             .chain(destinations)
-            .map(Repository::registry)
+            .filter_map(|repository| repository.endpoint().registry())
             .collect();
         Self::for_open_files(raise_open_files(), hosts.len())
     }

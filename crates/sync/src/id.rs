@@ -5,9 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use image_syncer_registry::{Digest, Repository, Tag, Target};
+use image_syncer_registry::{Digest, Tag, Target};
 use serde::{Deserialize, Serialize};
 
+use crate::Repository;
 use crate::rule::{Location, Rule};
 
 /// Identity of a rule: a hash of its name and its place. Written as 16 hex digits.

@@ -53,3 +53,4 @@ pub use engine::Engine;
 pub use event::{Event, Listener, Outcome};
 pub use failure::{FailedRequest, Failure, Responsibility, Side};
 pub use id::{ImageId, RuleId, RuleIdError, with_distinct_ids};
+pub use store::{Endpoint, Repository};

@@ -8,7 +8,7 @@ use tracing::{Span, debug_span};
 
 use crate::id::ImageId;
 use crate::rule::Rule;
-use crate::store::Store;
+use crate::store::Destination;
 
 /// Discovery of a rule's images.
 pub(crate) fn rule(rule: &Rule) -> Span {
@@ -26,6 +26,6 @@ pub(crate) fn destination(id: &ImageId) -> Span {
 }
 
 /// Upload to one destination of content that several destinations share, within an image.
-pub(crate) fn delivery(destination: &dyn Store) -> Span {
+pub(crate) fn delivery(destination: &dyn Destination) -> Span {
     debug_span!("delivery", destination = %destination.repository())
 }

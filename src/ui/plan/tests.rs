@@ -34,7 +34,7 @@ impl Write for Page {
 }
 
 fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
-    let refuse = |_: &image_syncer_registry::Repository| panic!("a destination is missing");
+    let refuse = |_: &image_syncer_sync::Repository| panic!("a destination is missing");
     Arc::new(Rule::parse(source, destinations, &refuse).unwrap())
 }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use image_syncer_registry::manifest::ManifestView;
-use image_syncer_registry::{Cause, Digest, Error, ErrorKind, Manifest, Tag, Target};
+use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag, Target};
 
 use crate::compare::CopyPlan;
-use crate::failure::{Failure, Side};
-use crate::store::Store;
+use crate::failure::Failure;
+use crate::store::{Destination, StoreError, StoreResult};
 
 /// Maximum number of children that are pushed at the same time.
 const PUSHES: usize = 8;
@@ -38,7 +38,10 @@ pub struct MissingContent {
 
 /// Pushes the manifests of `plan`: children by digest, leaves first, siblings together; then the root, in one request
 /// with its tag.
-pub async fn commit(destination: &dyn Store, plan: &CopyPlan) -> Result<CommitOutcome, Failure> {
+pub async fn commit(
+    destination: &dyn Destination,
+    plan: &CopyPlan,
+) -> Result<CommitOutcome, Failure> {
     let target = match &plan.tag {
         Some(tag) => Target::Tag(tag.clone()),
         None => Target::Digest(plan.root.digest().clone()),
@@ -48,7 +51,7 @@ pub async fn commit(destination: &dyn Store, plan: &CopyPlan) -> Result<CommitOu
 
 /// Pushes the same manifests without the tag, for a root whose referrers must exist before its tag.
 pub async fn commit_untagged(
-    destination: &dyn Store,
+    destination: &dyn Destination,
     plan: &CopyPlan,
 ) -> Result<CommitOutcome, Failure> {
     let target = Target::Digest(plan.root.digest().clone());
@@ -57,7 +60,7 @@ pub async fn commit_untagged(
 
 /// Tags a root that exists at the destination.
 pub async fn name(
-    destination: &dyn Store,
+    destination: &dyn Destination,
     root: &Manifest,
     tag: &Tag,
 ) -> Result<CommitOutcome, Failure> {
@@ -65,19 +68,18 @@ pub async fn name(
     let Err(error) = destination.put_manifest(&target, root).await else {
         return Ok(CommitOutcome::Done);
     };
-    let failure = Failure::registry(Side::Destination, &error);
     if error.kind() != ErrorKind::MissingContent {
-        return Err(failure);
+        return Err(error.into());
     }
     Ok(CommitOutcome::Lacking(MissingContent {
         missing: error.missing().to_vec(),
         pushed: Vec::new(),
-        failure,
+        failure: error.into(),
     }))
 }
 
 async fn commit_as(
-    destination: &dyn Store,
+    destination: &dyn Destination,
     plan: &CopyPlan,
     target: &Target,
 ) -> Result<CommitOutcome, Failure> {
@@ -101,7 +103,7 @@ async fn commit_as(
 /// Pushes the children of `plan` as [`commit`] does, for a root that exists already. Where tags are immutable, that
 /// root could not be pushed again, not even with the same digest.
 pub async fn commit_children(
-    destination: &dyn Store,
+    destination: &dyn Destination,
     plan: &CopyPlan,
 ) -> Result<CommitOutcome, Failure> {
     let pushed = push_children(destination, plan).await?;
@@ -111,7 +113,7 @@ pub async fn commit_children(
 /// Pushes the children of `plan`. Returns their digests if the destination accepted all of them, otherwise the content
 /// that it lacks.
 async fn push_children(
-    destination: &dyn Store,
+    destination: &dyn Destination,
     plan: &CopyPlan,
 ) -> Result<Result<Vec<Digest>, MissingContent>, Failure> {
     let mut pushed = Vec::new();
@@ -162,9 +164,9 @@ fn stages(children: &[Arc<Manifest>]) -> Vec<Vec<Arc<Manifest>>> {
 }
 
 async fn push_child(
-    destination: &dyn Store,
+    destination: &dyn Destination,
     child: Arc<Manifest>,
-) -> (Arc<Manifest>, Result<(), Error>) {
+) -> (Arc<Manifest>, StoreResult<()>) {
     let target = Target::Digest(child.digest().clone());
     let answer = destination.put_manifest(&target, &child).await;
     (child, answer)
@@ -173,19 +175,22 @@ async fn push_child(
 /// Returns the content that a refusal of `manifest` reports as missing. Any other error fails the commit, and so does a
 /// report of content that was left out on purpose.
 fn refused(
-    error: Error,
+    error: StoreError,
     target: &Target,
     manifest: &Manifest,
     plan: &CopyPlan,
 ) -> Result<(Vec<Digest>, Failure), Failure> {
-    let failed = |error: &Error| Failure::registry(Side::Destination, error);
     if error.kind() != ErrorKind::MissingContent {
-        return Err(failed(&advice::advise(error, target, manifest, plan)));
+        let advised = error.map(|error| advice::advise(error, target, manifest, plan));
+        return Err(advised.into());
     }
     if let Some(layer) = advice::demanded(error.missing(), manifest, plan) {
         let clause = advice::foreign_layer_advice(layer);
-        let error = error.with_clause(&clause);
-        return Err(failed(&error.with_cause(Cause::ForeignLayerRequired)));
+        let error = error.map(|error| {
+            let error = error.with_clause(&clause);
+            error.with_cause(Cause::ForeignLayerRequired)
+        });
+        return Err(error.into());
     }
-    Ok((error.missing().to_vec(), failed(&error)))
+    Ok((error.missing().to_vec(), error.into()))
 }

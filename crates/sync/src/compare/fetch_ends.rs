@@ -4,9 +4,9 @@ use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST}
 use image_syncer_registry::{ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
 
 use crate::compare::{CompareTarget, Comparer, Comparison, Difference, MissingImage};
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::graph::{Root, SourceImage};
-use crate::store::Store;
+use crate::store::{Destination, StoreError};
 
 impl Comparer {
     /// Compares `image` with the manifest that `destination` has under `tag`, or under the digest of the image.
@@ -139,7 +139,7 @@ impl Comparer {
     pub async fn was_present(
         &self,
         missing: &MissingImage,
-        destination: &dyn Store,
+        destination: &dyn Destination,
         refusal: &Failure,
     ) -> bool {
         let refused = matches!(refusal.kind, Some(ErrorKind::Rejected | ErrorKind::Denied));
@@ -168,9 +168,9 @@ impl Difference {
     }
 }
 
-async fn resolve(destination: &dyn Store, target: &Target) -> Result<Found, Failure> {
-    let found = destination.resolve_for_push(target).await;
-    let found = found.map_err(|error| Failure::registry(Side::Destination, &error))?;
+async fn resolve(destination: &dyn Destination, target: &Target) -> Result<Found, Failure> {
+    let found = destination.resolve(target).await;
+    let found = found?;
     Ok(match found {
         ManifestPresence::Present(head) => Found {
             there: Some(head),
@@ -179,7 +179,7 @@ async fn resolve(destination: &dyn Store, target: &Target) -> Result<Found, Fail
         ManifestPresence::Absent => Found::default(),
         ManifestPresence::Unknown(error) => Found {
             there: None,
-            unknown: Some(Failure::registry(Side::Destination, &error)),
+            unknown: Some(StoreError::destination(error).into()),
         },
     })
 }

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use futures_util::{StreamExt, stream};
 use image_syncer_registry::manifest::ManifestView;
 use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
-use image_syncer_registry::{Digest, ErrorKind, Manifest, ManifestHead, Repository, Target};
+use image_syncer_registry::{Digest, ErrorKind, Manifest, ManifestHead, Target};
 
+use crate::Repository;
 use crate::compare::{CompareTarget, Comparer, MissingImage, QUESTIONS, SparseChildren};
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::graph::{MAX_MANIFESTS, names_blob};
 use crate::lock::lock;
-use crate::store::Store;
+use crate::store::Destination;
 
 /// Children that a destination is expected to have with everything below them, and the facts that it contradicted.
 #[derive(Debug, Default)]
@@ -124,7 +125,7 @@ impl Comparer {
     async fn below(
         &self,
         old: &ManifestHead,
-        destination: &dyn Store,
+        destination: &dyn Destination,
     ) -> Result<Vec<Digest>, Failure> {
         let mut known = vec![old.digest.clone()];
         let media_type = old.media_type.as_deref().unwrap_or_default();
@@ -136,7 +137,7 @@ impl Comparer {
             Ok(manifest) => known.extend(entries(&manifest)),
             // A hint only: a login that may push may be unable to pull, and the old manifest may be of any kind.
             Err(error) if is_inconclusive(error.kind()) => {}
-            Err(error) => return Err(Failure::registry(Side::Destination, &error)),
+            Err(error) => return Err(error.into()),
         }
         Ok(known)
     }
@@ -145,7 +146,7 @@ impl Comparer {
     async fn head_children(
         &self,
         children: Vec<Digest>,
-        destination: &dyn Store,
+        destination: &dyn Destination,
     ) -> Result<Vec<Digest>, Failure> {
         let repository = destination.repository();
         let mut children = children.into_iter();
@@ -189,10 +190,13 @@ fn entries(manifest: &Manifest) -> Vec<Digest> {
     }
 }
 
-pub(super) async fn has(destination: &dyn Store, child: Digest) -> Result<Option<Digest>, Failure> {
+pub(super) async fn has(
+    destination: &dyn Destination,
+    child: Digest,
+) -> Result<Option<Digest>, Failure> {
     let target = Target::Digest(child);
-    let head = destination.resolve_for_push(&target).await;
-    let head = head.map_err(|error| Failure::registry(Side::Destination, &error))?;
+    let head = destination.resolve(&target).await;
+    let head = head?;
     Ok(head.found().map(|head| head.digest))
 }
 

@@ -16,10 +16,9 @@ mod verify;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{
-    Descriptor, Digest, Manifest, ManifestHead, Presence, Repository, Tag,
-};
+use image_syncer_registry::{Descriptor, Digest, Manifest, ManifestHead, Presence, Tag};
 
+use crate::Repository;
 use crate::failure::Failure;
 use crate::inventory::Inventory;
 use crate::keyed::KeyedOnce;

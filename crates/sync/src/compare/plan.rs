@@ -6,10 +6,10 @@ use futures_util::{StreamExt, stream};
 use image_syncer_registry::{Descriptor, Presence};
 
 use crate::compare::{CompareTarget, Comparer, CopyPlan, KnownChildren, MissingImage, QUESTIONS};
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::graph::{ImageContent, SourceImage};
 use crate::inventory::Fact;
-use crate::store::Store;
+use crate::store::Destination;
 
 impl Comparer {
     /// Returns the plan for an image that `destination` lacks, given its `known` children.
@@ -66,7 +66,7 @@ impl Comparer {
     async fn remove_present(
         &self,
         blobs: &mut Vec<Descriptor>,
-        destination: &dyn Store,
+        destination: &dyn Destination,
     ) -> Result<Vec<Descriptor>, Failure> {
         let mut here = Vec::new();
         let mut answers = stream::iter(std::mem::take(blobs))
@@ -76,7 +76,7 @@ impl Comparer {
             })
             .buffered(QUESTIONS);
         while let Some(answer) = answers.next().await {
-            match answer.map_err(|error| Failure::registry(Side::Destination, &error))? {
+            match answer? {
                 (blob, Presence::Present) => {
                     self.inventory
                         .blob_is_in(destination.repository(), &blob.digest);

@@ -9,7 +9,7 @@ use crate::compare::known_children::has;
 use crate::compare::{CompareTarget, Comparer, Comparison, MissingImage, QUESTIONS};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
-use crate::store::Store;
+use crate::store::Destination;
 
 /// Children of a sparse image.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Comparer {
 }
 
 async fn found(
-    destination: &dyn Store,
+    destination: &dyn Destination,
     wanted: &[(Digest, bool)],
 ) -> Result<HashSet<Digest>, Failure> {
     let mut found = HashSet::new();

@@ -3,12 +3,12 @@
 use crate::graph::SourceImage;
 use crate::inventory::ManifestScope;
 use crate::rule::CopyOptions;
-use crate::store::Store;
+use crate::store::Destination;
 
 /// Destination to compare an image with, and the options of its copy there.
 #[derive(Clone, Copy)]
 pub struct CompareTarget<'a> {
-    pub(super) store: &'a dyn Store,
+    pub(super) store: &'a dyn Destination,
     pub(super) force: bool,
     pub(super) verify: bool,
     /// Scope in which manifests of the image are known there.
@@ -19,7 +19,7 @@ impl<'a> CompareTarget<'a> {
     /// Returns `store` as the destination of `image`, or of a referrer of an image, with the `options` of the copy. With
     /// `force`, manifests are pushed even if the destination has them; with `verify`, an existing manifest proves
     /// nothing about the content below it.
-    pub fn new(store: &'a dyn Store, image: &SourceImage, options: &CopyOptions) -> Self {
+    pub fn new(store: &'a dyn Destination, image: &SourceImage, options: &CopyOptions) -> Self {
         let CopyOptions { force, verify, .. } = *options;
         Self {
             store,

@@ -8,17 +8,16 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use futures_util::{StreamExt, stream};
-use image_syncer_registry::{
-    Descriptor, Digest, Error, ErrorKind, Manifest, Presence, Repository, Tag, Target,
-};
+use image_syncer_registry::{Descriptor, Digest, ErrorKind, Manifest, Presence, Tag, Target};
 
+use crate::Repository;
 use crate::compare::{CompareTarget, Comparer, CopyPlan, QUESTIONS};
 use crate::event::Loss;
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::graph::{FoundEntry, ImageContent, SourceImage, names_manifest};
 use crate::inventory::ManifestScope;
 use crate::lock::lock;
-use crate::store::{Store, head_copied_blob};
+use crate::store::{Destination, Source, StoreError, head_copied_blob};
 
 /// Content of an image that a destination has lost, with the plan that restores it.
 pub(crate) struct Damage {
@@ -34,7 +33,7 @@ pub(crate) struct Damage {
 struct Verification<'a> {
     comparer: &'a Comparer,
     image: &'a SourceImage,
-    destination: &'a dyn Store,
+    destination: &'a dyn Destination,
     losses: Mutex<Vec<Loss>>,
 }
 
@@ -82,8 +81,8 @@ impl Comparer {
     /// Returns the content under the blob's digest at the destination: one HEAD for each repository and run.
     async fn presence(
         &self,
-        destination: &dyn Store,
-        source: &dyn Store,
+        destination: &dyn Destination,
+        source: &dyn Source,
         blob: &Descriptor,
     ) -> Result<Presence, Failure> {
         let repository = destination.repository();
@@ -97,7 +96,7 @@ impl Comparer {
                 return Ok(Presence::Absent);
             }
             let found = head_copied_blob(destination, source, blob).await;
-            let found = found.map_err(|error| Failure::registry(Side::Destination, &error))?;
+            let found = found?;
             match found {
                 Presence::Present => self.inventory.blob_is_in(repository, &blob.digest),
                 Presence::Absent | Presence::WrongSize(_) => {
@@ -157,7 +156,7 @@ impl Verification<'_> {
                     .keep_manifest(digest, Ok(Arc::clone(&manifest)))?;
                 Ok(Ok(manifest))
             }
-            Err(error) => Ok(Err(loss(digest, &error)?)),
+            Err(error) => Ok(Err(loss(digest, error)?)),
         }
     }
 
@@ -218,10 +217,10 @@ impl Verification<'_> {
 
 /// Returns the kind of loss for a manifest that the destination answered with `error`. An error that says nothing about
 /// the manifest fails the check.
-fn loss(digest: &Digest, error: &Error) -> Result<Loss, Failure> {
+fn loss(digest: &Digest, error: StoreError) -> Result<Loss, Failure> {
     match error.kind() {
         ErrorKind::NotFound => Ok(Loss::Manifest(digest.clone())),
         ErrorKind::Corrupt => Ok(Loss::WrongManifest(digest.clone())),
-        _ => Err(Failure::registry(Side::Destination, error)),
+        _ => Err(error.into()),
     }
 }

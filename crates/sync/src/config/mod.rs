@@ -16,9 +16,10 @@ mod variables;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use image_syncer_registry::Registry;
 use image_syncer_registry::auth::KeychainEntry;
-use image_syncer_registry::{Registry, Repository};
 
+use crate::Repository;
 use crate::rule::{Rule, RuleError};
 
 pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
@@ -131,9 +132,11 @@ impl Defaults {
         let wrong = |flag: &str, why: &dyn std::fmt::Display| RuleError(format!("{flag}: {why}"));
         let registry = Registry::parse(&registry).map_err(|why| wrong("--registry", &why))?;
         let namespace = namespace.trim_matches('/');
-        Repository::new(registry.clone(), namespace).map_err(|why| wrong("--namespace", &why))?;
+        image_syncer_registry::Repository::new(registry.clone(), namespace)
+            .map_err(|why| wrong("--namespace", &why))?;
         let name = source.path().rsplit('/').next().unwrap_or_default();
-        Repository::new(registry, &format!("{namespace}/{name}"))
+        image_syncer_registry::Repository::new(registry, &format!("{namespace}/{name}"))
+            .map(Repository::from)
             .map_err(|why| wrong("--namespace", &why))
     }
 }

@@ -13,11 +13,11 @@ use crate::copy::Copier;
 use crate::copy::destination::DestinationCopy;
 use crate::copy::pair::PairName;
 use crate::discover::{ImageDestination, ReferrerTag, Rival, located};
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::graph::{Root, SourceImage};
 use crate::id::full_reference;
 use crate::rule::{Rule, Selection};
-use crate::store::Store;
+use crate::store::Source;
 
 /// Images of an earlier rule that are resolved at a time.
 const CONCURRENT_IMAGES: usize = 8;
@@ -57,7 +57,7 @@ impl Copier {
         rival: &Rival,
     ) -> Result<(), Failure> {
         let source = SourceImage::new(
-            self.stores.store(&rival.source),
+            self.stores.source(&rival.source).await?,
             rival.target.clone(),
             Arc::clone(&rival.options.platforms),
             Arc::clone(&self.manifests),
@@ -96,7 +96,7 @@ impl Copier {
             if !as_referrer && place.options.referrers.is_none() {
                 continue;
             }
-            let store = self.stores.store(&rule.source.repository);
+            let store = self.stores.source(&rule.source.repository).await?;
             let tags = self.source_tags.referrer_tags(&store).await;
             if tags.is_some_and(|tags| !tags.contains(signature)) {
                 continue;
@@ -130,7 +130,7 @@ impl Copier {
     async fn copies_subject(
         &self,
         rule: &Rule,
-        store: &Arc<dyn Store>,
+        store: &Arc<dyn Source>,
         signature: ReferrerTag,
     ) -> Result<bool, Failure> {
         let targets = match &rule.source.select {
@@ -139,8 +139,7 @@ impl Copier {
             Selection::Tags(tags) => tags.iter().cloned().map(Target::Tag).collect(),
             Selection::Matching(pattern) => {
                 let (mut pages, mut targets) = (store.tags(), Vec::new());
-                let failed = |error| Failure::registry(Side::Source, &error);
-                while let Some(page) = pages.next().await.map_err(failed)? {
+                while let Some(page) = pages.next().await? {
                     let page = page.into_iter().filter(|tag| pattern.matches(tag));
                     targets.extend(page.map(Target::Tag));
                 }
@@ -164,7 +163,7 @@ impl Copier {
         Ok(false)
     }
 
-    fn source_image(&self, store: &Arc<dyn Store>, target: Target) -> SourceImage {
+    fn source_image(&self, store: &Arc<dyn Source>, target: Target) -> SourceImage {
         let manifests = Arc::clone(&self.manifests);
         SourceImage::new(Arc::clone(store), target, Arc::default(), manifests)
     }

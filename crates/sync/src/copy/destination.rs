@@ -18,7 +18,7 @@ use crate::discover::{CoveredTags, DestinationHint, ImageDestination};
 use crate::event::{Copied, Evidence, Outcome};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
-use crate::store::Store;
+use crate::store::Destination;
 
 /// One image on its way to one destination.
 pub(super) struct DestinationCopy<'a> {
@@ -30,7 +30,7 @@ pub(super) struct DestinationCopy<'a> {
     pub(super) place: &'a ImageDestination,
     /// Referrer tags that the image covers.
     pub(super) covered: &'a Mutex<CoveredTags>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Destination>,
     pub(super) batch: BatchHandle,
 }
 

@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use image_syncer_registry::{Cause, Descriptor, Digest, Error, ErrorKind, Presence, Repository};
+use image_syncer_registry::{Cause, Descriptor, Digest, ErrorKind, Presence};
 
-use crate::failure::{Failure, Side};
+use crate::Repository;
+use crate::failure::Failure;
 use crate::inventory::{Inventory, MountConfidence};
 use crate::keyed::KeyedLock;
 use crate::lock::lock;
 use crate::settings::Intent;
-use crate::store::Store;
+use crate::store::{Destination, StoreError};
 use crate::transfer::{Decision, Moved, Situation, decide, knowledge};
 
 /// Maximum number of blob lookups in flight for one image and destination.
@@ -41,7 +42,7 @@ impl DryRun {
     pub(super) async fn transfer(
         &self,
         source: &Repository,
-        destination: &dyn Store,
+        destination: &dyn Destination,
         blobs: &[Descriptor],
     ) -> Result<Vec<Moved>, Failure> {
         let mut moves = Vec::with_capacity(blobs.len());
@@ -59,7 +60,7 @@ impl DryRun {
     async fn plan_blob(
         &self,
         source: &Repository,
-        destination: &dyn Store,
+        destination: &dyn Destination,
         blob: &Descriptor,
     ) -> Result<Moved, Failure> {
         let repository = destination.repository();
@@ -112,7 +113,7 @@ impl DryRun {
 
     async fn is_present(
         &self,
-        destination: &dyn Store,
+        destination: &dyn Destination,
         blob: &Descriptor,
     ) -> Result<bool, Failure> {
         match destination.head_blob(blob).await {
@@ -123,14 +124,14 @@ impl DryRun {
             }
             Ok(Presence::Absent | Presence::WrongSize(_)) => Ok(false),
             Err(error) if is_unknown(&error) => Ok(false),
-            Err(error) => Err(Failure::registry(Side::Destination, &error)),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
 /// Returns true if the registry only reports that the repository is unknown or hidden: one that does not exist yet (404,
 /// 401 of Harbor and Docker Hub, 403 of Artifactory). A refused login is another matter.
-fn is_unknown(error: &Error) -> bool {
+fn is_unknown(error: &StoreError) -> bool {
     let refused = matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Denied);
-    error.kind() == ErrorKind::NotFound || (refused && error.cause() != Cause::LoginRefused)
+    error.kind() == ErrorKind::NotFound || (refused && error.error().cause() != Cause::LoginRefused)
 }

@@ -1,7 +1,8 @@
 //! Locks of content that is written, shared by all runs of a session.
 
-use image_syncer_registry::{Digest, Repository};
+use image_syncer_registry::Digest;
 
+use crate::Repository;
 use crate::copy::tag_checks::InFlightTagChecks;
 use crate::keyed::KeyedLock;
 

@@ -31,12 +31,12 @@ use tracing::Instrument;
 
 use crate::compare::Comparer;
 use crate::discover::{CoveredTags, DestinationHint, Image, SourceTags};
-use crate::event::Listener;
+use crate::event::{Listener, Outcome};
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
 use crate::session::SharedState;
 use crate::settings::{Intent, RunSettings};
-use crate::store::{ReadOnlyStores, Stores};
+use crate::store::{ReadOnlyStores, Source, Stores};
 use crate::transfer::{Progress, Transfers};
 
 use destination::DestinationCopy;
@@ -142,7 +142,14 @@ impl Copier {
         covered: &Mutex<CoveredTags>,
         cancel: &CancellationToken,
     ) {
-        let sources = self.source_images(image);
+        let store = match self.stores.source(&image.source).await {
+            Ok(store) => store,
+            Err(error) => {
+                pairs.start();
+                return pairs.finish_rest(&error.into());
+            }
+        };
+        let sources = self.source_images(image, store);
         let Some(source) = sources.first() else {
             return;
         };
@@ -151,6 +158,13 @@ impl Copier {
         let mut destinations = Vec::with_capacity(image.places.len());
         let places = image.places.iter().zip(&sources);
         for (((place, source), batch), pair) in places.zip(handles).zip(pairs.start()) {
+            let store = match self.stores.destination(&place.repository).await {
+                Ok(store) => store,
+                Err(error) => {
+                    pair.finish(Outcome::Failed(error.into()));
+                    continue;
+                }
+            };
             let destination = DestinationCopy {
                 copier: self,
                 image: source,
@@ -158,7 +172,7 @@ impl Copier {
                 name: pair.name(),
                 place,
                 covered,
-                store: self.stores.store(&place.repository),
+                store,
                 batch,
             };
             destinations.push(destination.run(pair).instrument(pair.span()));
@@ -166,10 +180,10 @@ impl Copier {
         tokio::join!(join_all(destinations), serving);
     }
 
-    /// Returns the image for each of its destinations. Those that get the same content share one.
-    fn source_images(&self, image: &Image) -> Vec<Arc<SourceImage>> {
+    /// Returns the image in `store` for each of its destinations. Those that get the same content share one.
+    fn source_images(&self, image: &Image, store: Arc<dyn Source>) -> Vec<Arc<SourceImage>> {
         let mut whole = SourceImage::new(
-            self.stores.store(&image.source),
+            store,
             image.target.clone(),
             Arc::default(),
             Arc::clone(&self.manifests),

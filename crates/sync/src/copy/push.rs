@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Descriptor, Repository};
+use image_syncer_registry::Descriptor;
 
+use crate::Repository;
 use crate::commit::{CommitOutcome, MissingContent, commit, commit_untagged, name};
 use crate::compare::{CompareTarget, CopyPlan, KnownChildren, MissingImage};
 use crate::copy::Copier;
@@ -13,7 +14,7 @@ use crate::copy::transfer_batch::BatchHandle;
 use crate::event::Copied;
 use crate::failure::Failure;
 use crate::graph::SourceImage;
-use crate::store::Store;
+use crate::store::Destination;
 use crate::transfer::Moved;
 
 /// Maximum number of attempts for one destination before its answers count against the known facts.
@@ -32,7 +33,7 @@ pub(super) enum PushOutcome {
 pub(super) struct ImagePush<'a> {
     pub(super) copier: &'a Copier,
     pub(super) image: &'a SourceImage,
-    pub(super) store: &'a Arc<dyn Store>,
+    pub(super) store: &'a Arc<dyn Destination>,
     /// The same store, with the options of the copy.
     pub(super) target: CompareTarget<'a>,
     pub(super) batch: &'a BatchHandle,
@@ -100,7 +101,7 @@ impl ImagePush<'_> {
             .await?;
         let repository = self.store.repository();
         tracing::trace!(
-            host = repository.registry().as_str(),
+            host = &*repository.endpoint().name(),
             "to copy: {} children and {} blobs; present: {} blobs",
             plan.children.len(),
             plan.blobs.len(),
@@ -189,7 +190,7 @@ impl ImagePush<'_> {
         let (inventory, repository): (_, &Repository) =
             (&self.copier.inventory, self.store.repository());
         tracing::debug!(
-            host = repository.registry().as_str(),
+            host = &*repository.endpoint().name(),
             "the destination lacks content that it was expected to have, so it is compared again: {}",
             lacking.failure
         );

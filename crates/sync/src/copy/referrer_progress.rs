@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-use image_syncer_registry::{Digest, Repository};
+use image_syncer_registry::Digest;
 
+use crate::Repository;
 use crate::lock::lock;
 
 /// Completed step.

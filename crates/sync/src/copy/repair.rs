@@ -8,8 +8,8 @@ use crate::copy::destination::DestinationCopy;
 use crate::copy::push::{ImagePush, MAX_ATTEMPTS};
 use crate::copy::stats::CopyStats;
 use crate::event::{Evidence, Loss, Outcome};
-use crate::failure::{Failure, Side};
-use crate::store::Store;
+use crate::failure::Failure;
+use crate::store::Destination;
 
 impl DestinationCopy<'_> {
     /// Restores lost content below the root `digest`, which the destination has.
@@ -82,14 +82,12 @@ impl ImagePush<'_> {
 /// Uploads of blobs check this themselves ([`Session::send`]).
 ///
 /// [`Session::send`]: crate::store::Session::send
-async fn verify_repair(destination: &dyn Store, damage: &Damage) -> Result<(), Failure> {
+async fn verify_repair(destination: &dyn Destination, damage: &Damage) -> Result<(), Failure> {
     for loss in &damage.losses {
         if let Loss::WrongManifest(digest) = loss {
             let target = Target::Digest(digest.clone());
             let found = destination.manifest(&target).await;
-            found.map_err(|error| {
-                Failure::registry(Side::Destination, &error.with_clause(STAYS_WRONG))
-            })?;
+            found.map_err(|error| error.map(|error| error.with_clause(STAYS_WRONG)))?;
         }
     }
     Ok(())

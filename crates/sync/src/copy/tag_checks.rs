@@ -8,10 +8,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use image_syncer_registry::Repository;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::Repository;
 use crate::lock::lock;
 
 /// Maximum wait. A check only saves requests.

@@ -22,7 +22,7 @@ use tracing::{Instrument, Span};
 
 use crate::deadline::until;
 use crate::failure::Failure;
-use crate::store::Store;
+use crate::store::{Destination, Source};
 use crate::transfer::{Delivery, Moved, Transfers};
 
 /// Maximum time that a destination with known missing blobs waits for the others.
@@ -59,7 +59,7 @@ enum BatchMessage {
 
 /// Blobs that one destination lacks.
 struct MissingBlobs {
-    destination: Arc<dyn Store>,
+    destination: Arc<dyn Destination>,
     blobs: Vec<Descriptor>,
     outcomes: OutcomeSender,
     /// Span of the destination.
@@ -73,7 +73,7 @@ struct BlobJob {
 }
 
 struct BlobRequest {
-    destination: Arc<dyn Store>,
+    destination: Arc<dyn Destination>,
     /// Position of the blob in the destination's request.
     position: usize,
     outcomes: OutcomeSender,
@@ -102,7 +102,7 @@ impl BatchHandle {
     /// call, and no further blob is started for this destination.
     pub(super) async fn transfer(
         &self,
-        destination: &Arc<dyn Store>,
+        destination: &Arc<dyn Destination>,
         blobs: &[Descriptor],
     ) -> Result<Vec<Moved>, Failure> {
         if blobs.is_empty() {
@@ -146,7 +146,7 @@ impl ImageTransferBatch {
     /// Serves the requests from `source` until all handles are dropped.
     pub(super) async fn serve(
         mut self,
-        source: &Arc<dyn Store>,
+        source: &Arc<dyn Source>,
         transfers: &Arc<Transfers>,
         tasks: &TaskTracker,
         cancel: &CancellationToken,
@@ -229,7 +229,7 @@ impl BlobJob {
     }
     async fn run(
         self,
-        source: Arc<dyn Store>,
+        source: Arc<dyn Source>,
         transfers: Arc<Transfers>,
         cancel: CancellationToken,
     ) {

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use image_syncer_registry::{Digest, Repository};
+use image_syncer_registry::Digest;
 
+use crate::Repository;
 use crate::discover::referrer_tags::{ReferrerTag, TagSubject};
 use crate::rule::Referrers;
 

@@ -15,7 +15,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{Digest, Registry, Repository, Tag};
+use image_syncer_registry::{Digest, Tag};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +25,7 @@ use crate::inventory::Inventory;
 use crate::lock::lock;
 use crate::rule::{Rule, Selection};
 use crate::store::Stores;
+use crate::{Endpoint, Repository};
 
 /// Minimum number of tags that justify a list.
 const SEVERAL: usize = 3;
@@ -47,7 +48,7 @@ pub(crate) struct DestinationTagIndex {
     /// Destinations of rules that have not ended.
     destinations: Mutex<HashMap<Repository, IndexedRepository>>,
     /// Registries whose lists are late.
-    late: Mutex<HashSet<Registry>>,
+    late: Mutex<HashSet<Endpoint>>,
     tasks: TaskTracker,
 }
 
@@ -73,7 +74,7 @@ impl DestinationTagIndex {
                 let repository = &destination.repository;
                 let entry = destinations.entry(repository.clone());
                 let entry = entry.or_insert_with(|| IndexedRepository {
-                    list: Arc::new(TagList::new(stores.store(repository))),
+                    list: Arc::new(TagList::new(Arc::clone(stores), repository.clone())),
                     rules: 0,
                     several: false,
                     names: 0,
@@ -159,7 +160,7 @@ impl DestinationTagIndex {
                 Some(_) => Wait::Whole,
                 None => Wait::Near,
             };
-            let wait = self.wait(&list, wait, repository.registry());
+            let wait = self.wait(&list, wait, repository.endpoint());
             cancel.run_until_cancelled(wait).await;
         }
         if list.is_empty() {
@@ -180,12 +181,12 @@ impl DestinationTagIndex {
     }
 
     /// Waits for a list. After one timeout, the other lists of the registry are not waited for.
-    async fn wait(&self, list: &TagList, wait: Wait, registry: &Registry) {
-        if lock(&self.late).contains(registry) {
+    async fn wait(&self, list: &TagList, wait: Wait, endpoint: &Endpoint) {
+        if lock(&self.late).contains(endpoint) {
             return;
         }
         if list.wait(wait).await == Waited::Late {
-            lock(&self.late).insert(registry.clone());
+            lock(&self.late).insert(endpoint.clone());
         }
     }
 

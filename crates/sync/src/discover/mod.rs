@@ -14,10 +14,11 @@ mod tag_list;
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Digest, Repository, Tag, Target};
+use image_syncer_registry::{Digest, Tag, Target};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::Repository;
 use crate::event::{Event, Listener, RuleDescription};
 use crate::failure::Failure;
 use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};

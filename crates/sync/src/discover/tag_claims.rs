@@ -12,9 +12,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{Repository, Tag, Target};
+use image_syncer_registry::{Tag, Target};
 use tokio_util::sync::CancellationToken;
 
+use crate::Repository;
 use crate::discover::ImageDestination;
 use crate::discover::referrer_tags::ReferrerTag;
 use crate::failure::Failure;

@@ -4,13 +4,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use image_syncer_registry::{Error, ErrorKind, Tag};
+use image_syncer_registry::{ErrorKind, Tag};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
-use crate::store::Store;
+use crate::Repository;
+use crate::store::{StoreError, Stores};
 
 /// Maximum number of tags kept: four megabytes. Tags of longer lists are queried one by one.
 const MAX_TAGS: usize = 500_000;
@@ -24,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// List of one repository's tags. It is requested once, at the first use; dropping it cancels the request.
 pub(super) struct TagList {
-    store: Arc<dyn Store>,
+    stores: Arc<dyn Stores>,
+    repository: Repository,
     state: watch::Sender<ListState>,
     task: OnceLock<AbortOnDropHandle<()>>,
 }
@@ -68,11 +70,12 @@ pub(super) enum Waited {
 }
 
 impl TagList {
-    /// Returns the list of the tags of `store`. Sends no request yet.
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    /// Returns the list of the tags of `repository`. Sends no request yet.
+    pub(super) fn new(stores: Arc<dyn Stores>, repository: Repository) -> Self {
         let (state, _) = watch::channel(ListState::default());
         Self {
-            store,
+            stores,
+            repository,
             state,
             task: OnceLock::new(),
         }
@@ -80,7 +83,8 @@ impl TagList {
     /// Requests the list, once.
     pub(super) fn start(&self, tasks: &TaskTracker) {
         self.task.get_or_init(|| {
-            let fetch = fetch(Arc::clone(&self.store), self.state.clone());
+            let (stores, repository) = (Arc::clone(&self.stores), self.repository.clone());
+            let fetch = fetch(stores, repository, self.state.clone());
             AbortOnDropHandle::new(tasks.spawn(fetch.in_current_span()))
         });
     }
@@ -121,10 +125,16 @@ impl TagHashes {
 }
 
 /// Reads the list to its end, and reports the progress to `state`.
-async fn fetch(store: Arc<dyn Store>, state: watch::Sender<ListState>) {
+async fn fetch(stores: Arc<dyn Stores>, repository: Repository, state: watch::Sender<ListState>) {
     // Ends all waits, even after a panic.
     let state = ListGuard(state);
-    let mut pages = store.tags_for_push();
+    let mut pages = match stores.destination(&repository).await {
+        Ok(destination) => destination.tags(),
+        Err(error) => {
+            tracing::debug!(%error, "the destination's tags are queried one by one");
+            return;
+        }
+    };
     let mut tags = TagHashes {
         hashes: Vec::new(),
         hasher: RandomState::new(),
@@ -138,7 +148,7 @@ async fn fetch(store: Arc<dyn Store>, state: watch::Sender<ListState>) {
             Ok(None) => break,
             Err(error) if is_no_repository(&error) => break,
             Err(error) => {
-                tracing::debug!(%error, "the destination's tags are asked for one by one");
+                tracing::debug!(%error, "the destination's tags are queried one by one");
                 return;
             }
         }
@@ -169,9 +179,9 @@ impl Drop for ListGuard {
 
 /// Returns true if the registry reports that the repository does not exist, so that it has no tags: `NAME_UNKNOWN`, or
 /// Harbor's code. Another 404 may mean that it has no lists.
-fn is_no_repository(error: &Error) -> bool {
+fn is_no_repository(error: &StoreError) -> bool {
     error.kind() == ErrorKind::NotFound
-        && matches!(error.code(), Some("NAME_UNKNOWN" | "NOT_FOUND"))
+        && matches!(error.error().code(), Some("NAME_UNKNOWN" | "NOT_FOUND"))
 }
 
 #[cfg(test)]
@@ -179,7 +189,6 @@ fn is_no_repository(error: &Error) -> bool {
 mod tests {
     use super::*;
     use crate::scenario::Scenario;
-    use crate::store::Stores;
     use crate::store::memory::error;
 
     /// Returns a scenario whose destination has `tags` tags, `page` in a page, and the list of the destination.
@@ -190,7 +199,10 @@ mod tests {
             let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
             scenario.image_in("dst.example/app", "image", &tags, &[]);
         }
-        let list = TagList::new(scenario.stores.store(&scenario.destination));
+        let list = TagList::new(
+            Arc::new(scenario.stores.clone()),
+            scenario.destination.clone(),
+        );
         (scenario, list)
     }
 

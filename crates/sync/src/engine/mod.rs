@@ -8,12 +8,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use image_syncer_registry::Repository;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::Repository;
 use crate::copy::{Copier, Pairs};
 use crate::discover::{
     CoveredTags, DestinationTagIndex, Discovered, Discoverer, Image, RuleSearch,

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use image_syncer_registry::Repository;
 use tokio::sync::watch;
 
+use crate::Repository;
 use crate::discover::{CoveredTags, SourceTags};
 use crate::rule::Rule;
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::SystemTime;
 
-use image_syncer_registry::{Cause, Digest, ErrorKind, Repository};
+use image_syncer_registry::{Cause, Digest, ErrorKind};
 use serde::de::DeserializeOwned;
 
 use super::*;
@@ -135,7 +135,7 @@ fn failure() -> Failure {
         host: "b.example".to_owned(),
         request: Some(Box::new(FailedRequest {
             action: "push manifest y:v1".to_owned(),
-            repository: Some(Repository::parse("b.example/y").unwrap()),
+            repository: Some(image_syncer_registry::Repository::parse("b.example/y").unwrap()),
             until: Some(SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789)),
         })),
         reason: "cannot push \"it\"".to_owned(),

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use image_syncer_registry::manifest::{ImageView, IndexView, ManifestView};
 use image_syncer_registry::{Descriptor, Digest, Manifest, Platform};
 
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::graph::{MAX_DEPTH, Root, SourceImage};
 
 /// Maximum size of a config that is read for its platform, in bytes.
@@ -215,7 +215,7 @@ impl SourceImage {
             return Ok(Platform::default());
         }
         let bytes = self.store.read_blob(config, MAX_CONFIG_BYTES).await;
-        let bytes = bytes.map_err(|error| Failure::registry(Side::Source, &error))?;
+        let bytes = bytes?;
         Ok(Platform::from_config(&bytes).unwrap_or_default())
     }
 }

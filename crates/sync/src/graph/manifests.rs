@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Digest, Manifest, Repository, Target};
+use image_syncer_registry::{Digest, Manifest, Target};
 
-use crate::failure::{Failure, Side};
+use crate::Repository;
+use crate::failure::Failure;
 use crate::graph::embedded::EmbeddedContent;
 use crate::keyed::KeyedOnce;
-use crate::store::Store;
+use crate::store::{Source, StoreResult};
 
 /// Maximum number of bytes of manifests that are kept for later images; some thousands of the usual size.
 const MAX_KEPT_BYTES: u64 = 4 * 1024 * 1024;
@@ -40,23 +41,17 @@ impl ManifestCache {
         &self.embedded
     }
     /// Returns the manifest of `digest` in `store`. A failure is shared by the images that wait for it, and not kept.
-    pub async fn get(&self, store: &dyn Store, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
+    pub async fn get(&self, store: &dyn Source, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
         let key = (store.repository().clone(), digest.clone());
         let fetch = async {
             let manifest = store.manifest(&Target::Digest(digest.clone())).await;
-            manifest
-                .map(Arc::new)
-                .map_err(|error| Failure::registry(Side::Source, &error))
+            Ok(Arc::new(manifest?))
         };
         self.manifests.get(key, |one| one.size(), fetch).await
     }
     /// Fetches the manifest of `target`, a tag, from `store` with a request, and keeps it for later requests of its
     /// digest.
-    pub async fn fetch(
-        &self,
-        store: &dyn Store,
-        target: &Target,
-    ) -> Result<Arc<Manifest>, image_syncer_registry::Error> {
+    pub async fn fetch(&self, store: &dyn Source, target: &Target) -> StoreResult<Arc<Manifest>> {
         let manifest = Arc::new(store.manifest(target).await?);
         let key = (store.repository().clone(), manifest.digest().clone());
         // An earlier copy is returned, so that there is one in memory.
@@ -70,7 +65,6 @@ mod tests {
     use image_syncer_registry::ErrorKind;
 
     use super::*;
-    use crate::store::Stores;
     use crate::store::memory::{MemoryStores, error, repository};
 
     #[tokio::test]
@@ -78,7 +72,7 @@ mod tests {
         let stores = MemoryStores::new();
         let source = repository("src.example/app");
         let image = stores.image(&source, "image", "linux/amd64", &["base"]);
-        let store = stores.store(&source);
+        let store = stores.source_at(&source);
         let manifests = ManifestCache::default();
         let (one, two) = tokio::join!(
             manifests.get(&*store, image.digest()),
@@ -96,7 +90,7 @@ mod tests {
         let source = repository("src.example/app");
         let image = stores.image(&source, "image", "linux/amd64", &["base"]);
         stores.fail("manifest", 1, || error(ErrorKind::Server, "src.example"));
-        let store = stores.store(&source);
+        let store = stores.source_at(&source);
         let manifests = ManifestCache::default();
         let (one, two) = tokio::join!(
             manifests.get(&*store, image.digest()),
@@ -114,7 +108,7 @@ mod tests {
         let source = repository("src.example/app");
         let one = stores.image(&source, "one", "linux/amd64", &["base"]);
         let two = stores.image(&source, "two", "linux/amd64", &["base"]);
-        let store = stores.store(&source);
+        let store = stores.source_at(&source);
         let manifests = ManifestCache::with_limit(one.size().max(two.size()));
         for wanted in [&one, &two, &two, &one] {
             manifests.get(&*store, wanted.digest()).await.unwrap();

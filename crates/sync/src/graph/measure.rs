@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use image_syncer_registry::{Descriptor, ErrorKind};
 
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::graph::{FETCHES, SourceImage};
 
 impl SourceImage {
@@ -26,7 +26,7 @@ impl SourceImage {
     async fn measure(&self, mut blob: Descriptor) -> Result<Descriptor, Failure> {
         if blob.size.is_none() {
             let size = self.store.blob_size(&blob).await;
-            let size = size.map_err(|error| Failure::registry(Side::Source, &error))?;
+            let size = size?;
             let Some(size) = size else {
                 let path = self.store.repository().path();
                 let action = format!("measure blob {} of {path}", blob.digest);

@@ -9,7 +9,7 @@
 //! fetched. The destinations of the image share all fetched content, and the images of the run share it through
 //! [`ManifestCache`].
 
-mod caching_store;
+mod caching_source;
 mod contents;
 mod embedded;
 mod filter;
@@ -28,13 +28,13 @@ use image_syncer_registry::{
 };
 use tokio::sync::OnceCell;
 
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::inventory::ManifestScope;
 use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
-use crate::store::Store;
+use crate::store::{Source, StoreError};
 
-use caching_store::CachingStore;
+use caching_source::CachingSource;
 pub(crate) use filter::IMAGE_CONFIGS;
 pub use manifests::ManifestCache;
 pub(crate) use sparse::WANTS_ALL_CHILDREN;
@@ -63,7 +63,7 @@ const FETCHES: usize = 8;
 /// One image at its source, shared by all of its destinations that get the same content. They share failures as well: a
 /// request that failed for one destination is not repeated for another.
 pub struct SourceImage {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Source>,
     target: Target,
     filter: Arc<PlatformFilter>,
     parts: Parts,
@@ -112,12 +112,12 @@ struct SeenManifests {
 impl SourceImage {
     /// Returns the image that `target` names in `store`, narrowed by `filter`. Sends no request yet.
     pub fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Source>,
         target: Target,
         filter: Arc<PlatformFilter>,
         manifests: Arc<ManifestCache>,
     ) -> Self {
-        let store = Arc::new(CachingStore::new(store, Arc::clone(&manifests)));
+        let store = Arc::new(CachingSource::new(store, Arc::clone(&manifests)));
         Self {
             store,
             target,
@@ -136,11 +136,11 @@ impl SourceImage {
     }
     /// Marks the root as needed: no HEAD precedes its GET.
     ///
-    /// Without effect on Docker Hub: tags often share a digest there, so that the HEAD saves a GET, and only a GET
+    /// Without effect where pulls are limited: tags often share a digest, so that the HEAD saves a GET, and only a GET
     /// counts as a pull.
     #[must_use]
     pub fn needed(mut self) -> Self {
-        self.needed = !self.store.repository().registry().is_docker_hub();
+        self.needed = !self.store.capabilities().limits_pulls;
         self
     }
     /// Sets the parts of the image that are copied.
@@ -170,7 +170,7 @@ impl SourceImage {
         ManifestScope::new(&self.filter, self.parts, force, verify)
     }
     /// Returns the store of the source.
-    pub fn store(&self) -> &Arc<dyn Store> {
+    pub fn store(&self) -> &Arc<dyn Source> {
         &self.store
     }
     /// Returns true if a filter may change the image.
@@ -216,7 +216,7 @@ impl SourceImage {
             self.resolve_by_root().await?
         } else {
             let head = self.store.resolve(&self.target).await;
-            head.map_err(|error| Failure::registry(Side::Source, &error))?
+            head?
         };
         head.ok_or_else(|| {
             let path = self.store.repository().path();
@@ -251,7 +251,7 @@ impl SourceImage {
         let root = match self.manifests.fetch(&*self.store, &self.target).await {
             Ok(root) => root,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::registry(Side::Source, &error)),
+            Err(error) => return Err(error.into()),
         };
         let head = ManifestHead {
             digest: root.digest().clone(),
@@ -355,12 +355,14 @@ impl SourceImage {
         self.failure(ErrorKind::Protocol, action, what)
     }
     fn failure(&self, kind: ErrorKind, action: String, message: &str) -> Failure {
-        let host = self.store.repository().registry().as_str();
+        let repository = self.store.repository();
+        let host = repository.endpoint().to_string();
         let error = Error::new(kind, action, host, message);
-        Failure::registry(
-            Side::Source,
-            &error.with_repository(self.store.repository()),
-        )
+        let error = match repository.in_registry() {
+            Some(repository) => error.with_repository(&repository),
+            None => error,
+        };
+        StoreError::source(error).into()
     }
 }
 

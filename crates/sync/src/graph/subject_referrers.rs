@@ -8,15 +8,14 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use image_syncer_registry::manifest::ManifestView;
 use image_syncer_registry::manifest::media_type::OCI_INDEX;
-use image_syncer_registry::{
-    Descriptor, Digest, ErrorKind, Manifest, ManifestHead, Repository, Tag, Target,
-};
+use image_syncer_registry::{Descriptor, Digest, ErrorKind, Manifest, ManifestHead, Tag, Target};
 
+use crate::Repository;
 use crate::discover::SourceTags;
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::graph::{MAX_DEPTH, MAX_MANIFESTS, SourceImage, names_manifest};
 use crate::keyed::KeyedOnce;
-use crate::store::{FallbackTag, Store};
+use crate::store::{FallbackTag, Source};
 
 /// Suffixes of cosign's tags, after the digest.
 const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
@@ -66,7 +65,7 @@ impl ReferrerQueries {
     /// Fails if the source does not answer. Otherwise existing referrers would be lost silently.
     pub(crate) async fn referrers_of(
         &self,
-        source: &Arc<dyn Store>,
+        source: &Arc<dyn Source>,
         subject: &Digest,
     ) -> Result<Arc<SubjectReferrers>, Failure> {
         let key = (source.repository().clone(), subject.clone());
@@ -78,7 +77,7 @@ impl ReferrerQueries {
     /// Queries the source. If a list of its tags tells which tags name referrers, no other tag is queried.
     async fn query_source(
         &self,
-        source: &Arc<dyn Store>,
+        source: &Arc<dyn Source>,
         subject: &Digest,
     ) -> Result<SubjectReferrers, Failure> {
         let (fallback, companions) = match self.tags.referrer_tags(source).await {
@@ -102,7 +101,7 @@ impl ReferrerQueries {
             referrers = source.referrers(subject, FallbackTag::Absent).await;
         }
         Ok(SubjectReferrers {
-            referrers: referrers.map_err(|error| Failure::registry(Side::Source, &error))?,
+            referrers: referrers?,
             companions,
             is_tagged_image,
         })
@@ -110,7 +109,7 @@ impl ReferrerQueries {
 }
 
 /// Returns true if the fallback tag of `subject` names an image: some tools tag images by their own digests.
-async fn tags_an_image(source: &Arc<dyn Store>, subject: &Digest) -> bool {
+async fn tags_an_image(source: &Arc<dyn Source>, subject: &Digest) -> bool {
     let tag = Target::Tag(Tag::of_referrers_to(subject));
     match source.probe(&tag).await {
         Ok(Some(head)) => !may_list_referrers(&head, subject),
@@ -127,7 +126,7 @@ pub(crate) fn may_list_referrers(head: &ManifestHead, subject: &Digest) -> bool 
 
 /// Queries cosign's tags one by one, without a list of tags.
 async fn companions_one_by_one(
-    source: &Arc<dyn Store>,
+    source: &Arc<dyn Source>,
     subject: &Digest,
 ) -> Result<Vec<Tag>, Failure> {
     let fallback = Tag::of_referrers_to(subject);
@@ -137,7 +136,7 @@ async fn companions_one_by_one(
             Ok(found) => Ok(found.map(|_| tag)),
             // Artifactory's answer for a tag that does not exist, in a readable repository.
             Err(error) if error.kind() == ErrorKind::Denied => Ok(None),
-            Err(error) => Err(Failure::registry(Side::Source, &error)),
+            Err(error) => Err(Failure::from(error)),
         }
     });
     let found = try_join_all(questions).await?;

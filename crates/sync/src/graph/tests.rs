@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::scenario::Scenario;
-use crate::store::Stores;
 use crate::store::memory::entry;
 
 fn scenario() -> Scenario {
@@ -15,7 +14,7 @@ fn scenario() -> Scenario {
 
 fn source_image(scenario: &Scenario, digest: &Digest) -> SourceImage {
     SourceImage::new(
-        scenario.stores.store(&scenario.source),
+        scenario.stores.source_at(&scenario.source),
         Target::Digest(digest.clone()),
         Arc::default(),
         Arc::default(),
@@ -127,7 +126,7 @@ async fn the_nesting_depth_of_indexes_is_bounded() {
             .ends_with("indexes lie more than 8 deep within each other"),
         "{failure}"
     );
-    assert_eq!(failure.side, Side::Source);
+    assert_eq!(failure.side, crate::Side::Source);
 }
 
 #[tokio::test]
@@ -136,7 +135,7 @@ async fn an_index_that_names_itself_does_not_block_the_filter() {
     let a = Digest::sha256(b"a");
     push_forged_index(&scenario, "a", &a, &[index_entry(&a)]);
     let filter = PlatformFilter::parse(&[], &["arm64".to_owned()]).unwrap();
-    let store = scenario.stores.store(&scenario.source);
+    let store = scenario.stores.source_at(&scenario.source);
     let target = Target::Digest(a);
     let image = SourceImage::new(store, target, Arc::new(filter), Arc::default());
     let failure = image.root().await.unwrap_err();
@@ -214,7 +213,7 @@ async fn root_calls(source: &str) -> (Vec<String>, String) {
     let tag = |tag: &str| Target::Tag(image_syncer_registry::Tag::parse(tag).unwrap());
     let manifests = Arc::new(ManifestCache::default());
     let open = |target| {
-        let store = scenario.stores.store(&scenario.source);
+        let store = scenario.stores.source_at(&scenario.source);
         SourceImage::new(store, target, Arc::default(), Arc::clone(&manifests)).needed()
     };
     let image = open(tag("v1"));

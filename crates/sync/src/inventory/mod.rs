@@ -15,8 +15,9 @@ mod shared_facts;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{Descriptor, Digest, Repository, Tag};
+use image_syncer_registry::{Descriptor, Digest, Tag};
 
+use crate::Repository;
 use crate::lock::lock;
 use crate::rule::CopyOptions;
 pub use manifest_scope::ManifestScope;

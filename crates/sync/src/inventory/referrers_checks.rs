@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use image_syncer_registry::{Digest, Repository};
+use image_syncer_registry::Digest;
 
+use crate::Repository;
 use crate::inventory::Inventory;
 use crate::inventory::records::{RecordUpdate, ReferrersCheck};
 use crate::rule::CopyOptions;

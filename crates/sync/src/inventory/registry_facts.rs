@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use image_syncer_registry::{Digest, Repository};
+use image_syncer_registry::Digest;
 
+use crate::Repository;
 use crate::inventory::mounting::{MountCapability, MountConfidence};
 use crate::inventory::repository_set::{Epoch, KnownRepository, MAX_REPOSITORIES, RepositorySet};
 use crate::inventory::{BlobKnowledge, ManifestScope, MountCandidate};

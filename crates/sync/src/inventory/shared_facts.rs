@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use image_syncer_registry::{Digest, Registry, Repository};
+use image_syncer_registry::Digest;
 
 use crate::inventory::registry_facts::RegistryFacts;
 use crate::inventory::repository_set::Epoch;
 use crate::lock::lock;
+use crate::{Endpoint, Repository};
 
 /// Maximum number of blobs whose sizes are remembered because manifests state other ones.
 const MAX_SIZES: usize = 4096;
@@ -26,7 +27,7 @@ pub(crate) struct SharedFacts {
 #[derive(Default)]
 struct FactTable {
     now: Epoch,
-    registries: HashMap<Registry, RegistryFacts>,
+    registries: HashMap<Endpoint, RegistryFacts>,
 }
 
 impl SharedFacts {
@@ -43,7 +44,7 @@ impl SharedFacts {
         read: impl FnOnce(&RegistryFacts) -> T,
     ) -> Option<T> {
         let table = lock(&self.table);
-        table.registries.get(repository.registry()).map(read)
+        table.registries.get(repository.endpoint()).map(read)
     }
     /// Changes the facts about the registry of `repository`.
     pub(super) fn write<T>(
@@ -53,7 +54,7 @@ impl SharedFacts {
     ) -> T {
         let mut table = lock(&self.table);
         let now = table.now;
-        let facts = table.registries.entry(repository.registry().clone());
+        let facts = table.registries.entry(repository.endpoint().clone());
         let facts = facts.or_default();
         facts.now = now;
         write(facts)

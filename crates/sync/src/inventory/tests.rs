@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Digest, Repository};
+use image_syncer_registry::Digest;
+
+use crate::Repository;
 
 use super::{Fact, Inventory, ManifestScope, MountCandidate, MountConfidence, SharedFacts};
 

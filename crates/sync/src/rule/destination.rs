@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Digest, Repository, Tag};
+use image_syncer_registry::{Digest, Tag};
 
+use crate::Repository;
 use crate::rule::source::{ParsedReference, ParsedSelection, RuleSource, Selection};
 use crate::rule::{CopyOptions, RuleError};
 

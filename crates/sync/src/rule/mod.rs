@@ -13,9 +13,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use image_syncer_registry::{Repository, Tag, Target};
+use image_syncer_registry::{Tag, Target};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::Repository;
 use crate::id::RuleId;
 
 pub use destination::{Naming, RuleDestination};

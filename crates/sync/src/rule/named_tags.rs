@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use image_syncer_registry::{Digest, Repository, Tag, Target};
+use image_syncer_registry::{Digest, Tag, Target};
 
+use crate::Repository;
 use crate::rule::{Naming, RuleDestination, RuleSource, Selection};
 
 /// Destination tags that rules name, each with its first image and the position `P` of its rule.

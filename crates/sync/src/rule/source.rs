@@ -1,7 +1,8 @@
 //! Sources of rules.
 
-use image_syncer_registry::{Digest, Hasher, Registry, Repository, Tag};
+use image_syncer_registry::{Digest, Hasher, Registry, Tag};
 
+use crate::Repository;
 use crate::rule::RuleError;
 
 /// A repository and a selection of its images.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use image_syncer_registry::Repository;
+use crate::Repository;
 
 use super::{Naming, Rule, RuleDestination, RuleError, RuleSource, Selection};
 

@@ -13,8 +13,8 @@ mod settings;
 
 pub(crate) use std::sync::Arc;
 
+pub(crate) use crate::Repository;
 use bytes::Bytes;
-pub(crate) use image_syncer_registry::Repository;
 use image_syncer_registry::{Digest, Manifest};
 pub(crate) use tokio_util::sync::CancellationToken;
 

@@ -1,110 +1,158 @@
-//! The two ends of a copy: registries today, layouts and archives later.
+//! The two ends of a copy. A [`Source`] or [`Destination`] is one repository at one end: of a registry, or in a file.
 //!
-//! A [`Store`] is one repository at one end. The interface is narrow. A feature that only some stores have (mounting)
-//! is requested, not assumed.
+//! The interfaces are narrow, and say nothing about tokens, vendors or requests. Differences between kinds of stores are
+//! [capabilities](SourceCapabilities), or answers: a store that cannot mount opens a session for the bytes. Errors carry
+//! the side of the copy ([`StoreError`]).
 
+mod error;
 #[allow(dead_code, reason = "only its tests use it until layouts are stores")]
 pub(crate) mod layout;
 #[cfg(test)]
 pub(crate) mod memory;
 mod read_only;
 mod registry_store;
+mod repository;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use image_syncer_registry::{
-    BlobSource, BlobStream, Descriptor, Digest, Error, IndexedReferrers, Manifest, ManifestHead,
-    ManifestPresence, Presence, Repository, Tag, Target,
+    BlobSource, BlobStream, Descriptor, Digest, IndexedReferrers, Manifest, ManifestHead,
+    ManifestPresence, Presence, Tag, Target,
 };
 
+pub use error::StoreError;
 pub(crate) use read_only::ReadOnlyStores;
 pub use registry_store::RegistryStores;
+pub use repository::{Endpoint, Repository};
 
-/// One repository at one end of a copy.
-pub trait Store: Send + Sync {
+/// Result of a call to a store.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// A repository that images are copied from.
+pub trait Source: Send + Sync {
     /// Returns the repository.
     fn repository(&self) -> &Repository;
-    /// Resolves `target`, which should exist, at a source.
+    /// Returns the properties of the store that decide on the cheapest way to read it.
+    fn capabilities(&self) -> SourceCapabilities {
+        SourceCapabilities::default()
+    }
+    /// Resolves `target`, which should exist.
     fn resolve<'a>(
         &'a self,
         target: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>>;
-    /// Resolves `target`, which may be missing, at a source: an answer that it is missing is believed at once.
-    fn probe<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>>;
-    /// Resolves `target` at a destination, as far as the store reveals it.
-    fn resolve_for_push<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<ManifestPresence, Error>>;
+    ) -> BoxFuture<'a, StoreResult<Option<ManifestHead>>>;
+    /// Resolves `target`, which may be missing: an answer that it is missing is believed at once.
+    fn probe<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Option<ManifestHead>>>;
     /// Fetches a manifest.
-    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>>;
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Manifest>>;
     /// Fetches a whole small blob.
     fn read_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
         limit: u64,
-    ) -> BoxFuture<'a, Result<Bytes, Error>>;
+    ) -> BoxFuture<'a, StoreResult<Bytes>>;
     /// Opens a stream of a blob's bytes from `offset` on.
     fn open_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
         offset: u64,
-    ) -> BoxFuture<'a, Result<BlobStream, Error>>;
+    ) -> BoxFuture<'a, StoreResult<BlobStream>>;
     /// Checks whether the blob is present with the right size.
-    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>>;
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Presence>>;
     /// Returns the size of a blob: that of its descriptor, or, for layers of schema 1 without one, that of the store;
     /// `None` if the store does not state one either.
-    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>>;
-    /// Requests the blob: mounts it from `from`, a repository of the same registry, or finds it present (`None`), or
-    /// opens a session for its bytes.
-    fn open_upload<'a>(
+    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Option<u64>>>;
+    /// Returns the referrers of `subject`. Where a store has no list of its own, they are listed under a tag, which `tag`
+    /// describes. The list is empty if nothing refers to `subject` or it does not exist.
+    fn referrers<'a>(
+        &'a self,
+        subject: &'a Digest,
+        tag: FallbackTag,
+    ) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>>;
+    /// Returns the tags, one page at a time.
+    fn tags(&self) -> Box<dyn Tags>;
+}
+
+/// A repository that images are copied to.
+pub trait Destination: Send + Sync {
+    /// Returns the repository.
+    fn repository(&self) -> &Repository;
+    /// Resolves `target`, as far as the store reveals it.
+    fn resolve<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<ManifestPresence>>;
+    /// Fetches a manifest.
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Manifest>>;
+    /// Checks whether the blob is present with the right size.
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Presence>>;
+    /// Starts the upload of a blob in the way that `start` says.
+    fn start_upload<'a>(
         &'a self,
         blob: &'a Descriptor,
-        from: Option<&'a Repository>,
-    ) -> BoxFuture<'a, Result<Opened, Error>>;
-    /// Opens a session for the blob's bytes without a check or mount: for a blob that was found missing or damaged, so
-    /// that the store's answers about it are not believed.
-    fn open_session<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-    ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>>;
+        start: UploadStart<'a>,
+    ) -> BoxFuture<'a, StoreResult<StartedUpload>>;
     /// Pushes a manifest, byte for byte.
     fn put_manifest<'a>(
         &'a self,
         target: &'a Target,
         manifest: &'a Manifest,
-    ) -> BoxFuture<'a, Result<(), Error>>;
-    /// Returns the referrers of `subject` at a source. Where a store has no referrers API, they are listed under a tag,
-    /// which `tag` describes. The list is empty if nothing refers to `subject` or it does not exist.
-    fn referrers<'a>(
-        &'a self,
-        subject: &'a Digest,
-        tag: FallbackTag,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>>;
-    /// Returns the referrers of `subject` at a destination.
-    fn referrers_for_push<'a>(
-        &'a self,
-        subject: &'a Digest,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>>;
+    ) -> BoxFuture<'a, StoreResult<()>>;
+    /// Returns the referrers of `subject`.
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>>;
     /// Lists `referrers`, which were pushed and name `subject`, as its referrers. Called once for each subject, after
     /// all of its referrers; may be repeated.
     fn update_referrers_index<'a>(
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>>;
-    /// Returns the tags, one page at a time.
+    ) -> BoxFuture<'a, StoreResult<IndexedReferrers>>;
+    /// Returns the tags, one page at a time. A repository that does not exist yet may be an error or an empty list.
     fn tags(&self) -> Box<dyn Tags>;
-    /// Returns the tags of a destination, one page at a time. A repository that does not exist yet may be an error or
-    /// an empty list.
-    fn tags_for_push(&self) -> Box<dyn Tags> {
-        self.tags()
-    }
+}
+
+/// Factory for the stores of repositories.
+pub trait Stores: Send + Sync {
+    /// Opens `repository` for reading. Fails if its endpoint cannot be read.
+    fn source<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Source>>>;
+    /// Opens `repository` for writing. Fails if its endpoint cannot be written to.
+    fn destination<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>>;
+}
+
+/// Properties of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceCapabilities {
+    /// Fetched manifests count against a limit of the account, and resolved ones do not, as at Docker Hub.
+    pub limits_pulls: bool,
+}
+
+/// Way to start an upload.
+#[derive(Clone, Copy, Debug)]
+pub enum UploadStart<'a> {
+    /// Unless the blob is present.
+    Check,
+    /// With a mount from this repository of the same endpoint.
+    Mount(&'a Repository),
+    /// Without a check or a mount: the blob was found missing or damaged, so that the store's answers about it are not
+    /// believed.
+    Unchecked,
+}
+
+/// Result of starting an upload.
+pub enum StartedUpload {
+    /// The blob is present.
+    Present {
+        /// Mounted from another repository, not present before.
+        mounted: bool,
+    },
+    /// A session for its bytes is open.
+    Session(Box<dyn Session>),
 }
 
 /// Knowledge about the tag that may list referrers.
@@ -118,27 +166,16 @@ pub enum FallbackTag {
     Present,
 }
 
-/// Result of opening an upload.
-pub enum Opened {
-    /// The blob is present.
-    Present {
-        /// Mounted from another repository, not present before.
-        mounted: bool,
-    },
-    /// A session for its bytes is open.
-    Session(Box<dyn Session>),
-}
-
 /// An open upload.
 pub trait Session: Send {
     /// Returns whether the store opened it instead of a mount that it could have made. If no mount was requested, or it
     /// was impossible for another reason, the session says nothing about mounts.
     fn is_instead_of_mount(&self) -> bool;
     /// Waits for one of the store's upload slots, and holds it until the bytes were sent.
-    fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>>;
+    fn reserve(&mut self) -> BoxFuture<'_, StoreResult<()>>;
     /// Sends the bytes. An error of the source is returned unchanged. Fails if the store was found to have the blob with
     /// another length, and still has it after the upload.
-    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
+    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, StoreResult<()>>
     where
         Self: 'a;
 }
@@ -146,22 +183,16 @@ pub trait Session: Send {
 /// Pages of tags.
 pub trait Tags: Send {
     /// Returns the next page, or `None` at the end.
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Tag>>, Error>>;
-}
-
-/// Factory for the stores of repositories.
-pub trait Stores: Send + Sync {
-    /// Returns the store of `repository`.
-    fn store(&self, repository: &Repository) -> Arc<dyn Store>;
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<Tag>>>>;
 }
 
 /// Checks for `blob` at `destination`. If its size there differs from its descriptor, the source is checked as well,
 /// since descriptors may be wrong: a size that both ends have is the right one.
 pub(crate) async fn head_copied_blob(
-    destination: &dyn Store,
-    source: &dyn Store,
+    destination: &dyn Destination,
+    source: &dyn Source,
     blob: &Descriptor,
-) -> Result<Presence, Error> {
+) -> StoreResult<Presence> {
     let found = destination.head_blob(blob).await?;
     if let Presence::WrongSize(_) = found
         && let Ok(at_source) = source.head_blob(blob).await

@@ -1,132 +1,91 @@
-//! Stores that are read and never written to.
+//! Destinations that are read and never written to.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use image_syncer_registry::{
-    BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers, Manifest,
-    ManifestHead, ManifestPresence, Presence, Repository, Target,
+    Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers, Manifest, ManifestPresence,
+    Presence, Target,
 };
 
-use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
+use crate::store::{
+    Destination, Repository, Source, StartedUpload, StoreError, StoreResult, Stores, Tags,
+    UploadStart,
+};
 
 /// Stores of a run that writes nothing: reads are real, pushed manifests are accepted and discarded. An upload of a
 /// blob is an error, as it would need to read the source.
 pub(crate) struct ReadOnlyStores(pub(crate) Arc<dyn Stores>);
 
-struct ReadOnlyStore(Arc<dyn Store>);
+struct ReadOnlyDestination(Arc<dyn Destination>);
 
 impl Stores for ReadOnlyStores {
-    fn store(&self, repository: &Repository) -> Arc<dyn Store> {
-        Arc::new(ReadOnlyStore(self.0.store(repository)))
+    fn source<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Source>>> {
+        self.0.source(repository)
+    }
+    fn destination<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>> {
+        async move {
+            let destination = self.0.destination(repository).await?;
+            Ok(Arc::new(ReadOnlyDestination(destination)) as Arc<dyn Destination>)
+        }
+        .boxed()
     }
 }
 
-impl ReadOnlyStore {
-    fn no_upload<T>(&self, blob: &Descriptor) -> Result<T, Error> {
-        let repository = self.0.repository();
-        let action = format!("upload blob {}@{}", repository.path(), blob.digest);
-        let why = "this run writes nothing; this is a defect of image-syncer, please report it";
-        let host = repository.registry().as_str();
-        Err(Error::new(ErrorKind::Refused, action, host, why))
-    }
-}
-
-impl Store for ReadOnlyStore {
+impl Destination for ReadOnlyDestination {
     fn repository(&self) -> &Repository {
         self.0.repository()
     }
-    fn resolve<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+    fn resolve<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<ManifestPresence>> {
         self.0.resolve(target)
     }
-    fn probe<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
-        self.0.probe(target)
-    }
-    fn resolve_for_push<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<ManifestPresence, Error>> {
-        self.0.resolve_for_push(target)
-    }
-    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Manifest>> {
         self.0.manifest(target)
     }
-    fn read_blob<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-        limit: u64,
-    ) -> BoxFuture<'a, Result<Bytes, Error>> {
-        self.0.read_blob(blob, limit)
-    }
-    fn open_blob<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-        offset: u64,
-    ) -> BoxFuture<'a, Result<BlobStream, Error>> {
-        self.0.open_blob(blob, offset)
-    }
-    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Presence>> {
         self.0.head_blob(blob)
     }
-    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
-        self.0.blob_size(blob)
-    }
-    fn open_upload<'a>(
+    fn start_upload<'a>(
         &'a self,
         blob: &'a Descriptor,
-        _from: Option<&'a Repository>,
-    ) -> BoxFuture<'a, Result<Opened, Error>> {
-        std::future::ready(self.no_upload(blob)).boxed()
-    }
-    fn open_session<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-    ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>> {
-        std::future::ready(self.no_upload(blob)).boxed()
+        _start: UploadStart<'a>,
+    ) -> BoxFuture<'a, StoreResult<StartedUpload>> {
+        let repository = self.0.repository();
+        let action = format!("upload blob {}@{}", repository.path(), blob.digest);
+        let why = "this run writes nothing; this is a defect of image-syncer, please report it";
+        let host = repository.endpoint().to_string();
+        let error = Error::new(ErrorKind::Refused, action, host, why);
+        std::future::ready(Err(StoreError::destination(error))).boxed()
     }
     fn put_manifest<'a>(
         &'a self,
         _target: &'a Target,
         _manifest: &'a Manifest,
-    ) -> BoxFuture<'a, Result<(), Error>> {
+    ) -> BoxFuture<'a, StoreResult<()>> {
         std::future::ready(Ok(())).boxed()
     }
-    fn referrers<'a>(
-        &'a self,
-        subject: &'a Digest,
-        tag: FallbackTag,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
-        self.0.referrers(subject, tag)
-    }
-    fn referrers_for_push<'a>(
-        &'a self,
-        subject: &'a Digest,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
-        self.0.referrers_for_push(subject)
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
+        self.0.referrers(subject)
     }
     fn update_referrers_index<'a>(
         &'a self,
         _subject: &'a Digest,
         _referrers: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
-        let attached = IndexedReferrers {
+    ) -> BoxFuture<'a, StoreResult<IndexedReferrers>> {
+        let updated = IndexedReferrers {
             by: IndexedBy::Api,
             contended: false,
         };
-        std::future::ready(Ok(attached)).boxed()
+        std::future::ready(Ok(updated)).boxed()
     }
     fn tags(&self) -> Box<dyn Tags> {
         self.0.tags()
-    }
-    fn tags_for_push(&self) -> Box<dyn Tags> {
-        self.0.tags_for_push()
     }
 }

@@ -8,17 +8,23 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use image_syncer_registry::{
     BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, IndexedReferrers,
-    Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence, Registries, Repository, Tag,
-    TagPages, Target, Upload,
+    Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence, Registries, Tag, TagPages,
+    Target, Upload,
 };
 
-use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
+use crate::store::{
+    Destination, FallbackTag, Repository, Session, Source, SourceCapabilities, StartedUpload,
+    StoreError, StoreResult, Stores, Tags, UploadStart,
+};
 
-/// Stores of all registries of a run.
+/// Stores of all registries.
 pub struct RegistryStores(Registries);
 
+/// A repository of a registry, as both ends.
 struct RegistryStore {
     client: Client,
+    /// The repository as the client names it.
+    name: image_syncer_registry::Repository,
     repository: Repository,
 }
 
@@ -27,19 +33,48 @@ struct RegistrySession {
     upload: Upload,
 }
 
+/// Pages of tags at one side of the copy.
+struct RegistryTags {
+    pages: TagPages,
+    with_side: fn(Error) -> StoreError,
+}
+
 impl RegistryStores {
     /// Creates stores over `registries`.
     pub fn new(registries: Registries) -> Self {
         Self(registries)
     }
+    fn open(&self, repository: &Repository) -> Result<Arc<RegistryStore>, Error> {
+        let Some(name) = repository.in_registry() else {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("open {repository}"),
+                repository.endpoint().to_string(),
+                "this session has no access to files",
+            ));
+        };
+        Ok(Arc::new(RegistryStore {
+            client: self.0.client(name.registry()),
+            name,
+            repository: repository.clone(),
+        }))
+    }
 }
 
 impl Stores for RegistryStores {
-    fn store(&self, repository: &Repository) -> Arc<dyn Store> {
-        Arc::new(RegistryStore {
-            client: self.0.client(repository.registry()),
-            repository: repository.clone(),
-        })
+    fn source<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Source>>> {
+        let store = self.open(repository).map_err(StoreError::source);
+        std::future::ready(store.map(|store| store as Arc<dyn Source>)).boxed()
+    }
+    fn destination<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>> {
+        let store = self.open(repository).map_err(StoreError::destination);
+        std::future::ready(store.map(|store| store as Arc<dyn Destination>)).boxed()
     }
 }
 
@@ -47,12 +82,8 @@ impl RegistryStore {
     /// Returns the registry's own list of referrers, with those that an index under a tag adds.
     async fn referrers_of_both(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let (listed, tagged) = futures_util::try_join!(
-            self.client
-                .referrers_by_api(&self.repository, subject)
-                .boxed(),
-            self.client
-                .referrers_by_tag(&self.repository, subject)
-                .boxed()
+            self.client.referrers_by_api(&self.name, subject).boxed(),
+            self.client.referrers_by_tag(&self.name, subject).boxed()
         )?;
         let mut all = listed.descriptors;
         let known: HashSet<Digest> = all.iter().map(|known| known.digest.clone()).collect();
@@ -60,156 +91,176 @@ impl RegistryStore {
         all.extend(tagged.filter(|referrer| !known.contains(&referrer.digest)));
         Ok(all)
     }
+    async fn stream(&self, blob: &Descriptor, offset: u64) -> Result<BlobStream, Error> {
+        let reader = match self.client.open_blob(&self.name, blob, offset).await {
+            // Registries need not hold these.
+            Err(error) if error.kind() == ErrorKind::NotFound && blob.is_foreign() => {
+                self.client.open_foreign(&self.name, blob, offset).await?
+            }
+            opened => opened?,
+        };
+        Ok(reader.into_stream())
+    }
+    fn session(&self, upload: Upload) -> StartedUpload {
+        let client = self.client.clone();
+        StartedUpload::Session(Box::new(RegistrySession { client, upload }))
+    }
+    async fn start(
+        &self,
+        blob: &Descriptor,
+        start: UploadStart<'_>,
+    ) -> Result<StartedUpload, Error> {
+        let from = match start {
+            UploadStart::Check => None,
+            UploadStart::Mount(from) => from.in_registry(),
+            UploadStart::Unchecked => {
+                let upload = self.client.start_upload(&self.name, blob).await?;
+                return Ok(self.session(upload));
+            }
+        };
+        let opened = self.client.open_upload(&self.name, blob, from.as_ref());
+        Ok(match opened.await? {
+            OpenedUpload::Present { mounted } => StartedUpload::Present { mounted },
+            OpenedUpload::Session(upload) => self.session(upload),
+        })
+    }
 }
 
-impl Store for RegistryStore {
+impl Source for RegistryStore {
     fn repository(&self) -> &Repository {
         &self.repository
+    }
+    fn capabilities(&self) -> SourceCapabilities {
+        SourceCapabilities {
+            limits_pulls: self.name.registry().is_docker_hub(),
+        }
     }
     fn resolve<'a>(
         &'a self,
         target: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
-        self.client.find_manifest(&self.repository, target).boxed()
+    ) -> BoxFuture<'a, StoreResult<Option<ManifestHead>>> {
+        let found = self.client.find_manifest(&self.name, target);
+        found.map_err(StoreError::source).boxed()
     }
-    fn probe<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
-        self.client.head_manifest(&self.repository, target).boxed()
+    fn probe<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Option<ManifestHead>>> {
+        let head = self.client.head_manifest(&self.name, target);
+        head.map_err(StoreError::source).boxed()
     }
-    fn resolve_for_push<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<ManifestPresence, Error>> {
-        self.client
-            .head_manifest_for_push(&self.repository, target)
-            .boxed()
-    }
-    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
-        self.client.get_manifest(&self.repository, target).boxed()
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Manifest>> {
+        let manifest = self.client.get_manifest(&self.name, target);
+        manifest.map_err(StoreError::source).boxed()
     }
     fn read_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
         limit: u64,
-    ) -> BoxFuture<'a, Result<Bytes, Error>> {
-        self.client.read_blob(&self.repository, blob, limit).boxed()
+    ) -> BoxFuture<'a, StoreResult<Bytes>> {
+        let bytes = self.client.read_blob(&self.name, blob, limit);
+        bytes.map_err(StoreError::source).boxed()
     }
     fn open_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
         offset: u64,
-    ) -> BoxFuture<'a, Result<BlobStream, Error>> {
-        async move {
-            let (client, repository) = (&self.client, &self.repository);
-            let reader = match client.open_blob(repository, blob, offset).await {
-                // Registries need not hold these.
-                Err(error) if error.kind() == ErrorKind::NotFound && blob.is_foreign() => {
-                    client.open_foreign(repository, blob, offset).await?
-                }
-                opened => opened?,
-            };
-            Ok(reader.into_stream())
-        }
-        .boxed()
-    }
-    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
-        self.client.head_blob(&self.repository, blob).boxed()
-    }
-    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
-        async move {
-            match blob.size {
-                Some(size) => Ok(Some(size)),
-                None => self.client.blob_size(&self.repository, blob).await,
-            }
-        }
-        .boxed()
-    }
-    fn open_upload<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-        from: Option<&'a Repository>,
-    ) -> BoxFuture<'a, Result<Opened, Error>> {
-        async move {
-            Ok(
-                match self
-                    .client
-                    .open_upload(&self.repository, blob, from)
-                    .await?
-                {
-                    OpenedUpload::Present { mounted } => Opened::Present { mounted },
-                    OpenedUpload::Session(upload) => Opened::Session(Box::new(RegistrySession {
-                        client: self.client.clone(),
-                        upload,
-                    })),
-                },
-            )
-        }
-        .boxed()
-    }
-    fn open_session<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-    ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>> {
-        async move {
-            let upload = self.client.start_upload(&self.repository, blob).await?;
-            let client = self.client.clone();
-            Ok(Box::new(RegistrySession { client, upload }) as Box<dyn Session>)
-        }
-        .boxed()
-    }
-    fn put_manifest<'a>(
-        &'a self,
-        target: &'a Target,
-        manifest: &'a Manifest,
-    ) -> BoxFuture<'a, Result<(), Error>> {
-        self.client
-            .put_manifest(&self.repository, target, manifest)
-            .map_ok(drop)
+    ) -> BoxFuture<'a, StoreResult<BlobStream>> {
+        self.stream(blob, offset)
+            .map_err(StoreError::source)
             .boxed()
+    }
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Presence>> {
+        let found = self.client.head_blob(&self.name, blob);
+        found.map_err(StoreError::source).boxed()
+    }
+    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Option<u64>>> {
+        if let Some(size) = blob.size {
+            return std::future::ready(Ok(Some(size))).boxed();
+        }
+        let size = self.client.blob_size(&self.name, blob);
+        size.map_err(StoreError::source).boxed()
     }
     fn referrers<'a>(
         &'a self,
         subject: &'a Digest,
         tag: FallbackTag,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+    ) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
         async move {
+            let (client, name) = (&self.client, &self.name);
             let listed = match tag {
                 FallbackTag::Present => return self.referrers_of_both(subject).await,
-                FallbackTag::Absent => {
-                    let listed = self.client.referrers_by_api(&self.repository, subject);
-                    listed.await?
-                }
-                FallbackTag::Unknown => self.client.referrers(&self.repository, subject).await?,
+                FallbackTag::Absent => client.referrers_by_api(name, subject).await?,
+                FallbackTag::Unknown => client.referrers(name, subject).await?,
             };
             Ok(listed.descriptors)
         }
+        .map_err(StoreError::source)
         .boxed()
     }
-    fn referrers_for_push<'a>(
+    fn tags(&self) -> Box<dyn Tags> {
+        Box::new(RegistryTags {
+            pages: self.client.tags(&self.name),
+            with_side: StoreError::source,
+        })
+    }
+}
+
+impl Destination for RegistryStore {
+    fn repository(&self) -> &Repository {
+        &self.repository
+    }
+    fn resolve<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<ManifestPresence>> {
+        let head = self.client.head_manifest_for_push(&self.name, target);
+        head.map_err(StoreError::destination).boxed()
+    }
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Manifest>> {
+        let manifest = self.client.get_manifest(&self.name, target);
+        manifest.map_err(StoreError::destination).boxed()
+    }
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Presence>> {
+        let found = self.client.head_blob(&self.name, blob);
+        found.map_err(StoreError::destination).boxed()
+    }
+    fn start_upload<'a>(
         &'a self,
-        subject: &'a Digest,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        blob: &'a Descriptor,
+        start: UploadStart<'a>,
+    ) -> BoxFuture<'a, StoreResult<StartedUpload>> {
+        self.start(blob, start)
+            .map_err(StoreError::destination)
+            .boxed()
+    }
+    fn put_manifest<'a>(
+        &'a self,
+        target: &'a Target,
+        manifest: &'a Manifest,
+    ) -> BoxFuture<'a, StoreResult<()>> {
         self.client
-            .referrers_for_push(&self.repository, subject)
+            .put_manifest(&self.name, target, manifest)
+            .map_ok(drop)
+            .map_err(StoreError::destination)
+            .boxed()
+    }
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
+        self.client
+            .referrers_for_push(&self.name, subject)
             .map_ok(|listed| listed.descriptors)
+            .map_err(StoreError::destination)
             .boxed()
     }
     fn update_referrers_index<'a>(
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
+    ) -> BoxFuture<'a, StoreResult<IndexedReferrers>> {
         self.client
-            .update_referrers_index(&self.repository, subject, referrers)
+            .update_referrers_index(&self.name, subject, referrers)
+            .map_err(StoreError::destination)
             .boxed()
     }
     fn tags(&self) -> Box<dyn Tags> {
-        Box::new(self.client.tags(&self.repository))
-    }
-    fn tags_for_push(&self) -> Box<dyn Tags> {
-        Box::new(self.client.tags_for_push(&self.repository))
+        Box::new(RegistryTags {
+            pages: self.client.tags_for_push(&self.name),
+            with_side: StoreError::destination,
+        })
     }
 }
 
@@ -217,23 +268,26 @@ impl Session for RegistrySession {
     fn is_instead_of_mount(&self) -> bool {
         self.upload.is_instead_of_mount()
     }
-    fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>> {
-        self.client.reserve_upload(&mut self.upload).boxed()
+    fn reserve(&mut self) -> BoxFuture<'_, StoreResult<()>> {
+        self.client
+            .reserve_upload(&mut self.upload)
+            .map_err(StoreError::destination)
+            .boxed()
     }
-    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
+    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, StoreResult<()>>
     where
         Self: 'a,
     {
         async move {
             let upload = self.client.upload(self.upload, source);
-            Box::pin(upload).await
+            Box::pin(upload).await.map_err(StoreError::destination)
         }
         .boxed()
     }
 }
 
-impl Tags for TagPages {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Tag>>, Error>> {
-        TagPages::next(self).boxed()
+impl Tags for RegistryTags {
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<Tag>>>> {
+        self.pages.next().map_err(self.with_side).boxed()
     }
 }

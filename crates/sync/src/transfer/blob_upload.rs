@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Descriptor, Presence, Repository};
+use image_syncer_registry::{Descriptor, Presence};
 
+use crate::Repository;
 use crate::failure::{Failure, Side};
 use crate::inventory::{Inventory, MountCandidate, MountConfidence};
-use crate::store::{Opened, Session, Store, head_copied_blob};
+use crate::store::{Destination, Session, StartedUpload, UploadStart, head_copied_blob};
 use crate::transfer::Moved;
 use crate::transfer::fan_out::{FanOutReader, StreamFailure};
 use crate::transfer::in_flight::{MountProbe, UploadLease, UploadStrategy};
@@ -26,17 +27,9 @@ pub(super) struct BlobUploadTask {
 /// A blob, its destination, and the shared state of the run.
 pub(super) struct BlobUpload {
     pub(super) blob: Arc<Descriptor>,
-    pub(super) destination: Arc<dyn Store>,
+    pub(super) destination: Arc<dyn Destination>,
     pub(super) inventory: Arc<Inventory>,
     pub(super) progress: Arc<Progress>,
-}
-
-/// Check for the blob when an upload is opened.
-#[derive(Clone, Copy)]
-enum ExistenceCheck {
-    Request,
-    /// The answer would not be believed.
-    Skip,
 }
 
 impl BlobUploadTask {
@@ -87,16 +80,16 @@ impl BlobUpload {
             }
             // A mount is a small request, which needs no permit; only its refusal makes it a transfer.
             UploadStrategy::Mount(from) => match self.mount(&from, probe).await? {
-                Opened::Present { mounted } => Ok(without_upload(mounted)),
-                Opened::Session(session) => {
+                StartedUpload::Present { mounted } => Ok(without_upload(mounted)),
+                StartedUpload::Session(session) => {
                     let _permit = reader.transfer_permit().await;
-                    self.send(session, &reader, ExistenceCheck::Request).await
+                    self.send(session, &reader, UploadStart::Check).await
                 }
             },
             UploadStrategy::SendUnchecked => {
-                self.open_and_send(&reader, ExistenceCheck::Skip).await
+                self.open_and_send(&reader, UploadStart::Unchecked).await
             }
-            UploadStrategy::Upload => self.open_and_send(&reader, ExistenceCheck::Request).await,
+            UploadStrategy::Upload => self.open_and_send(&reader, UploadStart::Check).await,
         };
         moved.map(Some)
     }
@@ -121,22 +114,21 @@ impl BlobUpload {
         &self,
         from: &MountCandidate,
         probe: Option<MountProbe>,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<StartedUpload, Failure> {
         let opened = self
             .destination
-            .open_upload(&self.blob, Some(&from.repository))
-            .await
-            .map_err(|error| Failure::registry(Side::Destination, &error))?;
+            .start_upload(&self.blob, UploadStart::Mount(&from.repository))
+            .await?;
         let accepted = match &opened {
-            Opened::Present { mounted: true } => Some(true),
+            StartedUpload::Present { mounted: true } => Some(true),
             // It was present before, which says nothing about mounts.
-            Opened::Present { mounted: false } => None,
-            Opened::Session(_) => Some(false),
+            StartedUpload::Present { mounted: false } => None,
+            StartedUpload::Session(_) => Some(false),
         };
         // A mount that could not be judged, for lack of pull permission for example, says nothing about others.
         let is_answer = match &opened {
-            Opened::Session(session) => session.is_instead_of_mount(),
-            Opened::Present { .. } => true,
+            StartedUpload::Session(session) => session.is_instead_of_mount(),
+            StartedUpload::Present { .. } => true,
         };
         match accepted {
             Some(accepted) if is_answer || from.confidence == MountConfidence::Recorded => {
@@ -154,30 +146,21 @@ impl BlobUpload {
     async fn open_and_send(
         &self,
         reader: &FanOutReader,
-        check: ExistenceCheck,
+        start: UploadStart<'_>,
     ) -> Result<Moved, Failure> {
         let _permit = reader.transfer_permit().await;
-        match self.open(check).await? {
-            Opened::Present { mounted } => Ok(without_upload(mounted)),
-            Opened::Session(session) => self.send(session, reader, check).await,
+        match self.start(start).await? {
+            StartedUpload::Present { mounted } => Ok(without_upload(mounted)),
+            StartedUpload::Session(session) => self.send(session, reader, start).await,
         }
     }
-    async fn open(&self, check: ExistenceCheck) -> Result<Opened, Failure> {
-        let opened = match check {
-            ExistenceCheck::Request => {
-                let opened = self.destination.open_upload(&self.blob, None).await;
-                if let Ok(Opened::Present { .. }) = &opened {
-                    self.inventory
-                        .record_unrequested_hit(self.destination.repository());
-                }
-                opened
-            }
-            ExistenceCheck::Skip => {
-                let session = self.destination.open_session(&self.blob).await;
-                session.map(Opened::Session)
-            }
-        };
-        opened.map_err(|error| Failure::registry(Side::Destination, &error))
+    async fn start(&self, start: UploadStart<'_>) -> Result<StartedUpload, Failure> {
+        let started = self.destination.start_upload(&self.blob, start).await?;
+        if let StartedUpload::Present { .. } = started {
+            self.inventory
+                .record_unrequested_hit(self.destination.repository());
+        }
+        Ok(started)
     }
     /// Notes the size of the blob if its descriptor states another one.
     fn note_size(&self, reader: &FanOutReader) {
@@ -192,15 +175,15 @@ impl BlobUpload {
         &self,
         mut session: Box<dyn Session>,
         reader: &FanOutReader,
-        check: ExistenceCheck,
+        start: UploadStart<'_>,
     ) -> Result<Moved, Failure> {
         let destination = self.destination.repository();
         let _underway =
             self.progress
                 .upload(&self.blob, reader.source(), destination, reader.position());
-        let registry = destination.registry();
+        let endpoint = destination.endpoint();
         loop {
-            let (admitted, permit) = reader.join_round(session, registry).await?;
+            let (admitted, permit) = reader.join_round(session, endpoint).await?;
             let sent = admitted.send(reader).await;
             reader.close();
             let Err(error) = sent else {
@@ -214,16 +197,16 @@ impl BlobUpload {
                 Some(StreamFailure::Detached) => {
                     drop(permit);
                     tracing::debug!(
-                        host = registry.as_str(),
+                        host = &*endpoint.name(),
                         "the upload of {} did not keep pace with others, it goes on later",
                         self.blob.digest
                     );
-                    match self.open(check).await? {
-                        Opened::Present { mounted } => return Ok(without_upload(mounted)),
-                        Opened::Session(next) => session = next,
+                    match self.start(start).await? {
+                        StartedUpload::Present { mounted } => return Ok(without_upload(mounted)),
+                        StartedUpload::Session(next) => session = next,
                     }
                 }
-                None => return Err(Failure::registry(Side::Destination, &error)),
+                None => return Err(error.into()),
             }
         }
     }

@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{Digest, Repository};
+use image_syncer_registry::Digest;
 use tokio::sync::watch;
 
+use crate::Repository;
 use crate::lock::lock;
 use crate::transfer::completion::{Completion, CompletionResult};
 
@@ -69,11 +70,11 @@ impl PendingCommits {
         blob: &Digest,
     ) -> Option<Completion> {
         let table = lock(&self.0);
-        let registry = destination.registry();
+        let registry = destination.endpoint();
         let first = table
             .images
             .values()
-            .find(|image| image.repository.registry() == registry && image.blobs.contains(blob))?;
+            .find(|image| image.repository.endpoint() == registry && image.blobs.contains(blob))?;
         let wanted = || {
             let images = table.images.values();
             images.filter(|image| image.repository == *destination)

@@ -1,8 +1,8 @@
 //! Completion of another task's work on a blob.
 
-use image_syncer_registry::Repository;
 use tokio::sync::watch;
 
+use crate::Repository;
 use crate::failure::Failure;
 
 /// Completion of another task's lease.

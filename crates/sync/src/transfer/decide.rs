@@ -98,7 +98,7 @@ pub(crate) fn decide(situation: Situation) -> Decision {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use image_syncer_registry::Repository;
+    use crate::Repository;
 
     use super::{Decision, Situation, decide};
     use crate::inventory::{BlobKnowledge, MountCandidate, MountCapability, MountConfidence};

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use image_syncer_registry::{Digest, Registry, Repository};
+use image_syncer_registry::Digest;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -25,6 +25,7 @@ use crate::transfer::commits::PendingCommits;
 use crate::transfer::completion::{Completion, CompletionResult};
 use crate::transfer::decide::{Decision, Situation, decide};
 use crate::transfer::fan_out::{BlobDownload, FanOutGroup, FanOutReader, SharedLimits};
+use crate::{Endpoint, Repository};
 
 /// Total time of waits for commits at a registry that is not known to mount anything.
 const COMMIT_WAIT: Duration = Duration::from_secs(2);
@@ -35,7 +36,7 @@ pub(super) struct InFlightBlobs {
     limits: SharedLimits,
     /// Blobs that images will commit.
     pub(super) commits: Arc<PendingCommits>,
-    registries: Mutex<HashMap<Registry, MountDiscovery>>,
+    registries: Mutex<HashMap<Endpoint, MountDiscovery>>,
 }
 
 /// State of the discovery of a registry's mount behavior.
@@ -139,7 +140,7 @@ impl InFlightBlobs {
         inventory: &Inventory,
     ) -> UploadDecision {
         let is_here = |upload: &&ActiveUpload| upload.repository == *destination;
-        let is_to_sibling = |upload: &&ActiveUpload| is_sibling(&upload.repository, destination);
+        let is_to_sibling = |upload: &&ActiveUpload| upload.repository.is_sibling_of(destination);
         let here = entry.uploads.iter().find(is_here);
         let sibling = entry.uploads.iter().find(is_to_sibling);
         // A lease is released after its fact was written, so the facts must be read under the lock of the table.
@@ -147,7 +148,7 @@ impl InFlightBlobs {
         let known = knowledge(inventory, download.source.repository(), destination, digest);
         let mounting = known.mounting;
         let mut registries = lock(&self.registries);
-        let discovery = registries.entry(destination.registry().clone());
+        let discovery = registries.entry(destination.endpoint().clone());
         let discovery = discovery.or_default();
         let digest = &download.blob.digest;
         let commit = (mounting.is_commit_worth_awaiting()
@@ -224,11 +225,6 @@ impl InFlightBlob {
     }
 }
 
-/// Returns whether content of `repository` could be mounted in `destination`.
-fn is_sibling(repository: &Repository, destination: &Repository) -> bool {
-    repository.registry() == destination.registry() && repository != destination
-}
-
 /// Returns the facts about the blob for `destination`, including the source's own repository.
 pub(crate) fn knowledge(
     inventory: &Inventory,
@@ -238,7 +234,7 @@ pub(crate) fn knowledge(
 ) -> BlobKnowledge {
     let mut known = inventory.knowledge(destination, digest);
     known.here |= source == destination && !known.missing;
-    if is_sibling(source, destination) {
+    if source.is_sibling_of(destination) {
         known.elsewhere.retain(|from| from.repository != *source);
         let from = MountCandidate {
             repository: source.clone(),

@@ -19,13 +19,14 @@ mod run;
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Descriptor, Digest, Repository};
+use image_syncer_registry::{Descriptor, Digest};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::Repository;
 use crate::failure::Failure;
 use crate::inventory::Inventory;
-use crate::store::Store;
+use crate::store::{Destination, Source};
 pub(crate) use commits::CommitGuard;
 pub(crate) use decide::{Decision, Situation, decide};
 use in_flight::InFlightBlobs;
@@ -60,9 +61,9 @@ pub struct Delivery {
     /// The blob.
     pub blob: Descriptor,
     /// Repository that it is read from.
-    pub source: Arc<dyn Store>,
+    pub source: Arc<dyn Source>,
     /// Destinations that lack it; outcomes refer to them by their position here.
-    pub destinations: Vec<Arc<dyn Store>>,
+    pub destinations: Vec<Arc<dyn Destination>>,
 }
 
 /// Channel for outcomes: the position of a destination, and the way the blob got there or the failure.

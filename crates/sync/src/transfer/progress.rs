@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{Descriptor, Repository};
+use image_syncer_registry::Descriptor;
 
+use crate::Repository;
 use crate::lock::lock;
 
 /// Counters of a run's transfers. Each counter is exact; two that are read one after the other may belong to different

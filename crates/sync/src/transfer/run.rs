@@ -5,13 +5,13 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use image_syncer_registry::Repository;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
+use crate::Repository;
 use crate::failure::Failure;
 use crate::span;
-use crate::store::Store;
+use crate::store::Destination;
 use crate::transfer::blob_upload::{BlobUpload, BlobUploadTask};
 use crate::transfer::completion::{Completion, CompletionResult};
 use crate::transfer::fan_out::{BlobDownload, FanOutReader};
@@ -27,7 +27,7 @@ pub(super) struct DeliveryRun<'a> {
 }
 
 struct DeliveryTarget {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Destination>,
     has_outcome: bool,
 }
 
@@ -94,7 +94,7 @@ impl<'a> DeliveryRun<'a> {
     fn decide(&mut self, mut positions: Vec<usize>, steps: &Steps) {
         positions.sort_unstable();
         let (in_flight, inventory) = (&self.transfers.in_flight, &self.transfers.inventory);
-        let targets: Vec<(usize, &Arc<dyn Store>)> = positions
+        let targets: Vec<(usize, &Arc<dyn Destination>)> = positions
             .into_iter()
             .filter_map(|position| Some((position, &self.destinations.get(position)?.store)))
             .collect();
@@ -134,7 +134,7 @@ impl<'a> DeliveryRun<'a> {
         }
     }
     /// Returns the span for a task of one of several destinations.
-    fn span(&self, destination: &dyn Store) -> Span {
+    fn span(&self, destination: &dyn Destination) -> Span {
         if self.destinations.len() > 1 {
             span::delivery(destination)
         } else {
@@ -143,7 +143,7 @@ impl<'a> DeliveryRun<'a> {
     }
     fn upload_task(
         &self,
-        destination: &Arc<dyn Store>,
+        destination: &Arc<dyn Destination>,
         lease: UploadLease,
         strategy: UploadStrategy,
         reader: FanOutReader,

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
 use image_syncer_registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
-use image_syncer_registry::{Descriptor, Digest, Options, Registries, Registry, Repository};
-use image_syncer_sync::store::{RegistryStores, Store, Stores};
+use image_syncer_registry::{Descriptor, Digest, Options, Registries};
+use image_syncer_sync::Repository;
+use image_syncer_sync::store::{Destination, RegistryStores, Source, Stores};
 use testkit::{Blob, Profile};
 
 /// Creates stores for registries of a test, which speak plain HTTP and need no login.
@@ -56,15 +58,27 @@ pub(crate) async fn server() -> testkit::Registry {
 }
 
 pub(crate) fn repository(server: &testkit::Registry, path: &str) -> Repository {
-    Repository::new(Registry::parse(&server.host()).unwrap(), path).unwrap()
+    Repository::parse(&format!("{}/{path}", server.host())).unwrap()
 }
 
-pub(crate) fn store(
+/// Opens a repository of a registry, which needs no wait.
+pub(crate) fn source(
     stores: &RegistryStores,
     server: &testkit::Registry,
     path: &str,
-) -> Arc<dyn Store> {
-    stores.store(&repository(server, path))
+) -> Arc<dyn Source> {
+    let source = stores.source(&repository(server, path)).now_or_never();
+    source.unwrap().unwrap()
+}
+
+/// Opens a repository of a registry, which needs no wait.
+pub(crate) fn destination(
+    stores: &RegistryStores,
+    server: &testkit::Registry,
+    path: &str,
+) -> Arc<dyn Destination> {
+    let destination = stores.destination(&repository(server, path)).now_or_never();
+    destination.unwrap().unwrap()
 }
 
 pub(crate) fn descriptor(blob: &Blob) -> Descriptor {

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use image_syncer_registry::Digest;
-use image_syncer_sync::store::Stores;
 use testkit::image::Platform;
 use testkit::profile::Referrers;
 use testkit::{Action, Fault, Image, Kind, Layer, Profile, Registry};
 
-use crate::kit::{repository, stores_of};
+use crate::kit::{self, stores_of};
 use crate::run::{copy, settings};
 use crate::settings::Settings;
 
@@ -76,9 +75,10 @@ async fn a_list_with_a_missing_subject_is_merged_into_the_existing_one() {
     assert_eq!((summary.discovered, summary.copied), (2, 2));
     let came_along: Vec<u64> = copied.iter().map(|copied| copied.referrers).collect();
     assert_eq!(came_along, [0, 1]);
-    let store = stores_of(&[&destination]).store(&repository(&destination, "to/app"));
+    let stores = stores_of(&[&destination]);
+    let store = kit::destination(&stores, &destination, "to/app");
     let subject = Digest::parse(gone.digest()).unwrap();
-    let listed = store.referrers_for_push(&subject).await.unwrap();
+    let listed = store.referrers(&subject).await.unwrap();
     let listed: BTreeSet<String> = listed.iter().map(|one| one.digest.to_string()).collect();
     let both = [ours.digest(), theirs.digest()].map(str::to_owned);
     assert_eq!(listed, BTreeSet::from(both));

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use image_syncer_registry::ErrorKind;
 use image_syncer_sync::Side;
 use image_syncer_sync::inventory::Inventory;
-use image_syncer_sync::store::{RegistryStores, Store};
+use image_syncer_sync::store::{Destination, RegistryStores, Source};
 use image_syncer_sync::transfer::{Delivery, Moved, Transfers};
 use testkit::profile::MountRule;
 use testkit::{Action, Blob, Cut, Fault, Kind, Profile};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::{assert_arrived, assert_good, descriptor, repository, server, store, stores_of};
+use crate::kit::{
+    assert_arrived, assert_good, descriptor, destination, repository, server, source, stores_of,
+};
 
 const MIB: u64 = 1024 * 1024;
 const SOURCE: &str = "from/here";
@@ -54,18 +56,18 @@ impl Bench {
         self.source.state().put_blob(SOURCE, &blob);
         blob
     }
-    fn to(&self, server: usize, path: &str) -> Arc<dyn Store> {
-        store(&self.stores, &self.servers[server], path)
+    fn to(&self, server: usize, path: &str) -> Arc<dyn Destination> {
+        destination(&self.stores, &self.servers[server], path)
     }
-    async fn deliver(&self, blob: &Blob, to: Vec<Arc<dyn Store>>) -> Vec<Outcome> {
-        let from = store(&self.stores, &self.source, SOURCE);
+    async fn deliver(&self, blob: &Blob, to: Vec<Arc<dyn Destination>>) -> Vec<Outcome> {
+        let from = source(&self.stores, &self.source, SOURCE);
         self.deliver_from(from, blob, to).await
     }
     async fn deliver_from(
         &self,
-        source: Arc<dyn Store>,
+        source: Arc<dyn Source>,
         blob: &Blob,
-        destinations: Vec<Arc<dyn Store>>,
+        destinations: Vec<Arc<dyn Destination>>,
     ) -> Vec<Outcome> {
         let mut outcomes = vec![None; destinations.len()];
         let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -143,7 +145,9 @@ async fn within_one_registry_no_byte_is_sent() {
         bench.to(0, SOURCE),
         bench.to(0, "to/b"),
     ];
-    let outcomes = bench.deliver_from(bench.to(0, SOURCE), &blob, to).await;
+    let outcomes = bench
+        .deliver_from(source(&bench.stores, &bench.servers[0], SOURCE), &blob, to)
+        .await;
     assert_eq!(
         outcomes,
         [Ok(Moved::Mounted), Ok(Moved::Present), Ok(Moved::Mounted)]

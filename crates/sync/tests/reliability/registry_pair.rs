@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
 use image_syncer_registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
-use image_syncer_registry::{Options, Registries, Repository, Tag, Target};
+use image_syncer_registry::{Options, Registries, Tag, Target};
 use image_syncer_sync::Listener;
 use image_syncer_sync::engine::Engine;
 use image_syncer_sync::report::{Report, Summary};
@@ -113,10 +113,11 @@ impl RegistryPair {
     async fn introduce(&self, stores: &RegistryStores) {
         for (server, path) in [(&self.source, OTHER_FROM), (&self.destination, OTHER_TO)] {
             let host = image_syncer_registry::Registry::parse(&server.host()).unwrap();
-            let repository = Repository::new(host, path).unwrap();
+            let repository = image_syncer_registry::Repository::new(host, path).unwrap();
             let tag = Target::Tag(Tag::parse(OTHER_TAGS[0]).unwrap());
             // Some registries answer with an error, which the run meets again.
-            drop(stores.store(&repository).resolve_for_push(&tag).await);
+            let destination = stores.destination(&repository.into()).await.unwrap();
+            drop(destination.resolve(&tag).await);
         }
     }
 

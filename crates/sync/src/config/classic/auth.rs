@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use image_syncer_registry::Registry;
 use image_syncer_registry::auth::{Credential, KeychainEntry, Secret};
-use image_syncer_registry::{Registry, Repository};
 
 use super::super::Environment;
 use super::super::document::{Node, NodeValue, Position};
@@ -230,7 +230,8 @@ fn prefix(text: &str) -> Result<(Registry, String), String> {
     }
     let registry = Registry::parse(host).map_err(|error| error.to_string())?;
     if !path.is_empty() {
-        Repository::new(registry.clone(), path).map_err(|error| error.to_string())?;
+        image_syncer_registry::Repository::new(registry.clone(), path)
+            .map_err(|error| error.to_string())?;
     }
     Ok((registry, path.to_owned()))
 }

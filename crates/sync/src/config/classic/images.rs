@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use image_syncer_registry::Repository;
+use crate::Repository;
 
 use super::super::document::{Node, NodeValue, Position};
 use super::super::error::Problem;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use image_syncer_registry::Repository;
 use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
 use strsim::levenshtein;
 
+use crate::Repository;
 use crate::rule::Rule;
 
 /// Maximum edit distance between a key and a suggestion.
@@ -35,7 +35,8 @@ impl Usage {
         for repository in rules.iter().flat_map(|rule| repositories(rule)) {
             let entry = keychain
                 .as_ref()
-                .and_then(|keychain| keychain.entry(repository));
+                .zip(repository.in_registry())
+                .and_then(|(keychain, repository)| keychain.entry(&repository));
             usage.used.extend(entry.map(|entry| entry.prefix.clone()));
             usage.repositories.insert(repository.to_string());
         }

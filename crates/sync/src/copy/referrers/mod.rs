@@ -32,7 +32,7 @@ use crate::graph::{
 use crate::lock::lock;
 use crate::rule::Referrers;
 use crate::rule::Rule;
-use crate::store::Store;
+use crate::store::Destination;
 
 pub(super) use copied::CopiedReferrers;
 use copied::SubjectOutcome;
@@ -50,7 +50,7 @@ pub(super) struct ReferrerCopier<'a> {
     pub(super) rule: &'a Arc<Rule>,
     pub(super) place: &'a ImageDestination,
     pub(super) covered: &'a Mutex<CoveredTags>,
-    pub(super) destination: &'a Arc<dyn Store>,
+    pub(super) destination: &'a Arc<dyn Destination>,
     pub(super) batch: &'a BatchHandle,
     /// Number of referrers found so far, over all levels: listed referrers, cosign's tags, and manifests below referrers that
     /// are indexes.

@@ -14,7 +14,7 @@ use crate::copy::referrers::{
     with_referrer_context,
 };
 use crate::event::{Copied, Outcome};
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::graph::{Root, SourceImage};
 
 /// Result for one referrer.
@@ -84,8 +84,8 @@ impl ReferrerCopier<'_> {
         if subject.is_new || subject.attached.referrers.is_empty() || distrusts {
             return Ok(HashSet::new());
         }
-        let listed = self.destination.referrers_for_push(&subject.digest).await;
-        let listed = listed.map_err(|error| Failure::registry(Side::Destination, &error))?;
+        let listed = self.destination.referrers(&subject.digest).await;
+        let listed = listed?;
         Ok(listed.into_iter().map(|there| there.digest).collect())
     }
 
@@ -103,7 +103,7 @@ impl ReferrerCopier<'_> {
             .update_referrers_index(subject, referrers)
             .await;
         let updated = updated.map_err(|error| {
-            let failure = Failure::registry(Side::Destination, &error);
+            let failure = error.into();
             with_referrer_context(&format!("list of referrers of {subject}"), failure)
         })?;
         if updated.contended {

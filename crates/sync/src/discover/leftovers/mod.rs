@@ -12,7 +12,7 @@ use image_syncer_registry::{Tag, Target};
 use crate::discover::referrer_tags::ReferrerTag;
 use crate::discover::source_tags::{ListedReferrerTags, SourceList};
 use crate::discover::{CoveredTags, RuleSearch};
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::rule::{Rule, RuleDestination, Selection};
 
 /// Deferred tags of a rule, for those of its destinations to which it copies referrers.
@@ -120,11 +120,11 @@ impl RuleSearch<'_> {
         deferred: &DeferredReferrerTags,
         covered: &CoveredTags,
     ) -> Result<(), Failure> {
-        let mut pages = deferred.list.store().tags();
+        let mut pages = deferred.list.open_pages().await?;
         loop {
             let page = self.cancel.run_until_cancelled(pages.next()).await;
             let page = page.ok_or_else(Failure::interrupted)?;
-            let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
+            let page = page?;
             let Some(tags) = page else { return Ok(()) };
             for tag in tags {
                 if let Some(read) = ReferrerTag::parse(tag.as_str()) {

@@ -124,7 +124,7 @@ async fn covers(
     sources: &Arc<SourceTags>,
     stores: &MemoryStores,
 ) -> CoveredTags {
-    let store = stores.store(&image.source);
+    let store = stores.source_at(&image.source);
     sources.referrer_tags(&store).await;
     let mut covered = CoveredTags::default();
     for place in &image.places {

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
+use crate::Repository;
 use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, TagSubject};
 use crate::discover::source_tags::Budget;
-use crate::failure::{Failure, Side};
-use crate::store::Store;
+use crate::failure::Failure;
+use crate::store::{Stores, Tags};
 
 /// Maximum number of pages of a list that no rule reads. For a longer list, queries for the tags of the few images that
 /// rules name cost less.
@@ -22,7 +23,8 @@ const FEW_PAGES: usize = 10;
 
 /// List of one repository's tags. It is requested once, at the first use; dropping it cancels the request.
 pub(in crate::discover) struct SourceList {
-    store: Arc<dyn Store>,
+    stores: Arc<dyn Stores>,
+    repository: Repository,
     /// Maximum number of referrer tags.
     most: usize,
     cancel: CancellationToken,
@@ -63,9 +65,10 @@ pub(in crate::discover) enum ListedReferrerTags {
 }
 
 impl SourceList {
-    /// Returns the list of the tags of `store`. Sends no request yet.
+    /// Returns the list of the tags of `repository`. Sends no request yet.
     pub(super) fn new(
-        store: Arc<dyn Store>,
+        stores: Arc<dyn Stores>,
+        repository: Repository,
         budget: Arc<Budget>,
         most: usize,
         cancel: CancellationToken,
@@ -82,7 +85,8 @@ impl SourceList {
             told: None,
         };
         Self {
-            store,
+            stores,
+            repository,
             most,
             cancel,
             by_rule: AtomicBool::new(false),
@@ -102,7 +106,8 @@ impl SourceList {
     pub(super) fn start(&self, tasks: &TaskTracker) {
         self.task.get_or_init(|| {
             let reading = ListTask {
-                store: Arc::clone(&self.store),
+                stores: Arc::clone(&self.stores),
+                repository: self.repository.clone(),
                 cancel: self.cancel.clone(),
                 state: self.state.clone(),
                 few: !self.by_rule.load(Ordering::Acquire),
@@ -130,9 +135,13 @@ impl SourceList {
     pub(super) fn state(&self) -> watch::Receiver<ListState> {
         self.state.subscribe()
     }
-    /// Returns the store of the repository.
-    pub(in crate::discover) fn store(&self) -> &Arc<dyn Store> {
-        &self.store
+    /// Returns the repository.
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+    /// Opens the list again, from its first page.
+    pub(in crate::discover) async fn open_pages(&self) -> Result<Box<dyn Tags>, Failure> {
+        Ok(self.stores.source(&self.repository).await?.tags())
     }
 
     /// Returns true if a listing rule may defer tags of `subject`. Before the end of the list, each subject may have tags.
@@ -188,7 +197,8 @@ impl Drop for BufferedPages {
 
 /// Task that reads a list to its end.
 struct ListTask {
-    store: Arc<dyn Store>,
+    stores: Arc<dyn Stores>,
+    repository: Repository,
     cancel: CancellationToken,
     state: watch::Sender<ListState>,
     /// True if the list is worth a few pages only, and no page is kept.
@@ -228,7 +238,7 @@ impl ListTask {
 
     /// Reads all pages. Returns false if pages were left out.
     async fn pages(&mut self) -> Result<bool, Failure> {
-        let mut pages = self.store.tags();
+        let mut pages = self.stores.source(&self.repository).await?.tags();
         let mut number = 0;
         loop {
             if self.few && number == FEW_PAGES {
@@ -236,7 +246,7 @@ impl ListTask {
             }
             let page = self.cancel.run_until_cancelled(pages.next()).await;
             let page = page.ok_or_else(Failure::interrupted)?;
-            let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
+            let page = page?;
             let Some(tags) = page else { return Ok(true) };
             number += 1;
             self.record_tags(&tags);

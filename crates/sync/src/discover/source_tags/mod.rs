@@ -20,14 +20,15 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{Digest, Repository};
+use image_syncer_registry::Digest;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::Repository;
 use crate::discover::referrer_tags::{MAX_TAGS, ReferrerTags, TagSubject};
 use crate::lock::lock;
 use crate::rule::{Rule, Selection};
-use crate::store::{Store, Stores};
+use crate::store::{self, Stores};
 pub(super) use list::{ListedReferrerTags, SourceList};
 pub(super) use reader::PageReader;
 
@@ -87,10 +88,10 @@ impl SourceTags {
     }
 
     fn source(&self, repository: &Repository, cancel: CancellationToken) -> Source {
-        let store = self.stores.store(repository);
         Source {
             list: Arc::new(SourceList::new(
-                store,
+                Arc::clone(&self.stores),
+                repository.clone(),
                 Arc::clone(&self.budget),
                 self.most,
                 cancel,
@@ -111,7 +112,10 @@ impl SourceTags {
     ///
     /// Returns `None` if the list was refused, failed or is too long, or if the run was stopped. Then tags must be queried
     /// one by one. If no rule lists the repository, more than ten pages are too long.
-    pub(crate) async fn referrer_tags(&self, source: &Arc<dyn Store>) -> Option<Arc<ReferrerTags>> {
+    pub(crate) async fn referrer_tags(
+        &self,
+        source: &Arc<dyn store::Source>,
+    ) -> Option<Arc<ReferrerTags>> {
         let list = self.list(source.repository());
         list.start(&self.tasks);
         match list.referrer_tags().await {

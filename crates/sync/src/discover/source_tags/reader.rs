@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::discover::source_tags::SourceTags;
 use crate::discover::source_tags::list::{ListState, SourceList};
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::store::Tags;
 
 /// Reader of the pages of a list, at the pace of one search.
@@ -65,7 +65,11 @@ impl PageReader {
                     self.taken += 1;
                     return tags(&page).map(Some);
                 }
-                NextPage::Anew => self.anew = Some(self.list_again()),
+                NextPage::Anew => {
+                    let list = Arc::clone(&self.list);
+                    let pages = list.open_pages().await?;
+                    self.anew = Some(self.list_again(pages));
+                }
                 NextPage::End(end) => return end.map(|()| None),
                 NextPage::Later => {
                     let gone = "the reading of a list of tags ended before the list";
@@ -97,14 +101,14 @@ impl PageReader {
         }
     }
 
-    fn list_again(&self) -> FreshList {
+    fn list_again(&self, pages: Box<dyn Tags>) -> FreshList {
         let hasher = RandomState::new();
         let state = self.state.borrow();
-        let pages = (0..self.taken).filter_map(|number| state.text.page(number));
-        let taken = pages.flat_map(|page| page.lines());
+        let read = (0..self.taken).filter_map(|number| state.text.page(number));
+        let taken = read.flat_map(|page| page.lines());
         FreshList {
             taken: taken.map(|tag| hasher.hash_one(tag)).collect(),
-            pages: self.list.store().tags(),
+            pages,
             hasher,
         }
     }
@@ -113,7 +117,7 @@ impl PageReader {
 impl FreshList {
     async fn next(&mut self) -> Result<Option<Vec<Tag>>, Failure> {
         let page = self.pages.next().await;
-        let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
+        let page = page?;
         Ok(page.map(|mut tags| {
             let is_new = |tag: &Tag| !self.taken.contains(&self.hasher.hash_one(tag.as_str()));
             tags.retain(is_new);
@@ -124,7 +128,7 @@ impl FreshList {
 
 impl Drop for PageReader {
     fn drop(&mut self) {
-        self.sources.was_read(self.list.store().repository());
+        self.sources.was_read(self.list.repository());
     }
 }
 

@@ -38,7 +38,7 @@ fn source_lists(tags: &[&str], rules: &[&str], ahead: usize) -> SourceLists {
 
 impl SourceLists {
     async fn referrer_tags(&self) -> Option<Arc<ReferrerTags>> {
-        let store = self.scenario.stores.store(&self.scenario.source);
+        let store = self.scenario.stores.source_at(&self.scenario.source);
         self.sources.referrer_tags(&store).await
     }
     fn reader(&self) -> PageReader {

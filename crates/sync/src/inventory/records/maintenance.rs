@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use image_syncer_registry::{Registry, Repository};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::inventory::records::{DAY, RecordsError, RecordsErrorKind, day, file};
+use crate::{Endpoint, Repository};
 
 /// Days after which records that were not seen are dropped.
 pub const KEPT_DAYS: u32 = 90;
@@ -65,14 +65,14 @@ impl RecordsMaintenance {
         let before = day(SystemTime::now()) - i64::from(older_than);
         prune(&mut self.connection, before).map_err(|error| RecordsError::new(&self.path, error))
     }
-    /// Drops the records of the registry, or of one of its repositories. Returns how many.
+    /// Drops the records of the endpoint, or of one of its repositories. Returns how many.
     pub fn forget(
         &mut self,
-        registry: &Registry,
+        endpoint: &Endpoint,
         repository: Option<&Repository>,
     ) -> Result<u64, RecordsError> {
         let path = repository.map(Repository::path);
-        forget(&mut self.connection, registry, path)
+        forget(&mut self.connection, &endpoint.name(), path)
             .map_err(|error| RecordsError::new(&self.path, error))
     }
 
@@ -164,7 +164,7 @@ fn prune(connection: &mut Connection, before: i64) -> rusqlite::Result<u64> {
 
 fn forget(
     connection: &mut Connection,
-    registry: &Registry,
+    endpoint: &str,
     path: Option<&str>,
 ) -> rusqlite::Result<u64> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -172,7 +172,7 @@ fn forget(
     transaction.execute(
         "DELETE FROM repositories
         WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND (?2 IS NULL OR path = ?2)",
-        (registry.as_str(), path),
+        (endpoint, path),
     )?;
     let dropped = delete_unreferenced(&transaction)?;
     transaction.commit()?;

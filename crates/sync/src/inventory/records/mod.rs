@@ -21,8 +21,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use image_syncer_registry::{Digest, Repository, Tag};
+use image_syncer_registry::{Digest, Tag};
 
+use crate::Repository;
 use crate::inventory::registry_facts::DigestKey;
 use crate::lock::lock;
 

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use image_syncer_registry::{Digest, Repository, Tag};
+use image_syncer_registry::{Digest, Tag};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::inventory::records::writer::StoredDigest;
 use crate::inventory::records::{BlobRepositories, RecordedCopy, ReferrersCheck, file};
 use crate::inventory::registry_facts::DigestKey;
+use crate::{Endpoint, Repository};
 
 /// Read-only connection.
 pub(super) struct RecordsReader {
@@ -93,7 +94,8 @@ impl RecordsReader {
         repository: &Repository,
         blob: DigestKey,
     ) -> rusqlite::Result<BlobRepositories> {
-        let (name, path) = (repository.registry().as_str(), repository.path());
+        let (endpoint, path) = (repository.endpoint(), repository.path());
+        let name = endpoint.name();
         let is_in = self.connection().prepare_cached(IS_IN)?.exists(params![
             name,
             path,
@@ -106,7 +108,7 @@ impl RecordsReader {
         while let Some(row) = rows.next()? {
             let path: String = row.get(0)?;
             // An invalid path is skipped: the file may be damaged.
-            locations.extend(Repository::new(repository.registry().clone(), &path));
+            locations.extend(Repository::at(endpoint, &path));
         }
         Ok(locations)
     }
@@ -117,7 +119,7 @@ impl RecordsReader {
         tag: &Tag,
     ) -> rusqlite::Result<Option<RecordedCopy>> {
         let key = (
-            destination.registry().as_str(),
+            destination.endpoint().name(),
             destination.path(),
             tag.as_str(),
         );
@@ -130,7 +132,7 @@ impl RecordsReader {
     }
     /// Returns whether anything was ever copied to `destination`.
     pub(super) fn has_copies_in(&mut self, destination: &Repository) -> rusqlite::Result<bool> {
-        let key = (destination.registry().as_str(), destination.path());
+        let key = (destination.endpoint().name(), destination.path());
         self.connection().prepare_cached(HAS_COPIES_IN)?.exists(key)
     }
     /// Returns the time of the last answer to `check` for `destination`, in seconds since 1970.
@@ -143,10 +145,10 @@ impl RecordsReader {
             return Ok(None);
         }
         let key = params![
-            destination.registry().as_str(),
+            destination.endpoint().name(),
             destination.path(),
             StoredDigest(&check.root),
-            check.source.registry().as_str(),
+            check.source.endpoint().name(),
             check.source.path(),
             check.scope
         ];
@@ -160,9 +162,10 @@ fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<RecordedCopy>> {
     let (registry, path): (String, String) = (row.get(0)?, row.get(1)?);
     let source_tag: Option<String> = row.get(2)?;
     let source_tag = source_tag.map_or(Ok(tag.clone()), |text| Tag::parse(&text));
-    let source = image_syncer_registry::Registry::parse(&registry)
-        .and_then(|registry| Repository::new(registry, &path));
-    let (Ok(source), Ok(source_tag), Some(digest)) = (source, source_tag, digest(row.get_ref(4)?))
+    let source =
+        Endpoint::from_name(&registry).and_then(|endpoint| Repository::at(&endpoint, &path));
+    let (Some(source), Ok(source_tag), Some(digest)) =
+        (source, source_tag, digest(row.get_ref(4)?))
     else {
         return Ok(None);
     };

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
-use image_syncer_registry::{Digest, Repository, Tag};
+use image_syncer_registry::{Digest, Tag};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use crate::Repository;
 use crate::inventory::records::{
     RecordUpdate, RecordedCopy, ReferrersCheck, file, maintenance, seconds,
 };
@@ -212,7 +213,7 @@ impl WriteBatch<'_> {
     }
     /// Returns the ids that the file has.
     fn find_id(&self, repository: &Repository) -> rusqlite::Result<Option<RepositoryId>> {
-        let key = (repository.registry().as_str(), repository.path());
+        let key = (repository.endpoint().name(), repository.path());
         let mut statement = self.transaction.prepare_cached(IDS)?;
         let number = statement.query_row(key, |row| {
             Ok(RepositoryId {
@@ -223,14 +224,14 @@ impl WriteBatch<'_> {
         number.optional()
     }
     fn insert_id(&self, repository: &Repository) -> rusqlite::Result<RepositoryId> {
-        let name = (repository.registry().as_str(),);
+        let name = repository.endpoint().name();
         self.transaction
             .prepare_cached("INSERT OR IGNORE INTO registries (name) VALUES (?1)")?
-            .execute(name)?;
+            .execute((&name,))?;
         let registry = self
             .transaction
             .prepare_cached("SELECT id FROM registries WHERE name = ?1")?
-            .query_row(name, |row| row.get(0))?;
+            .query_row((&name,), |row| row.get(0))?;
         let repository = self
             .transaction
             .prepare_cached("INSERT INTO repositories (registry, path) VALUES (?1, ?2)")?

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use image_syncer_registry::manifest::media_type;
-use image_syncer_registry::{Descriptor, Digest, Manifest, Repository, Tag};
+use image_syncer_registry::{Descriptor, Digest, Manifest, Tag};
 use serde_json::{Value, json};
 
+use crate::Repository;
 use crate::store::memory::{MemoryStores, repository};
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";

@@ -26,12 +26,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use image_syncer_registry::{
-    Descriptor, Digest, Error, ErrorKind, Manifest, Repository, Tag, Target,
-};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use image_syncer_registry::{Descriptor, Digest, Error, ErrorKind, Manifest, Tag, Target};
 
+use crate::Repository;
 use crate::lock::lock;
-use crate::store::{Store, Stores};
+use crate::store::{Destination, Source, StoreResult, Stores};
 
 pub(crate) use build::{attestation, blob_json, entry};
 pub(crate) use fault::Gate;
@@ -177,9 +178,19 @@ impl MemoryStores {
     pub(crate) fn holds_blob(&self, name: &str, blob: &Descriptor) -> bool {
         self.blob_bytes(&repository(name), &blob.digest).is_some()
     }
-    /// Returns the store of the repository `name`.
-    pub(crate) fn store_at(&self, name: &str) -> Arc<dyn Store> {
-        self.store(&repository(name))
+    /// Returns the repository as a source.
+    pub(crate) fn source_at(&self, repository: &Repository) -> Arc<dyn Source> {
+        Arc::new(self.open(repository))
+    }
+    /// Returns the repository as a destination.
+    pub(crate) fn destination_at(&self, repository: &Repository) -> Arc<dyn Destination> {
+        Arc::new(self.open(repository))
+    }
+    fn open(&self, repository: &Repository) -> store::MemoryStore {
+        store::MemoryStore {
+            stores: self.clone(),
+            repository: repository.clone(),
+        }
     }
     /// Makes a repository report a blob as present although it lacks it.
     pub(crate) fn claim_blob(&self, repository: &Repository, digest: &Digest) {
@@ -220,11 +231,17 @@ impl MemoryStores {
 }
 
 impl Stores for MemoryStores {
-    fn store(&self, repository: &Repository) -> Arc<dyn Store> {
-        Arc::new(store::MemoryStore {
-            stores: self.clone(),
-            repository: repository.clone(),
-        })
+    fn source<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Source>>> {
+        std::future::ready(Ok(self.source_at(repository))).boxed()
+    }
+    fn destination<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>> {
+        std::future::ready(Ok(self.destination_at(repository))).boxed()
     }
 }
 

@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_syncer_registry::{Digest, ErrorKind, Registry, Repository};
+use image_syncer_registry::{Digest, ErrorKind, Registry};
 use tokio::sync::Semaphore;
 
 use crate::store::memory::{Gate, MemoryStores, repository};
+use crate::{Endpoint, Repository};
 
 /// Behavior of a registry at mounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,11 +65,11 @@ pub(super) struct Scripts {
     receives: HashMap<Repository, VecDeque<ReceiveScript>>,
     /// Destinations that request the bytes again, once, after an error of the source.
     pub(super) insistent: HashSet<Repository>,
-    mounts: HashMap<Registry, Mounts>,
+    mounts: HashMap<Endpoint, Mounts>,
     /// Repositories in which a manifest names every blob.
     committed: HashSet<Repository>,
     /// Uploads that a registry accepts at the same time; unlimited without an entry.
-    windows: HashMap<Registry, Arc<Semaphore>>,
+    windows: HashMap<Endpoint, Arc<Semaphore>>,
     /// Maximum duration of a call in milliseconds, and the state of the random numbers.
     jitter: u64,
     random: u64,
@@ -92,7 +93,7 @@ impl Scripts {
     }
     /// Returns whether a blob of `from` can be mounted.
     pub(super) fn mounts_from(&self, from: &Repository) -> bool {
-        let mounts = self.mounts.get(from.registry());
+        let mounts = self.mounts.get(from.endpoint());
         match mounts.copied().unwrap_or_default() {
             Mounts::Accepts => true,
             Mounts::OnlyCommitted => self.committed.contains(from),
@@ -138,7 +139,7 @@ impl MemoryStores {
     }
     /// Sets the behavior of a registry at mounts.
     pub(crate) fn set_mounts(&self, registry: &str, mounts: Mounts) {
-        let registry = Registry::parse(registry).unwrap();
+        let registry = Endpoint::Registry(Registry::parse(registry).unwrap());
         self.state().scripts.mounts.insert(registry, mounts);
     }
     /// Declares that a manifest of the repository names all of its blobs.
@@ -147,7 +148,7 @@ impl MemoryStores {
     }
     /// Limits the registry to `size` uploads at the same time.
     pub(crate) fn limit_uploads(&self, registry: &str, size: usize) {
-        let registry = Registry::parse(registry).unwrap();
+        let registry = Endpoint::Registry(Registry::parse(registry).unwrap());
         let window = Arc::new(Semaphore::new(size));
         self.state().scripts.windows.insert(registry, window);
     }
@@ -170,9 +171,9 @@ impl MemoryStores {
         self.state().scripts.most_streams
     }
     /// Returns the upload slots of a registry.
-    pub(super) fn window(&self, registry: &Registry) -> Arc<Semaphore> {
+    pub(super) fn window(&self, endpoint: &Endpoint) -> Arc<Semaphore> {
         let windows = &mut self.state().scripts.windows;
-        let window = windows.entry(registry.clone());
+        let window = windows.entry(endpoint.clone());
         Arc::clone(window.or_insert_with(|| Arc::new(Semaphore::new(Semaphore::MAX_PERMITS))))
     }
     /// Takes a random time, and yields to other tasks even if that is none.

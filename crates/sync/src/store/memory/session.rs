@@ -2,15 +2,14 @@
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, Stream, StreamExt, stream};
-use image_syncer_registry::{
-    BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, Repository, Target,
-};
+use futures_util::{FutureExt, Stream, StreamExt, TryFutureExt, stream};
+use image_syncer_registry::{BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, Target};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::store::Session;
+use crate::Repository;
 use crate::store::memory::script::{ReadScript, ReceiveScript};
 use crate::store::memory::{MemoryStores, error};
+use crate::store::{Session, StoreError, StoreResult};
 
 pub(super) struct MemorySession {
     stores: MemoryStores,
@@ -58,7 +57,7 @@ pub(super) fn read(
 ) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
     let chunk = stores.state().behaviour.chunk;
     let mut broken = match &script {
-        Some(ReadScript::Break(_, kind)) => Some(error(*kind, repository.registry().as_str())),
+        Some(ReadScript::Break(_, kind)) => Some(error(*kind, &repository.endpoint().to_string())),
         _ => None,
     };
     let reading = Reading::start(stores);
@@ -163,7 +162,7 @@ impl MemorySession {
             Some(ReceiveScript::Hold(gate)) => gate.pass().await,
             Some(ReceiveScript::Fail(end, kind)) => {
                 let _stream = self.receive(source, &mut bytes, end).await?;
-                return Err(error(kind, self.repository.registry().as_str()));
+                return Err(error(kind, &self.repository.endpoint().to_string()));
             }
             Some(ReceiveScript::Restart(end)) => {
                 drop(self.receive(source, &mut bytes, end).await?);
@@ -188,15 +187,15 @@ impl Session for MemorySession {
     fn is_instead_of_mount(&self) -> bool {
         self.instead_of_mount
     }
-    fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>> {
-        let window = self.stores.window(self.repository.registry());
+    fn reserve(&mut self) -> BoxFuture<'_, StoreResult<()>> {
+        let window = self.stores.window(self.repository.endpoint());
         async move {
             self.slot = Some(window.acquire_owned().await.unwrap());
             Ok(())
         }
         .boxed()
     }
-    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
+    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, StoreResult<()>>
     where
         Self: 'a,
     {
@@ -214,6 +213,7 @@ impl Session for MemorySession {
             assert_eq!(digest, self.blob.digest, "other bytes were sent");
             self.store(bytes.into())
         }
+        .map_err(StoreError::destination)
         .boxed()
     }
 }
@@ -226,7 +226,7 @@ impl MemorySession {
         match blobs.get(&self.blob.digest) {
             Some(kept) if keeps && kept.len() != bytes.len() => {
                 let action = format!("upload {} to {}", self.blob.digest, self.repository.path());
-                let host = self.repository.registry().as_str();
+                let host = self.repository.endpoint().to_string();
                 let message = format!("{} bytes are there and stay", kept.len());
                 Err(Error::new(ErrorKind::Corrupt, action, host, message))
             }

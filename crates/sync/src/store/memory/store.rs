@@ -2,16 +2,19 @@
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use image_syncer_registry::manifest::ManifestView;
 use image_syncer_registry::{
     BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers, Manifest,
-    ManifestHead, ManifestPresence, Presence, Repository, Tag, Target,
+    ManifestHead, ManifestPresence, Presence, Tag, Target,
 };
 
+use crate::Repository;
 use crate::store::memory::session::{MemorySession, read};
 use crate::store::memory::{Content, MemoryStores, OpenScript, ReadScript, error};
-use crate::store::{FallbackTag, Opened, Session, Store, Tags};
+use crate::store::{
+    Destination, FallbackTag, Source, StartedUpload, StoreError, StoreResult, Tags, UploadStart,
+};
 
 pub(super) struct MemoryStore {
     pub(super) stores: MemoryStores,
@@ -22,6 +25,7 @@ struct MemoryTags {
     stores: MemoryStores,
     repository: Repository,
     from: usize,
+    with_side: fn(Error) -> StoreError,
 }
 
 impl MemoryStore {
@@ -35,7 +39,7 @@ impl MemoryStore {
     }
     fn error(&self, kind: ErrorKind, message: &str) -> Error {
         let path = self.repository.path();
-        let host = self.repository.registry().as_str();
+        let host = &self.repository.endpoint().to_string();
         Error::new(kind, format!("handle {path}"), host, message)
     }
     fn find(&self, target: &Target) -> Option<Manifest> {
@@ -78,6 +82,72 @@ impl MemoryStore {
             .blobs
             .insert(digest.clone(), bytes);
         true
+    }
+    async fn fetch(&self, target: &Target) -> Result<Manifest, Error> {
+        self.begin_call("manifest", target).await?;
+        self.find(target)
+            .ok_or_else(|| self.error(ErrorKind::NotFound, "there is no such manifest"))
+    }
+    async fn look_up(&self, blob: &Descriptor) -> Result<Presence, Error> {
+        self.enter_blob("head-blob", blob).await?;
+        let bytes = self.stores.blob_bytes(&self.repository, &blob.digest);
+        let length = bytes.map(|bytes| bytes.len() as u64);
+        Ok(match length {
+            Some(length) if blob.size.is_some_and(|size| size != length) => {
+                Presence::WrongSize(length)
+            }
+            None if !self.says_it_has(&blob.digest) => Presence::Absent,
+            _ => Presence::Present,
+        })
+    }
+    async fn start(
+        &self,
+        blob: &Descriptor,
+        start: UploadStart<'_>,
+    ) -> Result<StartedUpload, Error> {
+        let target = Target::Digest(blob.digest.clone());
+        let (verb, suffix) = match start {
+            UploadStart::Mount(from) => ("mount", format!(" from {from}")),
+            UploadStart::Check => ("open-upload", String::new()),
+            UploadStart::Unchecked => {
+                self.enter_blob("open-session", blob).await?;
+                return Ok(self.session(blob, false));
+            }
+        };
+        let call = self.stores.state().words(verb, &self.repository, &target);
+        self.stores.begin_call(call + &suffix).await?;
+        let script = self.stores.state().scripts.next_open(&self.repository);
+        match script {
+            Some(OpenScript::Fail(kind)) => {
+                return Err(error(kind, &self.repository.endpoint().to_string()));
+            }
+            Some(OpenScript::Hold(gate)) => gate.pass().await,
+            Some(OpenScript::Panic) => panic!("a script demands a panic"),
+            None => {}
+        }
+        let reports = self.stores.state().behaviour.tells_present;
+        if reports && self.says_it_has(&blob.digest) {
+            return Ok(StartedUpload::Present { mounted: false });
+        }
+        if let UploadStart::Mount(from) = start
+            && self.stores.state().scripts.mounts_from(from)
+            && self.mount(&blob.digest, from)
+        {
+            return Ok(StartedUpload::Present { mounted: true });
+        }
+        Ok(self.session(blob, matches!(start, UploadStart::Mount(_))))
+    }
+    fn session(&self, blob: &Descriptor, instead_of_mount: bool) -> StartedUpload {
+        let session = MemorySession::new(&self.stores, &self.repository, blob, instead_of_mount);
+        StartedUpload::Session(Box::new(session))
+    }
+    fn tag_pages(&self, with_side: fn(Error) -> StoreError) -> MemoryTags {
+        MemoryTags {
+            stores: self.stores.clone(),
+            repository: self.repository.clone(),
+            from: 0,
+            with_side,
+        }
     }
     /// Returns the referrers that the registry finds itself, and those that were listed explicitly.
     fn listed(&self, subject: &Digest) -> Vec<Descriptor> {
@@ -149,50 +219,32 @@ impl Content {
     }
 }
 
-impl Store for MemoryStore {
+impl Source for MemoryStore {
     fn repository(&self) -> &Repository {
         &self.repository
     }
     fn resolve<'a>(
         &'a self,
         target: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+    ) -> BoxFuture<'a, StoreResult<Option<ManifestHead>>> {
         async move {
             self.begin_call("resolve", target).await?;
             Ok(self.head(target))
         }
+        .map_err(StoreError::source)
         .boxed()
     }
-    fn probe<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
-        self.resolve(target)
+    fn probe<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Option<ManifestHead>>> {
+        Source::resolve(self, target)
     }
-    fn resolve_for_push<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, Result<ManifestPresence, Error>> {
-        async move {
-            self.begin_call("resolve-for-push", target).await?;
-            let head = self.head(target);
-            Ok(head.map_or(ManifestPresence::Absent, ManifestPresence::Present))
-        }
-        .boxed()
-    }
-    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
-        async move {
-            self.begin_call("manifest", target).await?;
-            self.find(target)
-                .ok_or_else(|| self.error(ErrorKind::NotFound, "there is no such manifest"))
-        }
-        .boxed()
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Manifest>> {
+        self.fetch(target).map_err(StoreError::source).boxed()
     }
     fn read_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
         limit: u64,
-    ) -> BoxFuture<'a, Result<Bytes, Error>> {
+    ) -> BoxFuture<'a, StoreResult<Bytes>> {
         async move {
             self.enter_blob("read-blob", blob).await?;
             let bytes = self.blob(blob)?;
@@ -201,13 +253,14 @@ impl Store for MemoryStore {
             }
             Ok(bytes)
         }
+        .map_err(StoreError::source)
         .boxed()
     }
     fn open_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
         offset: u64,
-    ) -> BoxFuture<'a, Result<BlobStream, Error>> {
+    ) -> BoxFuture<'a, StoreResult<BlobStream>> {
         async move {
             let target = Target::Digest(blob.digest.clone());
             let call = self
@@ -223,7 +276,7 @@ impl Store for MemoryStore {
             let script = self.stores.state().scripts.next_read(&self.repository);
             match &script {
                 Some(ReadScript::Fail(kind)) => {
-                    return Err(error(*kind, self.repository.registry().as_str()));
+                    return Err(error(*kind, &self.repository.endpoint().to_string()));
                 }
                 Some(ReadScript::Hold(gate)) => gate.pass().await,
                 _ => {}
@@ -231,9 +284,10 @@ impl Store for MemoryStore {
             let chunks = read(&self.stores, &self.repository, rest, script);
             Ok(BlobStream::new(chunks.fuse()))
         }
+        .map_err(StoreError::source)
         .boxed()
     }
-    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
+    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Option<u64>>> {
         async move {
             if blob.size.is_some() {
                 return Ok(blob.size);
@@ -242,87 +296,17 @@ impl Store for MemoryStore {
             let bytes = self.stores.blob_bytes(&self.repository, &blob.digest);
             Ok(bytes.map(|bytes| bytes.len() as u64))
         }
+        .map_err(StoreError::source)
         .boxed()
     }
-    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
-        async move {
-            self.enter_blob("head-blob", blob).await?;
-            let bytes = self.stores.blob_bytes(&self.repository, &blob.digest);
-            let length = bytes.map(|bytes| bytes.len() as u64);
-            Ok(match length {
-                Some(length) if blob.size.is_some_and(|size| size != length) => {
-                    Presence::WrongSize(length)
-                }
-                None if !self.says_it_has(&blob.digest) => Presence::Absent,
-                _ => Presence::Present,
-            })
-        }
-        .boxed()
-    }
-    fn open_session<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-    ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>> {
-        async move {
-            self.enter_blob("open-session", blob).await?;
-            let session = MemorySession::new(&self.stores, &self.repository, blob, false);
-            Ok(Box::new(session) as Box<dyn Session>)
-        }
-        .boxed()
-    }
-    fn open_upload<'a>(
-        &'a self,
-        blob: &'a Descriptor,
-        from: Option<&'a Repository>,
-    ) -> BoxFuture<'a, Result<Opened, Error>> {
-        async move {
-            let target = Target::Digest(blob.digest.clone());
-            let (verb, suffix) = match from {
-                Some(from) => ("mount", format!(" from {from}")),
-                None => ("open-upload", String::new()),
-            };
-            let call = self.stores.state().words(verb, &self.repository, &target);
-            self.stores.begin_call(call + &suffix).await?;
-            let script = self.stores.state().scripts.next_open(&self.repository);
-            match script {
-                Some(OpenScript::Fail(kind)) => {
-                    return Err(error(kind, self.repository.registry().as_str()));
-                }
-                Some(OpenScript::Hold(gate)) => gate.pass().await,
-                Some(OpenScript::Panic) => panic!("a script demands a panic"),
-                None => {}
-            }
-            let reports = self.stores.state().behaviour.tells_present;
-            if reports && self.says_it_has(&blob.digest) {
-                return Ok(Opened::Present { mounted: false });
-            }
-            if let Some(from) = from
-                && self.stores.state().scripts.mounts_from(from)
-                && self.mount(&blob.digest, from)
-            {
-                return Ok(Opened::Present { mounted: true });
-            }
-            let session = MemorySession::new(&self.stores, &self.repository, blob, from.is_some());
-            Ok(Opened::Session(Box::new(session)))
-        }
-        .boxed()
-    }
-    fn put_manifest<'a>(
-        &'a self,
-        target: &'a Target,
-        manifest: &'a Manifest,
-    ) -> BoxFuture<'a, Result<(), Error>> {
-        async move {
-            self.begin_call("put-manifest", target).await?;
-            self.push(target, manifest)
-        }
-        .boxed()
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Presence>> {
+        self.look_up(blob).map_err(StoreError::source).boxed()
     }
     fn referrers<'a>(
         &'a self,
         subject: &'a Digest,
         tag: FallbackTag,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+    ) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
         async move {
             let lists = self.stores.state().behaviour.lists_referrers;
             if !lists && tag == FallbackTag::Absent {
@@ -332,24 +316,68 @@ impl Store for MemoryStore {
             self.begin_call("referrers", &target).await?;
             Ok(self.listed(subject))
         }
+        .map_err(StoreError::source)
         .boxed()
     }
-    fn referrers_for_push<'a>(
+    fn tags(&self) -> Box<dyn Tags> {
+        Box::new(self.tag_pages(StoreError::source))
+    }
+}
+
+impl Destination for MemoryStore {
+    fn repository(&self) -> &Repository {
+        &self.repository
+    }
+    fn resolve<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<ManifestPresence>> {
+        async move {
+            self.begin_call("resolve-for-push", target).await?;
+            let head = self.head(target);
+            Ok(head.map_or(ManifestPresence::Absent, ManifestPresence::Present))
+        }
+        .map_err(StoreError::destination)
+        .boxed()
+    }
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Manifest>> {
+        self.fetch(target).map_err(StoreError::destination).boxed()
+    }
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Presence>> {
+        self.look_up(blob).map_err(StoreError::destination).boxed()
+    }
+    fn start_upload<'a>(
         &'a self,
-        subject: &'a Digest,
-    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        blob: &'a Descriptor,
+        start: UploadStart<'a>,
+    ) -> BoxFuture<'a, StoreResult<StartedUpload>> {
+        self.start(blob, start)
+            .map_err(StoreError::destination)
+            .boxed()
+    }
+    fn put_manifest<'a>(
+        &'a self,
+        target: &'a Target,
+        manifest: &'a Manifest,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            self.begin_call("put-manifest", target).await?;
+            self.push(target, manifest)
+        }
+        .map_err(StoreError::destination)
+        .boxed()
+    }
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
         async move {
             let target = Target::Digest(subject.clone());
             self.begin_call("referrers-for-push", &target).await?;
             Ok(self.listed(subject))
         }
+        .map_err(StoreError::destination)
         .boxed()
     }
     fn update_referrers_index<'a>(
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
+    ) -> BoxFuture<'a, StoreResult<IndexedReferrers>> {
         async move {
             let target = Target::Digest(subject.clone());
             self.begin_call("update-index", &target).await?;
@@ -371,26 +399,24 @@ impl Store for MemoryStore {
                 contended: behaviour.contended,
             })
         }
+        .map_err(StoreError::destination)
         .boxed()
     }
     fn tags(&self) -> Box<dyn Tags> {
-        Box::new(MemoryTags {
-            stores: self.stores.clone(),
-            repository: self.repository.clone(),
-            from: 0,
-        })
+        Box::new(self.tag_pages(StoreError::destination))
     }
 }
 
 impl Tags for MemoryTags {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Tag>>, Error>> {
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<Tag>>>> {
+        let with_side = self.with_side;
         async move {
             self.stores
                 .begin_call(format!("tags {}", self.repository))
                 .await?;
             let state = self.stores.state();
             let Some(content) = state.repositories.get(&self.repository) else {
-                let host = self.repository.registry().as_str();
+                let host = &self.repository.endpoint().to_string();
                 let action = format!("list the tags of {}", self.repository.path());
                 let message = "there is no such repository";
                 let error = Error::new(ErrorKind::NotFound, action, host, message);
@@ -407,6 +433,7 @@ impl Tags for MemoryTags {
             self.from += tags.len();
             Ok((!tags.is_empty()).then_some(tags))
         }
+        .map_err(with_side)
         .boxed()
     }
 }

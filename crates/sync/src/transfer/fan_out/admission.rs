@@ -1,8 +1,8 @@
 //! Readers on their way into a round: waiting with a session, with a slot, admitted.
 
-use image_syncer_registry::Registry;
 use tokio::sync::oneshot;
 
+use crate::Endpoint;
 use crate::failure::Failure;
 use crate::store::Session;
 use crate::transfer::fan_out::pump::OpenedDownload;
@@ -11,8 +11,8 @@ use crate::transfer::fan_out::upload_slots::UploadPermit;
 /// A reader with its session.
 pub(super) struct WaitingReader {
     pub(super) session: Box<dyn Session>,
-    /// Registry of the session.
-    pub(super) registry: Registry,
+    /// Endpoint of the session.
+    pub(super) endpoint: Endpoint,
     pub(super) admission: oneshot::Sender<Result<Admission, Failure>>,
 }
 

@@ -23,12 +23,12 @@ mod window;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use image_syncer_registry::{BlobStream, Descriptor, Error};
+use image_syncer_registry::{BlobStream, Descriptor};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use crate::store::Store;
+use crate::store::{Source, StoreResult};
 use crate::transfer::permits::SharedPermit;
 use crate::transfer::progress::Progress;
 pub(super) use reader::{FanOutReader, StreamFailure};
@@ -42,7 +42,7 @@ const JOINING: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct BlobDownload {
     pub(super) blob: Arc<Descriptor>,
-    pub(super) source: Arc<dyn Store>,
+    pub(super) source: Arc<dyn Source>,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct FanOutGroup {
 }
 
 impl BlobDownload {
-    async fn open(&self, offset: u64) -> Result<BlobStream, Error> {
+    async fn open(&self, offset: u64) -> StoreResult<BlobStream> {
         self.source.open_blob(&self.blob, offset).await
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn pump(download: BlobDownload, openings: Vec<oneshot::Sender<O
     let stream = match download.open(0).await {
         Ok(stream) => stream,
         Err(error) => {
-            let failure = Failure::registry(Side::Source, &error);
+            let failure = Failure::from(error);
             for opening in openings {
                 // A reader that dropped out meanwhile needs no result.
                 let _ = opening.send(OpenedDownload::Failed(failure.clone()));

@@ -5,14 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use image_syncer_registry::{
-    BlobSize, BlobSource, BlobStream, Error, ErrorKind, Registry, Repository,
-};
+use image_syncer_registry::{BlobSize, BlobSource, BlobStream, Error, ErrorKind};
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
-use crate::store::{Session, Store};
+use crate::store::{Session, Source, StoreError};
 use crate::transfer::fan_out::admission::{Admission, ReadMode};
 use crate::transfer::fan_out::pump::OpenedDownload;
 use crate::transfer::fan_out::upload_slots::UploadPermit;
@@ -20,6 +18,7 @@ use crate::transfer::fan_out::window::{WindowItem, WindowReceiver};
 use crate::transfer::fan_out::{BlobDownload, FanOutGroup};
 use crate::transfer::permits::TransferPermit;
 use crate::transfer::progress::{Progress, UploadPosition};
+use crate::{Endpoint, Repository};
 
 /// The share of a destination in a download: the source of its upload.
 pub(in crate::transfer) struct FanOutReader {
@@ -69,18 +68,18 @@ impl FanOutReader {
     pub(in crate::transfer) async fn transfer_permit(&self) -> Arc<TransferPermit> {
         self.group.permit.acquire().await
     }
-    /// Waits for admission to a round of the group, with an upload slot for `session` at `registry`. The session then
+    /// Waits for admission to a round of the group, with an upload slot for `session` at `endpoint`. The session then
     /// reads the download of that round, as long as the [`UploadPermit`] is held.
     pub(in crate::transfer) async fn join_round(
         &self,
         session: Box<dyn Session>,
-        registry: &Registry,
+        endpoint: &Endpoint,
     ) -> Result<(Box<dyn Session>, UploadPermit), Failure> {
         lock(&self.read_mode).take();
         let settles = !self.settled.swap(true, Ordering::Relaxed);
         let scheduler = self.group.scheduler();
         let admission = scheduler
-            .wait_for_admission(session, registry.clone(), settles)
+            .wait_for_admission(session, endpoint.clone(), settles)
             .await?;
         let Admission {
             session,
@@ -111,7 +110,7 @@ impl FanOutReader {
         self.download.source.repository()
     }
     /// Returns the store that is read without sharing.
-    pub(in crate::transfer) fn source_store(&self) -> &dyn Store {
+    pub(in crate::transfer) fn source_store(&self) -> &dyn Source {
         &*self.download.source
     }
     /// Returns the size of the blob as the last stream found it.
@@ -129,7 +128,8 @@ impl FanOutReader {
         let stream = download
             .open(offset)
             .await
-            .inspect_err(|e| stats.record_own_failure(e))?;
+            .map_err(StoreError::into_error)
+            .inspect_err(|error| stats.record_own_failure(error))?;
         stats.position.begin(offset);
         let progress = download.progress;
         let size = stream.size().clone();

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::Registry;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use crate::Endpoint;
 use crate::deadline::until;
 use crate::failure::Failure;
 use crate::lock::lock;
@@ -61,7 +61,7 @@ impl FanOutScheduler {
     pub(super) async fn wait_for_admission(
         &self,
         session: Box<dyn Session>,
-        registry: Registry,
+        endpoint: Endpoint,
         settles: bool,
     ) -> Result<Admission, Failure> {
         let (sender, admission) = oneshot::channel();
@@ -70,7 +70,7 @@ impl FanOutScheduler {
             state.expected = state.expected.saturating_sub(usize::from(settles));
             state.ready.push(WaitingReader {
                 session,
-                registry,
+                endpoint,
                 admission: sender,
             });
         }

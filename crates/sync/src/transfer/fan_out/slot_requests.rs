@@ -15,12 +15,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use image_syncer_registry::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::Endpoint;
 use crate::deadline::until;
-use crate::failure::{Failure, Side};
+use crate::store::StoreResult;
 use crate::transfer::fan_out::JOINING;
 use crate::transfer::fan_out::admission::{AdmittedReader, WaitingReader};
 use crate::transfer::fan_out::upload_slots::{
@@ -37,7 +37,7 @@ struct RegistryReaders {
 /// A reader that requests a slot.
 struct SlotRequest {
     ready: WaitingReader,
-    answer: Option<Result<UploadPermit, Error>>,
+    answer: Option<StoreResult<UploadPermit>>,
 }
 
 /// Reserves slots for ready readers: for as many as can begin together, and at least for one that is still there.
@@ -46,12 +46,12 @@ pub(super) async fn acquire_slots(
     ready: Vec<WaitingReader>,
     uploads: &UploadSlots,
 ) -> (Vec<AdmittedReader>, Vec<WaitingReader>) {
-    let mut registries: BTreeMap<String, RegistryReaders> = BTreeMap::new();
+    let mut registries: BTreeMap<Endpoint, RegistryReaders> = BTreeMap::new();
     let single = ready.len() == 1;
     for ready in ready {
-        let name = ready.registry.as_str().to_owned();
+        let name = ready.endpoint.clone();
         let readers = registries.entry(name).or_insert_with(|| {
-            let slots = uploads.registry_slots(&ready.registry);
+            let slots = uploads.registry_slots(&ready.endpoint);
             RegistryReaders {
                 round: slots.open_round(),
                 slots,
@@ -76,7 +76,7 @@ pub(super) async fn acquire_slots(
             Some(Ok(permit)) => admitted.push(AdmittedReader { ready, permit }),
             Some(Err(error)) => {
                 // A reader that left a moment ago needs no result.
-                let failure = Failure::registry(Side::Destination, &error);
+                let failure = error.into();
                 let _ = ready.admission.send(Err(failure));
             }
             None => waiting.push(ready),

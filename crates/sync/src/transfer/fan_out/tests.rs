@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::upload_slots::UploadPermit;
 use super::{BlobDownload, FanOutGroup, FanOutReader, SharedLimits, StreamFailure};
 use crate::store::memory::{Gate, MemoryStores, ReadScript, repository, settled};
-use crate::store::{Opened, Session};
+use crate::store::{Session, StartedUpload, UploadStart};
 use crate::transfer::progress::Progress;
 
 const SOURCE: &str = "src.example/app";
@@ -33,7 +33,7 @@ fn group(
     let progress = Arc::<Progress>::default();
     let download = BlobDownload {
         blob: Arc::new(stores.sized_blob(size, &[SOURCE])),
-        source: stores.store_at(SOURCE),
+        source: stores.source_at(&repository(SOURCE)),
         progress: Arc::clone(&progress),
     };
     let limits = SharedLimits {
@@ -49,12 +49,14 @@ fn group(
 
 /// Waits for admission with a session at `name`.
 async fn admit(stores: &MemoryStores, reader: &FanOutReader, name: &str) -> Upload {
-    let store = stores.store_at(name);
-    let Ok(Opened::Session(session)) = store.open_upload(reader.blob(), None).await else {
+    let store = stores.destination_at(&repository(name));
+    let Ok(StartedUpload::Session(session)) =
+        store.start_upload(reader.blob(), UploadStart::Check).await
+    else {
         panic!("nothing is there");
     };
-    let registry = repository(name).registry().clone();
-    let (session, permit) = reader.join_round(session, &registry).await.unwrap();
+    let endpoint = repository(name).endpoint().clone();
+    let (session, permit) = reader.join_round(session, &endpoint).await.unwrap();
     Upload {
         _session: session,
         _permit: permit,
@@ -189,9 +191,11 @@ async fn a_window_of_the_host_is_filled_by_each_round() {
 async fn no_wait_for_slots_that_will_not_be_released_soon() {
     let (stores, _, readers) = group(3, 10, 10);
     stores.limit_uploads("dst.example", 3);
-    let store = stores.store_at("dst.example/b");
-    let opened = store.open_upload(readers[0].blob(), None).await;
-    let Ok(Opened::Session(mut busy)) = opened else {
+    let store = stores.destination_at(&repository("dst.example/b"));
+    let opened = store
+        .start_upload(readers[0].blob(), UploadStart::Check)
+        .await;
+    let Ok(StartedUpload::Session(mut busy)) = opened else {
         panic!("nothing is there");
     };
     busy.reserve().await.unwrap();
@@ -205,9 +209,11 @@ async fn a_reader_with_a_slot_waits_for_another_slot_with_a_limit() {
     for (gives_back, opens) in [(true, 1), (false, 2)] {
         let (stores, _, readers) = group(2, 10, 10);
         stores.limit_uploads("slow.example", 1);
-        let store = stores.store_at("slow.example/b");
-        let opened = store.open_upload(readers[0].blob(), None).await;
-        let Ok(Opened::Session(mut busy)) = opened else {
+        let store = stores.destination_at(&repository("slow.example/b"));
+        let opened = store
+            .start_upload(readers[0].blob(), UploadStart::Check)
+            .await;
+        let Ok(StartedUpload::Session(mut busy)) = opened else {
             panic!("nothing is there");
         };
         busy.reserve().await.unwrap();

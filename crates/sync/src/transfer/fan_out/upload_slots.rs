@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use image_syncer_registry::Registry;
 use tokio::sync::{OwnedMutexGuard, watch};
 
+use crate::Endpoint;
 use crate::lock::lock;
 
 /// Upload slots of a run, by registry.
 #[derive(Default)]
 pub(in crate::transfer) struct UploadSlots {
-    table: Mutex<HashMap<Registry, Arc<RegistrySlots>>>,
+    table: Mutex<HashMap<Endpoint, Arc<RegistrySlots>>>,
     /// Held while a group enters the queues of several registries.
     order: Mutex<()>,
 }
@@ -54,10 +54,10 @@ pub(in crate::transfer) struct UploadPermit {
 pub(super) type QueuePosition = BoxFuture<'static, OwnedMutexGuard<()>>;
 
 impl UploadSlots {
-    /// Returns the slots of `registry`.
-    pub(super) fn registry_slots(&self, registry: &Registry) -> Arc<RegistrySlots> {
+    /// Returns the slots of `endpoint`.
+    pub(super) fn registry_slots(&self, endpoint: &Endpoint) -> Arc<RegistrySlots> {
         let mut table = lock(&self.table);
-        let slots = table.entry(registry.clone()).or_insert_with(|| {
+        let slots = table.entry(endpoint.clone()).or_insert_with(|| {
             Arc::new(RegistrySlots {
                 gathering: Arc::default(),
                 batches: watch::Sender::default(),

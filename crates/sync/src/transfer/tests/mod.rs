@@ -47,10 +47,15 @@ impl Bench {
     fn delivery(&self, blob: &Descriptor, source: &str, destinations: &[&str]) -> Delivery {
         Delivery {
             blob: blob.clone(),
-            source: self.stores.store_at(source),
+            source: self
+                .stores
+                .source_at(&crate::store::memory::repository(source)),
             destinations: destinations
                 .iter()
-                .map(|name| self.stores.store_at(name))
+                .map(|name| {
+                    self.stores
+                        .destination_at(&crate::store::memory::repository(name))
+                })
                 .collect(),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use image_syncer_registry::{Algorithm, Digest, Repository, Tag};
+use image_syncer_registry::{Algorithm, Digest, Tag};
 use tempfile::TempDir;
 
 use super::reader::RecordsReader;
@@ -16,6 +16,7 @@ use super::{
     DAY, RecordUpdate, RecordedCopy, Records, RecordsError, RecordsErrorKind, RecordsMaintenance,
     ReferrersCheck, file,
 };
+use crate::Repository;
 use crate::inventory::Inventory;
 use crate::inventory::registry_facts::DigestKey;
 use crate::rule::{CopyOptions, PlatformFilter};
@@ -406,8 +407,8 @@ fn referrers_checks_are_pruned_and_forgotten() {
     let registries = upkeep.overview().unwrap().registries;
     let repositories: Vec<u64> = registries.iter().map(|one| one.repositories).collect();
     assert_eq!(repositories, [1, 1]);
-    let registry = repository(locations[1]).registry().clone();
-    assert_eq!(upkeep.forget(&registry, None).unwrap(), 1);
+    let endpoint = repository(locations[1]).endpoint().clone();
+    assert_eq!(upkeep.forget(&endpoint, None).unwrap(), 1);
     assert_eq!(known(), [None, None, None]);
     assert_eq!(upkeep.overview().unwrap().registries, []);
 }

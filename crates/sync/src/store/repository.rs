@@ -1,0 +1,169 @@
+//! Repositories at the ends of a copy.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use image_syncer_registry::{ReferenceError, Registry};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A named set of images at an endpoint. Displays as `registry/path`, or as `oci:DIRECTORY#name`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Repository {
+    endpoint: Endpoint,
+    path: Arc<str>,
+}
+
+/// A place with repositories.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// A registry.
+    Registry(Registry),
+    /// An OCI image layout: a directory.
+    Layout(Arc<Path>),
+    /// An archive of images: a tar file.
+    Archive(Arc<Path>),
+}
+
+impl Repository {
+    /// Parses the repository of a registry, `[registry/]path`.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        image_syncer_registry::Repository::parse(text).map(Self::from)
+    }
+    /// Returns the repository `name` of an image layout. The name is that of a repository (`docker.io/library/alpine`);
+    /// images without one are in the repository with an empty name.
+    pub fn in_layout(directory: &Path, name: &str) -> Self {
+        Self {
+            endpoint: Endpoint::Layout(Arc::from(directory)),
+            path: Arc::from(name),
+        }
+    }
+    /// Returns the repository `path` of `endpoint`; `None` if its registry cannot have one of that name.
+    pub(crate) fn at(endpoint: &Endpoint, path: &str) -> Option<Self> {
+        match endpoint {
+            Endpoint::Registry(registry) => {
+                let repository = image_syncer_registry::Repository::new(registry.clone(), path);
+                repository.ok().map(Self::from)
+            }
+            Endpoint::Layout(_) | Endpoint::Archive(_) => Some(Self {
+                endpoint: endpoint.clone(),
+                path: Arc::from(path),
+            }),
+        }
+    }
+    /// Returns the endpoint.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+    /// Returns the path within a registry, or the name within a file.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+    /// Returns the repository within its registry; `None` if it is in a file.
+    pub fn in_registry(&self) -> Option<image_syncer_registry::Repository> {
+        match &self.endpoint {
+            Endpoint::Registry(registry) => {
+                image_syncer_registry::Repository::new(registry.clone(), &self.path).ok()
+            }
+            Endpoint::Layout(_) | Endpoint::Archive(_) => None,
+        }
+    }
+    /// Returns the full name of the images of the repository (`docker.io/library/alpine`), wherever they are.
+    pub fn image_name(&self) -> String {
+        match &self.endpoint {
+            Endpoint::Registry(_) => self.to_string(),
+            Endpoint::Layout(_) | Endpoint::Archive(_) => self.path.to_string(),
+        }
+    }
+    /// Returns whether content of this repository could be mounted in `other`.
+    pub(crate) fn is_sibling_of(&self, other: &Self) -> bool {
+        self.endpoint == other.endpoint && self.path != other.path
+    }
+}
+
+impl Endpoint {
+    /// Parses a [name](Self::name), as the records have it.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        if let Some(directory) = name.strip_prefix("oci:") {
+            return Some(Self::Layout(Arc::from(Path::new(directory))));
+        }
+        if let Some(file) = name.strip_prefix("oci-archive:") {
+            return Some(Self::Archive(Arc::from(Path::new(file))));
+        }
+        Registry::parse(name).ok().map(Self::Registry)
+    }
+    /// Returns the registry, if it is one.
+    pub fn registry(&self) -> Option<&Registry> {
+        match self {
+            Self::Registry(registry) => Some(registry),
+            Self::Layout(_) | Self::Archive(_) => None,
+        }
+    }
+    /// Returns the name in messages and logs: the host of a registry, or the path of a file with its scheme.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Registry(registry) => Cow::Borrowed(registry.as_str()),
+            Self::Layout(_) | Self::Archive(_) => Cow::Owned(self.to_string()),
+        }
+    }
+}
+
+impl From<image_syncer_registry::Repository> for Repository {
+    fn from(repository: image_syncer_registry::Repository) -> Self {
+        Self {
+            path: Arc::from(repository.path()),
+            endpoint: Endpoint::Registry(repository.registry().clone()),
+        }
+    }
+}
+
+impl FromStr for Repository {
+    type Err = ReferenceError;
+    /// Parses the text that a repository displays as.
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        let (endpoint, name) = text.split_once('#').unwrap_or((text, ""));
+        match Endpoint::from_name(endpoint) {
+            Some(endpoint @ (Endpoint::Layout(_) | Endpoint::Archive(_))) => Ok(Self {
+                endpoint,
+                path: Arc::from(name),
+            }),
+            _ => Self::parse(text),
+        }
+    }
+}
+
+impl Serialize for Repository {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Repository {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(registry) => registry.fmt(f),
+            Self::Layout(directory) => write!(f, "oci:{}", directory.display()),
+            Self::Archive(file) => write!(f, "oci-archive:{}", file.display()),
+        }
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.endpoint {
+            Endpoint::Registry(registry) => write!(f, "{registry}/{}", self.path),
+            endpoint if self.path.is_empty() => endpoint.fmt(f),
+            endpoint => write!(f, "{endpoint}#{}", self.path),
+        }
+    }
+}
