@@ -82,6 +82,33 @@ fn a_line_of_json_is_one_flat_object_with_the_fields_in_their_order() {
     assert_eq!(unchanged.count(), 2);
 }
 
+/// Asserts that a line describes a request, and names its rule and its image if it has one.
+#[track_caller]
+fn assert_names_rule_and_image(two: &World, line: &Value) {
+    let (source, destination) = (two.source.host(), two.destination.host());
+    assert_eq!(line["level"], "debug");
+    assert_eq!(line["rule"], two.with_hosts("SRC/a"), "{line}");
+    let host = line["host"].as_str().unwrap();
+    assert!(host == source || host == destination, "{line}");
+    let url = line["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("http://{host}/v2/")), "{line}");
+    assert!(line["elapsed_ms"].is_u64() && line["action"].is_string());
+    let status = line["status"].as_u64().unwrap();
+    let method = line["method"].as_str().unwrap();
+    assert_eq!(line["message"], format!("{method} {url} {status}"));
+    let lists = url.ends_with("/tags/list");
+    // Probes of a registry belong to no image.
+    if !lists && !url.ends_with("/v2/") {
+        let image = line["source"].as_str().unwrap_or_else(|| panic!("{line}"));
+        assert!(image.starts_with(&format!("{source}/a:v")), "{line}");
+    }
+    if host == destination && !lists {
+        let image = line["destination"].as_str();
+        let image = image.unwrap_or_else(|| panic!("{line}"));
+        assert!(image.starts_with(&format!("{destination}/b")), "{line}");
+    }
+}
+
 #[test]
 fn each_request_is_logged_once_with_its_rule_and_image() {
     let two = two();
@@ -100,29 +127,8 @@ fn each_request_is_logged_once_with_its_rule_and_image() {
     let lines = objects(&two.place.read("log"));
     let logged = requests(&lines);
     assert_eq!(logged.len(), two.request_count());
-    let (source, destination) = (two.source.host(), two.destination.host());
     for line in &logged {
-        assert_eq!(line["level"], "debug");
-        assert_eq!(line["rule"], two.with_hosts("SRC/a"), "{line}");
-        let host = line["host"].as_str().unwrap();
-        assert!(host == source || host == destination, "{line}");
-        let url = line["url"].as_str().unwrap();
-        assert!(url.starts_with(&format!("http://{host}/v2/")), "{line}");
-        assert!(line["elapsed_ms"].is_u64() && line["action"].is_string());
-        let status = line["status"].as_u64().unwrap();
-        let method = line["method"].as_str().unwrap();
-        assert_eq!(line["message"], format!("{method} {url} {status}"));
-        let lists = url.ends_with("/tags/list");
-        // Probes of a registry belong to no image.
-        if !lists && !url.ends_with("/v2/") {
-            let image = line["source"].as_str().unwrap_or_else(|| panic!("{line}"));
-            assert!(image.starts_with(&format!("{source}/a:v")), "{line}");
-        }
-        if host == destination && !lists {
-            let image = line["destination"].as_str();
-            let image = image.unwrap_or_else(|| panic!("{line}"));
-            assert!(image.starts_with(&format!("{destination}/b")), "{line}");
-        }
+        assert_names_rule_and_image(&two, line);
     }
     let failed: Vec<_> = logged.iter().filter(|line| line["status"] == 503).collect();
     assert_eq!(failed.len(), 1);

@@ -331,15 +331,17 @@ fn a_run_with_every_kind_of_failure_reveals_no_secret() {
 }
 
 /// Checks a file with every kind of mistake that a file with secrets can have.
+/// Asserts that a mistake is reported without a secret.
+#[track_caller]
+fn refused_without_a_secret(outcome: Outcome) {
+    let (secrets, outcome) = (secrets(), outcome.exits(2));
+    assert_hidden(&secrets, "stderr", &outcome.stderr);
+    assert_hidden(&secrets, "stdout", &outcome.stdout);
+    assert!(!outcome.stderr.is_empty());
+}
+
 #[test]
 fn malformed_files_reveal_no_secret() {
-    let secrets = secrets();
-    let see = |outcome: Outcome| {
-        let outcome = outcome.exits(2);
-        assert_hidden(&secrets, "stderr", &outcome.stderr);
-        assert_hidden(&secrets, "stdout", &outcome.stdout);
-        assert!(!outcome.stderr.is_empty());
-    };
     for auth in [
         format!("q.io:\n  username: ada\n  password: \"{IN_FILE}\n"),
         format!("q.io:\n  username: ada\n  password: [{IN_FILE}]\n"),
@@ -361,21 +363,43 @@ fn malformed_files_reveal_no_secret() {
         let place = Place::new()
             .file("auth.yaml", &auth)
             .file("images.yaml", "q.io/a:v1: r.io/a\n");
-        see(place.run(&["--auth", "auth.yaml", "--images", "images.yaml", "-vvv"]));
-        see(place.run(&["validate", "--auth", "auth.yaml", "--images", "images.yaml"]));
+        refused_without_a_secret(place.run(&[
+            "--auth",
+            "auth.yaml",
+            "--images",
+            "images.yaml",
+            "-vvv",
+        ]));
+        refused_without_a_secret(place.run(&[
+            "validate",
+            "--auth",
+            "auth.yaml",
+            "--images",
+            "images.yaml",
+        ]));
         // The two files are swapped; a text in place of a destination is read as one.
         if auth.contains("username") {
-            see(place.run(&["--images", "auth.yaml", "-vvv"]));
-            see(place.run(&["--config", "auth.yaml", "-vvv"]));
+            refused_without_a_secret(place.run(&["--images", "auth.yaml", "-vvv"]));
+            refused_without_a_secret(place.run(&["--config", "auth.yaml", "-vvv"]));
         }
     }
+}
+
+#[test]
+fn malformed_references_reveal_no_secret() {
     for reference in [
         format!("ada:{IN_FILE}@q.io/a:v1"),
         format!("https://ada:{IN_FILE}@q.io/a:v1"),
     ] {
-        see(Place::new().run(&["copy", &reference, "r.io/a"]));
-        see(Place::new().run(&["copy", "q.io/a:v1", &reference]));
-        see(Place::new().run(&["copy", "q.io/a:v1", "r.io/a", "--insecure", &reference]));
+        refused_without_a_secret(Place::new().run(&["copy", &reference, "r.io/a"]));
+        refused_without_a_secret(Place::new().run(&["copy", "q.io/a:v1", &reference]));
+        refused_without_a_secret(Place::new().run(&[
+            "copy",
+            "q.io/a:v1",
+            "r.io/a",
+            "--insecure",
+            &reference,
+        ]));
         for flag in [
             "--allow-private",
             "--trust-realm",
@@ -383,7 +407,7 @@ fn malformed_files_reveal_no_secret() {
             "--max-requests",
             "--max-rate",
         ] {
-            see(Place::new().run(&[
+            refused_without_a_secret(Place::new().run(&[
                 "copy",
                 "q.io/a:v1",
                 "",

@@ -41,7 +41,7 @@ const RECORDS: &[&str] = &["records show", "records prune", "records forget"];
 type Entry = (&'static str, &'static [&'static str], Proof);
 
 fn table() -> Vec<Entry> {
-    use Proof::{Here, Read, Test};
+    use Proof::{Here, Test};
     let mut table: Vec<Entry> = vec![
         ("images", READING, Here(about::images)),
         ("auth", NAMING, Here(about::auth)),
@@ -64,6 +64,32 @@ fn table() -> Vec<Entry> {
             &["plan"],
             Test(crate::terminal::the_view_can_be_turned_off),
         ),
+        ("records", RECORDS, Here(about::records)),
+        ("older-than", &["records prune"], Here(about::older_than)),
+        (
+            "out",
+            &["man"],
+            Test(crate::man_pages::each_command_has_a_page),
+        ),
+        (
+            "version",
+            &[SYNC],
+            Test(crate::help::the_version_is_one_line_on_stdout),
+        ),
+    ];
+    table.extend(copying());
+    table.extend(
+        asking()
+            .into_iter()
+            .map(|(flag, proof)| (flag, ASKING, proof)),
+    );
+    table
+}
+
+/// Flags of commands that copy or plan copies: output, limits, and files for other programs.
+fn copying() -> Vec<Entry> {
+    use Proof::{Here, Read, Test};
+    vec![
         ("dry-run", COPYING, Here(scenarios::dry_run)),
         ("output", COPYING, Here(scenarios::output_of_a_dry_run)),
         ("output", &["plan", "check"], Here(scenarios::output)),
@@ -91,20 +117,13 @@ fn table() -> Vec<Entry> {
             Test(crate::compat_flags::proc_limits_the_blobs_in_flight),
         ),
         ("max-rate", COPYING, Read("fast")),
-        ("records", RECORDS, Here(about::records)),
-        ("older-than", &["records prune"], Here(about::older_than)),
-        (
-            "out",
-            &["man"],
-            Test(crate::man_pages::each_command_has_a_page),
-        ),
-        (
-            "version",
-            &[SYNC],
-            Test(crate::help::the_version_is_one_line_on_stdout),
-        ),
-    ];
-    let asking: &[(&str, Proof)] = &[
+    ]
+}
+
+/// Flags of all commands that send requests to registries.
+fn asking() -> Vec<(&'static str, Proof)> {
+    use Proof::{Here, Read, Test};
+    vec![
         ("strip-attestations", Here(scenarios::strip_attestations)),
         ("sparse", Here(scenarios::sparse)),
         ("no-referrers", Here(scenarios::no_referrers)),
@@ -132,9 +151,7 @@ fn table() -> Vec<Entry> {
             "progress",
             Test(crate::terminal::the_view_can_be_turned_off),
         ),
-    ];
-    table.extend(asking.iter().map(|(flag, proof)| (*flag, ASKING, *proof)));
-    table
+    ]
 }
 
 /// Returns each flag of each command, by the words that name the command, without `--help`, which has its own tests.
