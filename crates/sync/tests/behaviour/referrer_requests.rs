@@ -38,7 +38,9 @@ impl Pair {
     /// Copies `a` with these tags and its referrers. Returns the requests at source and destination.
     async fn copy(&self, tags: &str) -> [Requests; 2] {
         let both = [&self.source, &self.destination];
-        both.iter().for_each(|registry| registry.clear_requests());
+        for registry in both {
+            registry.clear_requests();
+        }
         let path = self.directory.path().join("records.sqlite3");
         let records = Arc::new(Records::open(&path, |error| panic!("{error}")).unwrap());
         let settings = Settings {

@@ -1,5 +1,5 @@
-//! An OCI image layout: a directory with the blobs of many images, and an index of their names (image-spec,
-//! image-layout.md).
+//! An OCI image layout: a directory with the blobs of many images, and an index of their names (image-spec, "OCI
+//! Image Layout Specification").
 //!
 //! A [`Layout`] is read without a lock. The first write takes the lock of the layout ([`write_lock`]), reads the index
 //! again, and makes the directory a layout if it is none yet. Names are changed in memory. The file `index.json` is
