@@ -128,6 +128,12 @@ impl Rule {
         destination.options.as_ref().unwrap_or(&self.options)
     }
 
+    /// Returns true if the rule copies referrers with images to a destination.
+    pub(crate) fn copies_referrers(&self) -> bool {
+        let mut destinations = self.destinations.iter();
+        destinations.any(|destination| self.options_for(destination).referrers.is_some())
+    }
+
     /// Returns true if the rule copies referrers with images to `repository`.
     pub(crate) fn copies_referrers_to(&self, repository: &Repository) -> bool {
         let mut destinations = self.destinations.iter();

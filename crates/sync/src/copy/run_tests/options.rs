@@ -162,6 +162,25 @@ async fn referrers_go_only_to_the_destinations_that_get_them() {
 }
 
 #[tokio::test]
+async fn a_rule_without_referrers_defers_no_tags_of_other_rules() {
+    let scenario = scenario(vec![
+        rule_with(
+            "src.example/app:v1",
+            &[("one.example/copy", with_referrers().options())],
+        ),
+        rule_with("src.example/app", &[("two.example/copy", whole())]),
+    ]);
+    let [_, amd64, _] = scenario.index_of_two_platforms(&["v1"]);
+    let signature = scenario.image("signature", &[], &["signature"]);
+    scenario.tag_companion(".sig", &amd64, &signature);
+    assert_eq!(scenario.run().await.summary().copied, 3);
+    scenario.stores.take_sorted();
+    assert_eq!(scenario.run().await.summary().unchanged, 3);
+    // Only for a rule that defers tags, the children of an unchanged index would be searched for their tags.
+    assert_eq!(scenario.count("manifest"), 0);
+}
+
+#[tokio::test]
 async fn types_of_referrers_differ_between_rules_of_one_repository() {
     let types = |types: &[&str]| CopyOptions {
         referrers: Some(Arc::new(Referrers {

@@ -25,9 +25,7 @@ pub(super) struct DeferredReferrerTags {
 impl DeferredReferrerTags {
     /// Returns an empty set of deferred tags of `list`; `None` if `rule` copies referrers to no destination.
     pub(super) fn for_rule(rule: &Rule, list: &Arc<SourceList>) -> Option<Self> {
-        let mut destinations = rule.destinations.iter();
-        let defers = destinations.any(|destination| defers(rule, destination));
-        defers.then(|| Self {
+        rule.copies_referrers().then(|| Self {
             list: Arc::clone(list),
             tags: 0,
         })

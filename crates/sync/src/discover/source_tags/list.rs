@@ -30,6 +30,8 @@ pub(in crate::discover) struct SourceList {
     cancel: CancellationToken,
     /// True if a rule lists the repository. Then the list is read to its end and its pages are kept.
     by_rule: AtomicBool,
+    /// True if a rule that lists the repository copies referrers, and so defers their tags.
+    defers: AtomicBool,
     state: watch::Sender<ListState>,
     task: OnceLock<AbortOnDropHandle<()>>,
 }
@@ -90,17 +92,19 @@ impl SourceList {
             most,
             cancel,
             by_rule: AtomicBool::new(false),
+            defers: AtomicBool::new(false),
             state: watch::channel(state).0,
             task: OnceLock::new(),
         }
     }
-    /// Marks the list as read by a rule. Must precede the start of the list.
-    pub(super) fn will_be_read(&self) {
+    /// Marks the list as read by a rule, which may defer referrer tags (`defers`). Must precede the start of the list.
+    pub(super) fn will_be_read(&self, defers: bool) {
         self.by_rule.store(true, Ordering::Release);
+        self.defers.fetch_or(defers, Ordering::AcqRel);
     }
-    /// Returns true if a rule lists the repository.
-    pub(super) fn is_read_by_rules(&self) -> bool {
-        self.by_rule.load(Ordering::Acquire)
+    /// Returns true if a listing rule may defer referrer tags.
+    pub(super) fn may_defer_any(&self) -> bool {
+        self.defers.load(Ordering::Acquire)
     }
     /// Requests the list, once.
     pub(super) fn start(&self, tasks: &TaskTracker) {
@@ -147,7 +151,7 @@ impl SourceList {
     /// Returns true if a listing rule may defer tags of `subject`. Before the end of the list, each subject may have tags.
     pub(super) fn may_defer(&self, subject: TagSubject) -> bool {
         let state = self.state.borrow();
-        self.is_read_by_rules()
+        self.may_defer_any()
             && match &state.told {
                 Some(ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags)) => {
                     tags.refer_to(subject)

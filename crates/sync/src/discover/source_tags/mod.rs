@@ -82,7 +82,7 @@ impl SourceTags {
                 .or_insert_with(|| self.source(repository, cancel.clone()));
             if matches!(rule.source.select, Selection::All | Selection::Matching(_)) {
                 source.readers += 1;
-                source.list.will_be_read();
+                source.list.will_be_read(rule.copies_referrers());
             }
         }
     }
@@ -133,7 +133,7 @@ impl SourceTags {
     /// Returns true if a rule that lists `source` may defer referrer tags. If a rule lists the source, waits for the end of the
     /// list. Sends no request that no rule would send.
     pub(crate) async fn may_defer_tags(&self, source: &Repository) -> bool {
-        let Some(list) = self.known(source).filter(|list| list.is_read_by_rules()) else {
+        let Some(list) = self.known(source).filter(|list| list.may_defer_any()) else {
             return false;
         };
         list.start(&self.tasks);
@@ -149,7 +149,7 @@ impl SourceTags {
         source: &Repository,
         mut subjects: Vec<Digest>,
     ) -> Vec<Digest> {
-        let Some(list) = self.known(source).filter(|list| list.is_read_by_rules()) else {
+        let Some(list) = self.known(source).filter(|list| list.may_defer_any()) else {
             return Vec::new();
         };
         list.start(&self.tasks);

@@ -3,7 +3,7 @@
 use image_syncer_registry::{ErrorKind, Tag};
 
 use super::*;
-use crate::scenario::{Scenario, companion_tag, digest_of, rule};
+use crate::scenario::{Scenario, companion_tag, digest_of, rule, with_referrers};
 use crate::store::memory::error;
 
 /// Returns cosign's tag for the digest of `name`, or the fallback tag with an empty suffix.
@@ -27,8 +27,9 @@ fn source_lists(tags: &[&str], rules: &[&str], ahead: usize) -> SourceLists {
     let rules = rules
         .iter()
         .map(|source| rule(source, &["dst.example/app"]));
+    let rules = with_referrers().complete(&rules.collect::<Vec<_>>());
     let cancel = CancellationToken::new();
-    sources.expect(&rules.collect::<Vec<_>>(), &cancel);
+    sources.expect(&rules, &cancel);
     SourceLists {
         scenario,
         sources,
