@@ -13,7 +13,8 @@ use crate::Repository;
 use crate::store::memory::session::{MemorySession, read};
 use crate::store::memory::{Content, MemoryStores, OpenScript, ReadScript, error};
 use crate::store::{
-    Destination, FallbackTag, Source, StartedUpload, StoreError, StoreResult, Tags, UploadStart,
+    Destination, FallbackTag, Source, SourceCapabilities, StartedUpload, StoreError, StoreResult,
+    Tags, UploadStart,
 };
 
 pub(super) struct MemoryStore {
@@ -222,6 +223,12 @@ impl Content {
 impl Source for MemoryStore {
     fn repository(&self) -> &Repository {
         &self.repository
+    }
+    fn capabilities(&self) -> SourceCapabilities {
+        let registry = self.repository.endpoint().registry();
+        SourceCapabilities {
+            limits_pulls: registry.is_some_and(|registry| registry.is_docker_hub()),
+        }
     }
     fn resolve<'a>(
         &'a self,
