@@ -7,7 +7,6 @@ use image_syncer_registry::auth::{DockerFiles, Keychain};
 use image_syncer_registry::transport::{RetryPolicy, Timeouts, TransportOptions};
 use image_syncer_sync::Config;
 use image_syncer_sync::rule::{CopyOptions, Immutable};
-use image_syncer_sync::settings::RunSettings;
 
 use crate::cli;
 use crate::commands::{rates, setup};
@@ -48,7 +47,6 @@ impl RunFlags {
     /// All mistakes that were found before the first request, together with those in `problems`.
     pub(super) fn run(self, mut problems: Problems, printer: &Printer) -> anyhow::Result<Exit> {
         let options = Arc::new(self.options(&mut problems));
-        let settings = self.settings();
         let registries = self.registries(&mut problems);
         let mut rules = self.config.rules;
         for rule in &mut rules {
@@ -57,7 +55,8 @@ impl RunFlags {
         let spec = RunSpec {
             command: self.command,
             rules,
-            settings,
+            intent: self.purpose.intent(),
+            transfers: self.transfer.proc.and_then(setup::bound),
             registries,
             records: records(self.common.remembering),
             grace: Duration::from_secs(self.common.asking.grace),
@@ -86,14 +85,6 @@ impl RunFlags {
         options.force = self.copying.force;
         options.verify = self.copying.verify;
         options
-    }
-
-    /// Returns the settings of the flags.
-    fn settings(&self) -> RunSettings {
-        let mut settings = RunSettings::default();
-        settings.intent = self.purpose.intent();
-        settings.transfers = self.transfer.proc.and_then(setup::bound);
-        settings
     }
 
     /// Returns the connections and logins of flags and files. A mistake leaves a default in its place.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use image_syncer_registry::auth::Keychain;
 use image_syncer_registry::transport::{RetryPolicy, TransportOptions};
 use image_syncer_sync::rule::{CopyOptions, Rule};
-use image_syncer_sync::settings::{Intent, RunSettings};
+use image_syncer_sync::settings::Intent;
 
 use crate::run::output_files::OutputPaths;
 use crate::run::records::RecordsChoice;
@@ -18,8 +18,10 @@ pub(crate) struct RunSpec {
     pub(crate) command: &'static str,
     /// Rules to carry out, with the options of their copies.
     pub(crate) rules: Vec<Arc<Rule>>,
-    /// Intent and limits. Records are opened when the run starts.
-    pub(crate) settings: RunSettings,
+    /// Purpose of the run.
+    pub(crate) intent: Intent,
+    /// Maximum number of blob downloads in flight; `None` for the limits of the hosts alone.
+    pub(crate) transfers: Option<usize>,
     /// Connections and logins.
     pub(crate) registries: RegistryAccess,
     /// Records of earlier runs.
@@ -46,7 +48,7 @@ impl RunSpec {
     pub(crate) fn warnings_without_records(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         // A run that writes nothing creates no records.
-        if self.settings.intent != Intent::Copy {
+        if self.intent != Intent::Copy {
             return warnings;
         }
         if self.any_options(|options| !options.immutable.is_empty()) {

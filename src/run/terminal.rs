@@ -7,6 +7,7 @@ use anyhow::Context;
 use image_syncer_sync::engine::Stop;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::rule::Rule;
+use image_syncer_sync::session::RunOptions;
 use tokio::runtime::Runtime;
 
 use crate::cli::Logging;
@@ -99,32 +100,20 @@ impl TerminalRunner {
         for warning in &warnings {
             outputs.lines.print(LineLabel::Warning, warning);
         }
-        let records = spec
-            .records
-            .open(spec.settings.intent, &outputs.lines, &log);
+        let records = spec.records.open(spec.intent, &outputs.lines, &log);
         if records.is_none() {
             for warning in spec.warnings_without_records() {
                 outputs.lines.print(LineLabel::Warning, warning);
             }
         }
-        let mut settings = spec.settings;
-        settings.records.clone_from(&records);
         let runtime = runtime(&log)?;
+        let rules = spec.rules.clone();
         let (run, mut interrupts) = {
             let _entered = runtime.enter();
-            let (observer, listener) = (outputs.observer(), outputs.listener());
-            let run = wiring::connect(spec.registries, settings, stop, observer, listener)?;
             let interrupts = Signals::listen().context("cannot listen for signals")?;
-            (run, interrupts)
+            (begin(spec, records.clone(), stop, &outputs)?, interrupts)
         };
-        let exit = drive(
-            run,
-            &spec.rules,
-            records,
-            &outputs,
-            &runtime,
-            &mut interrupts,
-        );
+        let exit = drive(run, &rules, records, &outputs, &runtime, &mut interrupts);
         log.close();
         // The reader of stderr or stdout may have stopped reading; a signal ends the wait.
         let written = runtime.block_on(writing.finish(interrupts.next()));
@@ -172,6 +161,25 @@ fn open_outputs(
     Ok(RunOutputs::open(files, lines, display, shown))
 }
 
+/// Starts the run in a session of its own.
+fn begin(
+    spec: RunSpec,
+    records: Option<Arc<Records>>,
+    stop: Stop,
+    outputs: &RunOutputs,
+) -> anyhow::Result<ActiveRun> {
+    let observer = outputs.observer();
+    let session = wiring::open_session(spec.registries, spec.transfers, records, observer)?;
+    let options = RunOptions::default()
+        .with_intent(spec.intent)
+        .with_stop(stop.clone());
+    Ok(ActiveRun {
+        handle: session.run_with(spec.rules, options, outputs.listener()),
+        session,
+        stop,
+    })
+}
+
 /// Drives `run` to its end, closes its records and writes its outputs.
 fn drive(
     run: ActiveRun,
@@ -182,8 +190,8 @@ fn drive(
     interrupts: &mut Signals,
 ) -> Exit {
     let started = Instant::now();
-    let moved = Arc::clone(run.engine.progress());
-    let drive = run.drive(rules.to_vec(), interrupts, outputs);
+    let moved = Arc::clone(run.handle.progress());
+    let drive = run.drive(rules, interrupts, outputs);
     let cancelled = match runtime.block_on(drive) {
         RunEnd::Drained { cancelled } => {
             if let Some(records) = records {

@@ -1,36 +1,28 @@
-//! The one place that connects the parts of a run: transport, registries, stores, engine.
+//! The one place that connects the parts of a run.
 
 use std::sync::Arc;
 
+use image_syncer_registry::Options;
 use image_syncer_registry::transport::{Observer, Transport};
-use image_syncer_registry::{Options, Registries};
-use image_syncer_sync::Listener;
-use image_syncer_sync::engine::{Engine, Stop};
-use image_syncer_sync::settings::RunSettings;
-use image_syncer_sync::store::RegistryStores;
+use image_syncer_sync::inventory::records::Records;
+use image_syncer_sync::session::{Session, SessionOptions};
 
-use crate::run::active::ActiveRun;
 use crate::run::spec::RegistryAccess;
 
-/// Builds a run that sends its requests to `observer` and its events to `listener`.
+/// Builds a session that sends its requests to `observer`. At most `transfers` downloads are in flight.
 ///
 /// # Errors
 /// The TLS configuration cannot be built.
-pub(super) fn connect(
+pub(super) fn open_session(
     access: RegistryAccess,
-    settings: RunSettings,
-    stop: Stop,
+    transfers: Option<usize>,
+    records: Option<Arc<Records>>,
     observer: Arc<dyn Observer>,
-    listener: Arc<dyn Listener>,
-) -> anyhow::Result<ActiveRun> {
+) -> anyhow::Result<Session> {
     let transport = Arc::new(Transport::new(access.transport.with_observer(observer))?);
-    let registries = Registries::new(
-        Options::new(Arc::clone(&transport), Arc::new(access.keychain)).with_retry(access.retry),
-    );
-    let stores = Arc::new(RegistryStores::new(registries));
-    Ok(ActiveRun {
-        engine: Engine::new(stores, settings, listener),
-        transport,
-        stop,
-    })
+    let registries = Options::new(transport, Arc::new(access.keychain)).with_retry(access.retry);
+    let options = SessionOptions::default()
+        .with_transfers(transfers)
+        .with_records(records);
+    Ok(Session::new(registries, options))
 }

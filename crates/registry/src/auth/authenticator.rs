@@ -102,6 +102,13 @@ impl Authenticator {
             AuthScheme::Bearer { .. } => LoginScheme::Token,
         })
     }
+    /// Forgets which logins were refused, so that each is tried once more.
+    pub(crate) fn forget_refusals(&self) {
+        for state in [&self.verified, &self.unverified] {
+            state.logins.forget_refusals();
+            state.token_logins.forget_refusals();
+        }
+    }
     pub(super) fn state(&self, endpoint: &Endpoint) -> &AuthState {
         if endpoint.insecure {
             &self.unverified

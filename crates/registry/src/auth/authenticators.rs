@@ -31,6 +31,16 @@ impl Authenticators {
             by_registry: Mutex::default(),
         }
     }
+    /// Forgets which logins were refused.
+    pub(crate) fn forget_refusals(&self) {
+        for authenticator in lock(&self.by_registry).values() {
+            authenticator.forget_refusals();
+        }
+    }
+    /// Drops all authenticators. Clients that have one keep it.
+    pub(crate) fn clear(&self) {
+        lock(&self.by_registry).clear();
+    }
     /// Returns the authenticator of `registry`.
     pub(crate) fn get(&self, registry: &Registry) -> Arc<Authenticator> {
         let mut by_registry = lock(&self.by_registry);

@@ -100,6 +100,11 @@ impl Logins {
         let [reads, write] = gates;
         if writes { write } else { reads }
     }
+    /// Forgets the logins that are not sent again, so that each is tried once more.
+    pub(super) fn forget_refusals(&self) {
+        let is_refused = |gate: &Arc<LoginGate>| gate.state().refused.is_some();
+        lock(&self.0).retain(|_, gates| !gates.iter().any(is_refused));
+    }
 }
 
 impl LoginGate {
@@ -283,6 +288,28 @@ mod tests {
         gate.checked(Checked::Refused);
         drop(guard);
         assert!(matches!(gate.admit().await, Admission::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_refusal_lets_one_request_go_and_accepted_logins_stay() {
+        let login = |username: &str| Credential::Basic {
+            username: username.to_owned(),
+            password: crate::auth::Secret::new("secret"),
+        };
+        let logins = Logins::default();
+        let accepted = logins.gate(&login("ada"), false);
+        accepted.accepted();
+        let refused = logins.gate(&login("bob"), false);
+        for _ in 0..MAX_REFUSALS {
+            refused.refused(&error());
+        }
+        let refused = logins.gate(&login("bob"), false);
+        assert!(matches!(refused.admit().await, Admission::Refused(_)));
+        logins.forget_refusals();
+        let again = logins.gate(&login("bob"), false);
+        let first = go(&again);
+        assert!(first.is_some() && again.admit().now_or_never().is_none());
+        assert!(Arc::ptr_eq(&accepted, &logins.gate(&login("ada"), false)));
     }
 
     #[tokio::test]

@@ -107,6 +107,16 @@ impl Registries {
     pub fn range_bytes(&self) -> (u64, u64) {
         (self.room.bytes_held(), self.room.peak())
     }
+    /// Forgets which logins were refused, so that each is tried once more: an account may have been unlocked.
+    pub fn forget_refusals(&self) {
+        self.authenticators.forget_refusals();
+    }
+    /// Forgets what was learned about registries: challenges, tokens, refused logins, forms of uploads. For a program
+    /// that runs for long, as registries change. Clients in use keep their facts; limits and pauses of hosts stay.
+    pub fn forget_facts(&self) {
+        lock(&self.clients).clear();
+        self.authenticators.clear();
+    }
     /// Returns the client of `registry`.
     pub fn client(&self, registry: &Registry) -> Client {
         let create = || {

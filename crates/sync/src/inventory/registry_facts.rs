@@ -276,7 +276,6 @@ impl RegistryFacts {
         }
     }
     /// Returns the number of entries of all kinds.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         let sets = self.blobs.len() + self.manifests.len();
         let marks = self.missing.len() + self.refuted.len() + self.lookups.len() + self.empty.len();

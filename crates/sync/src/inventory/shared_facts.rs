@@ -71,7 +71,6 @@ impl SharedFacts {
         lock(&self.sizes).get(digest).copied()
     }
     /// Returns the number of entries of all kinds.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         let table = lock(&self.table);
         let facts: usize = table.registries.values().map(RegistryFacts::len).sum();

@@ -1,5 +1,177 @@
-//! Long-lived state that runs share.
+//! Long-lived state, and the runs that share it.
+//!
+//! A [`Session`] owns what is learned and shared: connections and their limits, tokens, facts about destinations and
+//! the records of earlier runs. [`Session::run`] starts a run. Any number of runs share a session, one after the other
+//! and at the same time: they share downloads, uploads, tokens and limits. A failure or a stop of one run does not
+//! affect the others.
+//!
+//! # Age of facts
+//!
+//! | Fact | Believed |
+//! |---|---|
+//! | tags of sources; tags and manifests at destinations | for the run that requested them |
+//! | blobs at destinations | by runs that began before the fact was learned; for later runs it is a hint, as in the records: a lookup or a mount confirms it |
+//! | refused logins | for five minutes |
+//! | behavior of a registry: mounts, forms of uploads, tokens | for an hour |
+//! | manifests of sources | as long as they fit in the cache: the content of a digest never changes |
+//!
+//! Ages are checked when a run begins; runs in progress keep the facts that they began with. What is too old is dropped,
+//! so that the memory of a session does not grow with the number of its runs.
 
+mod aging;
+mod copy;
+mod handle;
+mod options;
 mod state;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use image_syncer_registry::transport::Transport;
+use image_syncer_registry::{Options, Registries};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::engine::Engine;
+use crate::event::Listener;
+use crate::inventory::records::Records;
+use crate::rule::Rule;
+use crate::settings::{Intent, RunSettings};
+use crate::store::{RegistryStores, Stores};
+
+use aging::{AgingFacts, AgingRegistries};
+pub use copy::{CopyError, ImageResult};
+pub use handle::{RunEnd, RunHandle};
+pub use options::{RunOptions, SessionOptions};
 pub(crate) use state::SharedState;
+
+/// Long-lived state of any number of runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// State of all runs, without facts.
+    shared: SharedState,
+    facts: AgingFacts,
+    records: Option<Arc<Records>>,
+    /// `None` if the stores were given.
+    registries: Option<SessionRegistries>,
+}
+
+/// Registries of a session.
+struct SessionRegistries {
+    transport: Arc<Transport>,
+    clients: AgingRegistries,
+}
+
+impl Session {
+    /// Creates a session with registries. See [`Session::from_env`] for the usual settings.
+    pub fn new(registries: Options, options: SessionOptions) -> Self {
+        let transport = Arc::clone(&registries.transport);
+        let registries = Arc::new(Registries::new(registries));
+        let stores = Arc::new(RegistryStores::new(Arc::clone(&registries)));
+        let registries = SessionRegistries {
+            transport,
+            clients: AgingRegistries::new(registries),
+        };
+        Self::build(stores, Some(registries), options)
+    }
+
+    /// Creates a session with the settings of the environment: credentials of docker and podman, certificates of the
+    /// system and of `certs.d`, and proxies. It uses no records.
+    ///
+    /// # Errors
+    /// If the connections cannot be set up.
+    pub fn from_env() -> Result<Self, image_syncer_registry::Error> {
+        Ok(Self::new(Options::from_env()?, SessionOptions::default()))
+    }
+
+    /// Creates a session over `stores`.
+    pub fn over(stores: Arc<dyn Stores>, options: SessionOptions) -> Self {
+        Self::build(stores, None, options)
+    }
+
+    fn build(
+        stores: Arc<dyn Stores>,
+        registries: Option<SessionRegistries>,
+        options: SessionOptions,
+    ) -> Self {
+        let SessionOptions {
+            images,
+            transfers,
+            records,
+        } = options;
+        Self {
+            inner: Arc::new(Inner {
+                shared: SharedState::new(stores, transfers, images),
+                facts: AgingFacts::default(),
+                records,
+                registries,
+            }),
+        }
+    }
+
+    /// Starts a run that copies the images of `rules`. Their events go to `listener`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn run(&self, rules: Vec<Arc<Rule>>, listener: Arc<dyn Listener>) -> RunHandle {
+        self.run_with(rules, RunOptions::default(), listener)
+    }
+
+    /// Starts a run with `options`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn run_with(
+        &self,
+        rules: Vec<Arc<Rule>>,
+        options: RunOptions,
+        listener: Arc<dyn Listener>,
+    ) -> RunHandle {
+        let RunOptions { intent, stop } = options;
+        let settings = RunSettings {
+            intent,
+            records: self.inner.records.clone(),
+            ..RunSettings::default()
+        };
+        let engine = Engine::within(&self.state_for(intent), settings, listener);
+        let progress = Arc::clone(engine.progress());
+        let signals = stop.clone();
+        let run = async move { engine.run(rules, signals).await };
+        RunHandle {
+            progress,
+            stop,
+            started: Instant::now(),
+            task: tokio::spawn(run.in_current_span()),
+        }
+    }
+
+    /// Announces that the session ends after `grace`, with all of its runs: waits that would last longer, for a retry
+    /// or for a registry that asked for a pause, end immediately.
+    pub fn set_shutdown_deadline(&self, grace: Duration) {
+        if let Some(registries) = &self.inner.registries {
+            registries.transport.set_shutdown_deadline(grace);
+        }
+    }
+
+    /// Returns the state for a further run. A run that writes nothing shares no facts: its plans are none for others.
+    fn state_for(&self, intent: Intent) -> SharedState {
+        let Inner { shared, facts, .. } = &*self.inner;
+        if let Some(registries) = &self.inner.registries {
+            registries.clients.renew();
+        }
+        match intent {
+            Intent::Copy => SharedState {
+                facts: facts.current(),
+                ..shared.clone()
+            },
+            Intent::Plan | Intent::Check => shared.without_facts(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -39,4 +39,14 @@ impl SharedState {
             images: Arc::new(Semaphore::new(images)),
         }
     }
+
+    /// Returns the state of a run that writes nothing: its plans are not facts for others.
+    pub(crate) fn without_facts(&self) -> Self {
+        Self {
+            facts: Arc::default(),
+            transfers: SharedTransfers::new(None),
+            locks: Arc::default(),
+            ..self.clone()
+        }
+    }
 }

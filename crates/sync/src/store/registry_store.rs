@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 /// Stores of all registries.
-pub struct RegistryStores(Registries);
+pub struct RegistryStores(Arc<Registries>);
 
 /// A repository of a registry, as both ends.
 struct RegistryStore {
@@ -41,8 +41,8 @@ struct RegistryTags {
 
 impl RegistryStores {
     /// Creates stores over `registries`.
-    pub fn new(registries: Registries) -> Self {
-        Self(registries)
+    pub fn new(registries: impl Into<Arc<Registries>>) -> Self {
+        Self(registries.into())
     }
     fn open(&self, repository: &Repository) -> Result<Arc<RegistryStore>, Error> {
         let Some(name) = repository.in_registry() else {

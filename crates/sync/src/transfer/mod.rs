@@ -79,6 +79,11 @@ impl SharedTransfers {
             .map(|transfers| Arc::new(Semaphore::new(transfers.min(Semaphore::MAX_PERMITS))));
         Self(InFlightBlobs::new(transfers))
     }
+    /// Returns the number of blobs in flight.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl Transfers {

@@ -17,6 +17,7 @@ mod referrer_counts;
 mod referrer_requests;
 mod referrer_tags;
 mod run;
+mod sessions;
 mod settings;
 mod shapes;
 mod sharing;

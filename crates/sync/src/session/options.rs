@@ -1,0 +1,94 @@
+//! Options of sessions and runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::Stop;
+use crate::inventory::records::Records;
+use crate::settings::{Intent, RunSettings};
+
+/// Maximum time that images may go on after a run was stopped, by default.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// Limits and records of a session.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionOptions {
+    /// Maximum number of images in flight, of all runs together; at least 1.
+    pub images: usize,
+    /// Maximum number of blob downloads in flight; `None` for the limits of the hosts alone.
+    pub transfers: Option<usize>,
+    /// Records of earlier runs; `None` to use none.
+    pub records: Option<Arc<Records>>,
+}
+
+/// Options of one run. Options of copies belong to the rules: [`CopyOptions`](crate::rule::CopyOptions).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RunOptions {
+    /// Purpose of the run.
+    pub intent: Intent,
+    /// Signals that stop the run.
+    pub stop: Stop,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        let RunSettings {
+            images, transfers, ..
+        } = RunSettings::default();
+        Self {
+            images,
+            transfers,
+            records: None,
+        }
+    }
+}
+
+impl SessionOptions {
+    /// Sets the maximum number of images in flight, of all runs together.
+    #[must_use]
+    pub fn with_images(mut self, images: usize) -> Self {
+        self.images = images;
+        self
+    }
+
+    /// Sets the maximum number of blob downloads in flight.
+    #[must_use]
+    pub fn with_transfers(mut self, transfers: Option<usize>) -> Self {
+        self.transfers = transfers;
+        self
+    }
+
+    /// Sets the records of earlier runs. The caller closes them after the last run.
+    #[must_use]
+    pub fn with_records(mut self, records: Option<Arc<Records>>) -> Self {
+        self.records = records;
+        self
+    }
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            intent: Intent::default(),
+            stop: Stop::new(GRACE),
+        }
+    }
+}
+
+impl RunOptions {
+    /// Sets the purpose of the run.
+    #[must_use]
+    pub fn with_intent(mut self, intent: Intent) -> Self {
+        self.intent = intent;
+        self
+    }
+
+    /// Sets the signals that stop the run.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+}
