@@ -202,11 +202,11 @@ fn identical_failures_are_grouped_and_counted() {
     assert_eq!(outcome.lines("failed").len(), 1, "{}", outcome.stderr);
     let host = destination.host();
     outcome.says_once(&format!(
-        "further failures like this (no-push-right at {host}) are counted in the summary. -v prints each."
+        "further failures like this (no-login at {host}) are counted in the summary. -v prints each."
     ));
     outcome.says_once("hint: ");
     outcome
-        .says(&format!("\n  no-push-right at {host}: 40 failures\n"))
+        .says(&format!("\n  no-login at {host}: 40 failures\n"))
         .says("\n    and 37 more\n")
         .says("all failures are listed in report.json (--report)");
     let report: serde_json::Value = serde_json::from_str(&place.read("report.json")).unwrap();

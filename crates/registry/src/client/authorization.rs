@@ -1,9 +1,11 @@
 //! Authorization of requests, and the answers that are about it.
 
-use http::{HeaderValue, StatusCode};
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::auth::{MAX_AGAIN, ProbeGuard, UnauthorizedAction};
+use crate::auth::{LoginScheme, MAX_AGAIN, ProbeGuard, UnauthorizedAction};
 use crate::client::Client;
+use crate::client::call::CallOutcome;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::redirect_targets::TargetRequest;
 use crate::client::request::RequestSpec;
@@ -185,6 +187,7 @@ impl Client {
         let verdict = auth
             .refused(endpoint, &context.access, &request.scopes, sent, &headers)
             .await?;
+        let is_proven = matches!(verdict, UnauthorizedAction::Passing { .. });
         let (refusal, passes) = match verdict {
             UnauthorizedAction::Again if again <= MAX_AGAIN => return Ok(None),
             // The answer does not say that the login is the reason.
@@ -209,6 +212,12 @@ impl Client {
         } else {
             told.with_clause(&refusal.clause).with_cause(refusal.cause)
         };
+        let is_doubtful = is_proven || names_harbor(&headers);
+        let error = if request.method == Method::HEAD && used.is_some() && is_doubtful {
+            error.without_reason()
+        } else {
+            error
+        };
         auth.login_failed(endpoint, &context.access, &request.method, used, &error);
         if passes {
             return Err(error.passing());
@@ -217,6 +226,28 @@ impl Client {
             return Ok(None);
         }
         Ok(Some(error))
+    }
+
+    /// Returns `error`, or a better one if it is the refusal of a login to a HEAD, whose answer has no body: Harbor
+    /// answers 401 for a project that does not exist as well, and says so only to a GET. That is sent if the host
+    /// accepted the login before, or if Harbor accepts the login alone.
+    pub(super) async fn with_reason(&self, request: &RequestSpec, error: Error) -> Error {
+        if error.cause() != Cause::LoginRefused || !error.lacks_reason() || request.once {
+            return error;
+        }
+        let Ok(mut context) = self.request_context(&request.resource).await else {
+            return error;
+        };
+        if self.inner.auth.login_scheme(&context.endpoint) != Some(LoginScheme::Basic) {
+            return error;
+        }
+        let get = request.clone().method(Method::GET);
+        match Box::pin(self.once(&mut context, &get)).await {
+            Ok(CallOutcome::Refused(told)) | Err(told) if told.cause() == Cause::ProjectMissing => {
+                told
+            }
+            _ => error,
+        }
     }
 
     /// Requests a newer credential once, in place of one that was refused and is not retried.
@@ -238,6 +269,16 @@ impl Client {
             None => false,
         })
     }
+}
+
+/// Returns whether the challenge of an answer is Harbor's.
+fn names_harbor(headers: &HeaderMap) -> bool {
+    let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    challenges.any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|text| text.to_ascii_lowercase().contains("realm=\"harbor\""))
+    })
 }
 
 /// Returns whether an answer is not about the request, so that the server may not have checked the credential.

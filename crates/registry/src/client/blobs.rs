@@ -40,6 +40,15 @@ impl Client {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<Presence, Error> {
+        let found = self.look_for_blob(repository, descriptor).await;
+        self.checked(repository, found).await
+    }
+
+    async fn look_for_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<Presence, Error> {
         let request = blob_request(
             Method::HEAD,
             repository,

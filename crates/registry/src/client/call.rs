@@ -115,6 +115,20 @@ impl Client {
         request: &RequestSpec,
         fits: impl Fn(StatusCode) -> bool,
     ) -> Result<CallOutcome, Error> {
+        match self.tried(request, fits).await {
+            Ok(CallOutcome::Refused(error)) => {
+                Ok(CallOutcome::Refused(self.with_reason(request, error).await))
+            }
+            Err(error) => Err(self.with_reason(request, error).await),
+            answered => answered,
+        }
+    }
+
+    async fn tried(
+        &self,
+        request: &RequestSpec,
+        fits: impl Fn(StatusCode) -> bool,
+    ) -> Result<CallOutcome, Error> {
         let mut context = self.request_context(&request.resource).await?;
         let mut attempts = self.attempts(&context);
         loop {

@@ -50,6 +50,8 @@ struct Inner {
     conflict: bool,
     /// The answer shows no sign of a registry.
     lacks_registry_signs: bool,
+    /// The answer has no body, which might name another reason than the login.
+    lacks_reason: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -90,6 +92,7 @@ impl Error {
             passing: false,
             conflict: false,
             lacks_registry_signs: false,
+            lacks_reason: false,
             source: None,
         }))
     }
@@ -220,6 +223,12 @@ impl Error {
         self.0.lacks_registry_signs = true;
         self
     }
+    /// Marks the error as an answer without a body, which might name another reason.
+    #[must_use]
+    pub(crate) fn without_reason(mut self) -> Self {
+        self.0.lacks_reason = true;
+        self
+    }
     /// Removes secrets that a server repeated, with `redact`.
     #[must_use]
     pub(crate) fn redacted(mut self, redact: impl Fn(&str) -> Cow<'_, str>) -> Self {
@@ -284,6 +293,10 @@ impl Error {
     /// Returns whether the answer may come from a server that is no registry.
     pub(crate) fn lacks_registry_signs(&self) -> bool {
         self.0.lacks_registry_signs
+    }
+    /// Returns whether a body might name another reason.
+    pub(crate) fn lacks_reason(&self) -> bool {
+        self.0.lacks_reason
     }
     /// Returns whether a conflict with another client may be the reason.
     pub(crate) fn is_conflict(&self) -> bool {

@@ -9,14 +9,14 @@ mod verify;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::auth::{Credential, ScopeSet, no_login};
+use crate::auth::ScopeSet;
 use crate::client::call::{BufferedResponse, CallOutcome};
 use crate::client::request::RequestSpec;
 use crate::client::{Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, media_type};
-use crate::reference::{Repository, Resource, Tag, Target};
+use crate::reference::{Repository, Tag, Target};
 pub use push::PushedManifest;
 use verify::ManifestFault;
 
@@ -145,9 +145,7 @@ impl Client {
             HeadOutcome::Found(head) => Ok(Some(head)),
             HeadOutcome::Absent => Ok(None),
             HeadOutcome::Refused(error) => Err(error),
-            HeadOutcome::Denied(error) => {
-                Err(self.explain_denial(&request.resource, error).await?)
-            }
+            HeadOutcome::Denied(error) => Err(self.explain_denial(&request.resource, error).await),
             HeadOutcome::WithoutDigest => self.head_by_get(request, target, None).await,
             HeadOutcome::Failed(error) => self.head_by_get(request, target, Some(error)).await,
         };
@@ -157,16 +155,6 @@ impl Client {
             Err(error) if may_be_pushed_to(request, &error) => Ok(ManifestPresence::Unknown(error)),
             Err(error) => Err(error),
         }
-    }
-
-    /// Names the missing login as the cause of a 403 to a request without one.
-    async fn explain_denial(&self, resource: &Resource, error: Error) -> Result<Error, Error> {
-        let access = self.request_context(resource).await?.access;
-        if access.credential != Credential::Anonymous {
-            return Ok(error);
-        }
-        let refusal = no_login(resource.registry(), &access, None);
-        Ok(error.with_clause(&refusal.clause).with_cause(refusal.cause))
     }
 
     async fn look_up(

@@ -120,8 +120,10 @@ impl Client {
     /// completed before that. Its length counts, not that of the descriptor. A blob whose length neither states cannot
     /// be sent ([`Client::blob_size`] requests it from a registry that has the blob).
     pub async fn upload(&self, upload: Upload, source: &dyn BlobSource) -> Result<(), Error> {
+        let repository = upload.repository.clone();
         let driver = driver::UploadDriver::new(self, upload, source).await?;
-        Box::pin(driver.run()).await
+        let sent = Box::pin(driver.run()).await;
+        self.checked(&repository, sent).await
     }
 }
 

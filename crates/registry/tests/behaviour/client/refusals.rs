@@ -7,11 +7,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use image_syncer_registry::auth::{Credential, DockerFiles, Keychain, KeychainEntry};
 use image_syncer_registry::transport::{Transport, TransportOptions};
-use image_syncer_registry::{Cause, Client, Error, Options, Registries, Repository};
+use image_syncer_registry::{
+    Cause, Client, Error, ManifestPresence, OpenedUpload, Options, Registries, Repository,
+};
 use testkit::auth::{Denied, TokenRules};
+use testkit::profile::{Existence, Unknown};
 use testkit::{Access, Action, Auth, Authorization, Fault, Grant, Image, Kind, Profile, Registry};
 
-use super::kit::{Kit, basic, client_of, retry, tag};
+use super::kit::{Given, Kit, basic, client_of, descriptor, retry, tag};
 
 const REPOSITORIES: usize = 60;
 const TAGS: usize = 5;
@@ -287,4 +290,157 @@ async fn a_login_that_the_token_server_refuses_is_renewed_once() {
         // The renewed login is checked alone, and fails for all.
         assert_eq!(refused, 3, "{auth:?}");
     }
+}
+
+/// A registry with user and password for every request, which answers 401 for projects that it does not have.
+async fn old_harbor() -> Kit {
+    let profile = Profile {
+        existence: Existence::Namespace,
+        unknown_repository: Unknown::ProjectNotFound,
+        ..Profile::distribution()
+    };
+    let server = testkit::Registry::builder()
+        .profile(profile)
+        .auth(Auth::basic("ada", "pw"))
+        .namespaces(&["team"]);
+    Kit::of(server.start().await, basic("ada", "pw"))
+}
+
+#[tokio::test]
+async fn a_project_that_is_missing_is_no_refused_login() {
+    for is_known in [false, true] {
+        let kit = old_harbor().await;
+        if is_known {
+            let there = kit.repository("team/app");
+            let found = kit.client.head_manifest(&there, &tag("v1")).await;
+            assert_eq!(found.unwrap(), None);
+            kit.took();
+        }
+        let missing = kit.repository("nobody/app");
+        let blob = descriptor(&testkit::Blob::synthetic(10, 1));
+        let errors = [
+            kit.client
+                .get_manifest(&missing, &tag("v1"))
+                .await
+                .unwrap_err(),
+            kit.client
+                .head_manifest(&missing, &tag("v1"))
+                .await
+                .unwrap_err(),
+            match kit
+                .client
+                .head_manifest_for_push(&missing, &tag("v1"))
+                .await
+            {
+                Ok(ManifestPresence::Unknown(error)) => error,
+                other => panic!("{other:?}"),
+            },
+            kit.client.tags(&missing).next().await.unwrap_err(),
+            kit.client.head_blob(&missing, &blob).await.unwrap_err(),
+            kit.client
+                .open_upload(&missing, &blob, None)
+                .await
+                .err()
+                .unwrap(),
+        ];
+        for error in errors {
+            assert_eq!(error.cause(), Cause::ProjectMissing, "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_403_without_a_login_asks_for_one() {
+    let blob = testkit::Blob::synthetic(10, 1);
+    let login = "no login is given for ";
+    for credential in [Credential::Anonymous, basic("ada", "pw")] {
+        let is_anonymous = credential == Credential::Anonymous;
+        for kind in [
+            Kind::Mount,
+            Kind::UploadPut,
+            Kind::ManifestPut,
+            Kind::ManifestGet,
+            Kind::BlobHead,
+            Kind::BlobGet,
+            Kind::Tags,
+            Kind::ManifestDelete,
+        ] {
+            let server = testkit::Registry::start(Profile::distribution()).await;
+            let kit = Kit::of(server, credential.clone());
+            let denied = Action::error(403, "DENIED", "requested access to the resource is denied");
+            kit.server.fault(Fault::on(kind).always(), denied.clone());
+            // A refused mount is followed by a plain session.
+            if kind == Kind::Mount {
+                kit.server
+                    .fault(Fault::on(Kind::UploadPost).always(), denied);
+            }
+            let error = request(&kit, kind, &blob).await.unwrap_err();
+            let right = match kind {
+                Kind::ManifestGet | Kind::BlobHead | Kind::BlobGet | Kind::Tags => {
+                    Cause::NoPullRight
+                }
+                _ => Cause::NoPushRight,
+            };
+            let cause = if is_anonymous { Cause::NoLogin } else { right };
+            assert_eq!(error.cause(), cause, "{kind:?}: {error}");
+            assert_eq!(
+                error.to_string().matches(login).count(),
+                usize::from(is_anonymous),
+                "{error}"
+            );
+        }
+    }
+}
+
+/// Makes a request of `kind`.
+async fn request(kit: &Kit, kind: Kind, blob: &testkit::Blob) -> Result<(), Error> {
+    let (client, repository, v1) = (&kit.client, kit.repository("a/b"), tag("v1"));
+    let source = Given::of(blob);
+    let blob = descriptor(blob);
+    let image = super::manifests::image();
+    match kind {
+        Kind::Mount => client.open_upload(&repository, &blob, None).await.map(drop),
+        Kind::UploadPut => match client.open_upload(&repository, &blob, None).await? {
+            OpenedUpload::Session(upload) => client.upload(upload, &source).await,
+            OpenedUpload::Present { .. } => Ok(()),
+        },
+        Kind::ManifestPut => {
+            let manifest = super::manifests::manifest(&image);
+            client
+                .put_manifest(&repository, &v1, &manifest)
+                .await
+                .map(drop)
+        }
+        Kind::ManifestGet => client.get_manifest(&repository, &v1).await.map(drop),
+        Kind::BlobHead => client.has_blob(&repository, &blob).await.map(drop),
+        Kind::BlobGet => client.read_blob(&repository, &blob, 100).await.map(drop),
+        Kind::Tags => client.tags(&repository).next().await.map(drop),
+        Kind::ManifestDelete => client.delete_manifest(&repository, &v1).await,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_reason_of_a_refused_head_costs_a_get_only_if_the_login_is_accepted() {
+    let kit = old_harbor().await;
+    let missing = kit.repository("nobody/app");
+    let v1 = tag("v1");
+    let head = kit.client.head_manifest(&missing, &v1).await;
+    assert_eq!(head.unwrap_err().cause(), Cause::ProjectMissing);
+    let refused = (Kind::ManifestHead, 401);
+    // The login alone, and nobody: it would prove nothing if everybody were let in.
+    let alone = [(Kind::Ping, 200), (Kind::Ping, 401)];
+    let requests = [
+        refused,
+        refused,
+        alone[0],
+        alone[1],
+        (Kind::ManifestGet, 401),
+    ];
+    assert_eq!(kit.took(), requests);
+
+    let (client, _) = client_of(&kit.server.host(), basic("ada", "wrong"));
+    let head = client.head_manifest(&missing, &v1).await;
+    assert_eq!(head.unwrap_err().cause(), Cause::LoginRefused);
+    assert_eq!(kit.took(), [refused, refused]);
 }
