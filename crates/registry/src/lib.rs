@@ -11,39 +11,32 @@
 //! referrers API. Every blob that flows through a [`BlobReader`] is hashed and measured against its [`Descriptor`]
 //! before its last byte is handed on.
 //!
-//! An upload is asked for, then sent. [`Client::open_upload`] settles in one request whether the blob is there, can
+//! An upload is requested, then sent. [`Client::open_upload`] settles in one request whether the blob is there, can
 //! be mounted from another repository, or has to be sent; [`Client::upload`] sends it from a [`BlobSource`], which it
-//! opens when the registry is ready for bytes, and again, at the offset where the registry stands, when a connection
-//! broke. A small copy of one blob:
+//! opens when the registry is ready for bytes, and again, at the offset of the registry, when a connection broke.
+//! [`Client::copy_blob`] does both for a blob of another repository:
 //!
 //! ```
-//! use futures_util::FutureExt;
-//! use futures_util::future::BoxFuture;
-//! use image_syncer_registry::{BlobSource, BlobStream, Client, Descriptor, Error, OpenedUpload, Repository};
+//! use image_syncer_registry::{Client, CopiedBlob, Descriptor, Error, Repository};
 //!
-//! struct At<'a> {
-//!     client: &'a Client,
-//!     repository: &'a Repository,
-//!     blob: &'a Descriptor,
-//! }
-//!
-//! impl BlobSource for At<'_> {
-//!     fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
-//!         async move {
-//!             let reader = self.client.open_blob(self.repository, self.blob, offset);
-//!             Ok(reader.await?.into_stream())
+//! async fn copy(
+//!     (source, from): (&Client, &Repository),
+//!     layers: &[Descriptor],
+//!     (destination, to): (&Client, &Repository),
+//! ) -> Result<u64, Error> {
+//!     let mut sent = 0;
+//!     for layer in layers {
+//!         if source.copy_blob(from, layer, destination, to).await? == CopiedBlob::Uploaded {
+//!             sent += layer.size.unwrap_or_default();
 //!         }
-//!         .boxed()
 //!     }
-//! }
-//!
-//! async fn copy(from: &At<'_>, to: &Client, repository: &Repository) -> Result<(), Error> {
-//!     match to.open_upload(repository, from.blob, None).await? {
-//!         OpenedUpload::Present { .. } => Ok(()),
-//!         OpenedUpload::Session(upload) => to.upload(upload, from).await,
-//!     }
+//!     Ok(sent)
 //! }
 //! ```
+//!
+//! [`Registries::from_env`] is the shortest way to a client: it uses the credentials of docker and podman, the system's
+//! certificates, and proxies from the environment. [`Client::catalog`] lists the repositories of a registry,
+//! [`Client::ping`] asks whether a host is a registry and accepts the login, and [`Client::delete_manifest`] deletes.
 //!
 //! [`Client::referrers`] lists the manifests that name another as their subject (signatures, attestations, SBOMs), from
 //! the referrers API or from the fallback tag.
@@ -51,12 +44,21 @@
 //! A client remembers the observed behaviour of its registry for as long as it lives (forms of uploads, endpoints that
 //! fail, the referrers API), as hints that cost one request if they are wrong.
 //!
-//! Below the client lie two layers that know nothing of images: [`auth`] turns challenges and credentials into
-//! `Authorization` headers, [`transport`] turns calls into answers (TLS, redirects, limits, stalls) and is the one
-//! place that decides what is worth a retry.
-//!
 //! This crate has no policy (which image goes where), no configuration file and no output. An
 //! [`Observer`](transport::Observer) receives what happens on the wire.
+//!
+//! Nouns (references, digests, descriptors, kinds and causes of errors) implement serde's `Serialize` and `Deserialize`
+//! as the text that people write.
+//!
+//! # Platforms
+//!
+//! Unix. Credential helpers, the places of credentials and certificates, and the handling of exhausted file descriptors
+//! follow its conventions; elsewhere they would fail at run time, so the crate does not compile there.
+
+#[cfg(not(unix))]
+compile_error!(
+    "image-syncer-registry supports Unix only: places of credentials and certificates are those of Unix"
+);
 
 pub mod auth;
 mod client;

@@ -1,15 +1,16 @@
-//! Builds `Authorization` headers from challenges and credentials (docs/protocol.md#challenges).
+//! Credentials, and the `Authorization` headers that are made of them (docs/protocol.md#challenges).
 //!
-//! An [`Authenticator`] serves one registry. It remembers the registry's challenge and caches tokens by credential and
-//! scopes. Concurrent requests share one token request, for several repositories at once if the token server supports
-//! that. Tokens are renewed before they expire. Credentials come from a [`Keychain`].
-//!
-//! The way of a request: [`Authenticator::wait_for_challenge`] lets it go, one alone until it is known what the registry wants and
-//! whether it takes the login;
-//! [`Authenticator::authorize`] gives its header, nothing at first. A 401 goes to [`Authenticator::refused`], which
-//! reads the challenge and says whether another try is worth while; any other answer goes to
-//! [`Authenticator::accepted`] and [`ProbeGuard::record_success`].
+//! A [`Keychain`] has the [`Credential`] of each registry: from entries that the caller gives, or from the files of docker
+//! and podman ([`DockerFiles`]). Tokens are requested, shared and renewed by the client. Everything else here is for the
+//! client and its tests: it is hidden, and may change at any time.
 
+// An `Authenticator` serves one registry. It remembers the registry's challenge and caches tokens by credential and
+// scopes. Concurrent requests share one token request, for several repositories at once if the token server supports
+// that. Tokens are renewed before they expire.
+//
+// The way of a request: `wait_for_challenge` lets it go, one alone until it is known what the registry requires and
+// whether it accepts the login; `authorize` gives its header, nothing at first. A 401 goes to `refused`, which reads the
+// challenge and decides whether another try is worth while; any other answer goes to `accepted` and `record_success`.
 mod authenticator;
 mod authenticators;
 mod base_answer;
@@ -38,17 +39,22 @@ mod token_cache;
 mod token_requests;
 mod unauthorized;
 
+#[doc(hidden)]
 pub use authenticator::Authenticator;
 pub(crate) use authenticators::Authenticators;
 pub(crate) use base_answer::{has_registry_signs, is_no_registry, is_telling};
 pub(crate) use challenge::is_present as challenge_in;
+#[doc(hidden)]
 pub use challenge_probe::ProbeGuard;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;
 pub use keychain::{Access, Keychain, KeychainEntry};
 pub use known_scheme::LoginScheme;
+#[doc(hidden)]
 pub use refusal::AuthRefusal;
 pub(crate) use refusal::no_login;
+#[doc(hidden)]
 pub use scope::{Action, ScopeSet};
 pub use secret::Secret;
+#[doc(hidden)]
 pub use unauthorized::{MAX_AGAIN, UnauthorizedAction};

@@ -47,7 +47,8 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use image_syncer_registry::{ManifestView, Reference, Registries, Repository};
+    /// use image_syncer_registry::manifest::ManifestView;
+    /// use image_syncer_registry::{Reference, Registries, Repository};
     ///
     /// let registries = Registries::from_env()?;
     /// let image = Reference::parse("quay.io/prometheus/busybox:latest")?;

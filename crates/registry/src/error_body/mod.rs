@@ -59,6 +59,7 @@ impl Said {
 
 impl Error {
     /// Creates an error from `response`, with `action` and `host`. Reads at most 64 KiB of its body.
+    #[doc(hidden)]
     pub async fn from_response(action: &str, host: &str, response: Response) -> Self {
         Self::from_answer_of("the registry", action, host, response).await
     }

@@ -37,6 +37,7 @@ impl ManifestView {
 }
 
 /// An index.
+#[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct IndexView {
     /// Its entries in order, of every media type.
@@ -46,6 +47,7 @@ pub struct IndexView {
 }
 
 /// A manifest of one image or artifact.
+#[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct ImageView {
     /// The config; artifact manifests have none.
@@ -60,6 +62,7 @@ pub struct ImageView {
 
 /// A schema 1 manifest. The digest of a signed one is not that of its bytes: see
 /// [`digested_bytes`](super::digested_bytes).
+#[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Schema1View {
     /// The layers' digests without repeats; schema 1 names no sizes.

@@ -1,11 +1,13 @@
 //! The path from a call to its answer: scheme, TLS, proxies, redirects, limits per host, stalls.
 //!
-//! Each file has one concern. [`Transport::send`] makes one try; [`retry`] decides what follows a failed one. Tokens
-//! are unknown here: the caller sets the `Authorization` header, and this layer drops it when a request leaves the
-//! origin.
+//! Create a [`Transport`] with [`TransportOptions`], and give it to [`Options`](crate::Options). An [`Observer`] receives
+//! what happens on the wire. Everything else here is for the client and its tests: it is hidden, and may change at any
+//! time.
 
+// Each file has one concern. `Transport::send` makes one try; `retry` decides what follows a failed one. Tokens are
+// unknown here: the caller sets the `Authorization` header, and this layer drops it when a request leaves the origin.
 mod addresses;
-pub mod body;
+mod body;
 mod body_progress;
 mod certificates;
 mod certs_d;
@@ -30,7 +32,7 @@ mod redirect;
 mod request_body;
 mod request_id;
 mod request_plan;
-pub mod retry;
+mod retry;
 mod scheme;
 mod send;
 mod shutdown_deadline;
@@ -64,21 +66,31 @@ use shutdown_deadline::ShutdownDeadline;
 use unreachable::UnreachableHosts;
 use warnings::ReportedWarnings;
 
+#[doc(hidden)]
 pub use body::{ResponseBody, ResponseStream};
-pub use certs_d::{CertificateSet, certificate_directories};
+#[doc(hidden)]
+pub use certs_d::CertificateSet;
+pub use certs_d::certificate_directories;
 pub(crate) use context::{authority, is_host_of};
 pub(crate) use destination_rules::ForbiddenRedirect;
 pub use limits::{PerRegistry, WindowBounds};
-pub use network::{Reach, Resolver, SystemResolver};
+#[doc(hidden)]
+pub use network::Reach;
+pub use network::{Resolver, SystemResolver};
 pub use observer::{Observer, PauseReason, RequestRecord, Silent};
 pub(crate) use private_addresses::{leads_inside, names};
 pub(crate) use redact::SecretRedactor;
+#[doc(hidden)]
 pub use request_body::{BodyAborted, RequestBody, RequestStream};
-pub use retry::{Attempts, RetryPolicy};
+#[doc(hidden)]
+pub use retry::Attempts;
+pub use retry::RetryPolicy;
+#[doc(hidden)]
 pub use send::ReservedPermit;
 pub use tls::prepare;
 
 /// The interface to the HTTP library: one request, one answer, no redirects, no retries.
+#[doc(hidden)]
 pub trait HttpService: Send + Sync + 'static {
     /// Makes the request. Resolves when the head of the answer has arrived.
     fn call(
@@ -123,6 +135,7 @@ async fn request_base<S: HttpService + ?Sized>(
 }
 
 /// The connections that a request may use. Requests with different routes share none.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
     /// Verification of the peer's certificate.
@@ -138,6 +151,7 @@ pub struct Route {
 }
 
 /// Verification of a certificate.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// The certificate must be valid for the host and chain to a trusted root.
@@ -158,6 +172,7 @@ pub enum Lane {
 }
 
 /// The failure of a single exchange, independent of the HTTP library.
+#[doc(hidden)]
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct HttpError {
@@ -203,6 +218,7 @@ impl HttpError {
 }
 
 /// Kinds of failures of a single exchange.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpErrorKind {
     /// The name does not resolve.
@@ -261,6 +277,7 @@ setters! { Timeouts {
 }}
 
 /// A registry as the network sees it.
+#[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The registry.
@@ -270,6 +287,7 @@ pub struct Endpoint {
 }
 
 /// A call: everything that a single try needs. The body can be read once, so each try needs a new call.
+#[doc(hidden)]
 pub struct Call {
     /// Action as an infinitive clause for errors and logs: `fetch manifest library/nginx:v1`.
     pub action: Arc<str>,
@@ -298,6 +316,7 @@ pub struct Call {
 }
 
 /// Time limit for the head of an answer after the request was sent.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerLimit {
     /// [`Timeouts::stall`].
@@ -307,6 +326,7 @@ pub enum AnswerLimit {
 }
 
 /// An answer. Its body holds the host's permit until it is read to the end or dropped.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Response {
     /// The status.
@@ -466,6 +486,7 @@ impl Transport {
         Ok(transport)
     }
     /// Creates a transport over another HTTP service.
+    #[doc(hidden)]
     pub fn with_service(service: Arc<dyn HttpService>, options: TransportOptions) -> Self {
         Self {
             limits: Limits::new(options.calls_per_host, options.transfers_per_host),
@@ -485,6 +506,7 @@ impl Transport {
         }
     }
     /// Sends no request to the host of `endpoint` for `delay`.
+    #[doc(hidden)]
     pub fn pause(&self, endpoint: &Endpoint, delay: Duration, why: PauseReason) {
         if self.pauses.pause(&endpoint.registry, delay) {
             self.observer()

@@ -47,6 +47,7 @@ impl PauseReason {
 }
 
 /// A request, for logs and counts.
+#[non_exhaustive]
 #[derive(Debug)]
 pub struct RequestRecord<'a> {
     /// Action of the request (`fetch manifest library/nginx:v1`).

@@ -16,6 +16,7 @@ impl Transport {
     /// # Errors
     /// In addition to those of [`Transport::send`]: [`ErrorKind::RateLimited`], without further tries, if no pull is
     /// left for the rest of the run.
+    #[doc(hidden)]
     pub async fn send_counted(&self, call: Call, user: &str) -> Result<Response, Error> {
         let registry = call.endpoint.registry.clone();
         let account = self.quotas.account(&registry, user);

@@ -102,6 +102,7 @@ impl Transport {
     /// Returns the base URL of `endpoint`, ending in `/`. For an insecure endpoint the first call probes which scheme
     /// and port answer (docs/files.md#credentials) and remembers them for the run; concurrent callers share one probe.
     /// A probe without an answer is reported as a request, since it is the try of one.
+    #[doc(hidden)]
     pub async fn base_url(&self, endpoint: &Endpoint, action: &str) -> Result<Url, Error> {
         let registry = &endpoint.registry;
         let https = base_url(registry, "https").ok_or_else(|| {

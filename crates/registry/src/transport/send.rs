@@ -31,6 +31,7 @@ impl Transport {
     /// Every status is an `Ok`. The permit is held until the body is read or dropped, so a caller must read,
     /// [drain](ResponseBody::drain) or drop it before other calls. If the producer of the request's body stopped, the
     /// error is [`ErrorKind::Cancelled`], and the producer knows the reason.
+    #[doc(hidden)]
     pub async fn send(&self, call: Call) -> Result<Response, Error> {
         let turn = Urgency::InLine(call.weight);
         let reserved = self
@@ -45,6 +46,7 @@ impl Transport {
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`] if the pause is longer than the run: see [`Transport::set_shutdown_deadline`].
+    #[doc(hidden)]
     pub async fn reserve(
         &self,
         endpoint: &Endpoint,
@@ -62,6 +64,7 @@ impl Transport {
     ///
     /// # Errors
     /// As for [`Transport::reserve`].
+    #[doc(hidden)]
     pub async fn reserve_on(
         &self,
         endpoint: &Endpoint,
@@ -113,6 +116,7 @@ impl Transport {
 
     /// Returns a permit for a call to `url`, if one is free now and the host is not paused: for calls that only make
     /// something faster.
+    #[doc(hidden)]
     pub fn try_reserve(
         &self,
         endpoint: &Endpoint,
@@ -130,6 +134,7 @@ impl Transport {
     }
 
     /// Makes one try like [`Transport::send`], with a permit for the same host and lane.
+    #[doc(hidden)]
     pub async fn send_reserved(
         &self,
         call: Call,

@@ -19,6 +19,7 @@ use super::{CONTENT_DIGEST, ManifestPresence, header_digest, name};
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// Answer of a registry to a manifest that it accepted.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushedManifest {
     /// Subject for which the registry lists the manifest as a referrer (`OCI-Subject`). `None` does not mean that it

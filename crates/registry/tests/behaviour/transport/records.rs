@@ -30,6 +30,7 @@ impl Observer for Records {
             request_id,
             sent,
             length,
+            ..
         } = record;
         let status = status.map_or(0, |status| status.as_u16());
         self.0.lock().unwrap().push(format!(
