@@ -96,14 +96,33 @@ impl Engine {
         let covered = sources.covered();
         let work = async {
             tokio::join!(
-                self.discover(rules, found, covered, &stop.cancel),
+                self.discover(rules.clone(), found, covered, &stop.cancel),
                 self.copy(images, sources, &stop)
             );
             self.copier.drained().await;
+            self.finish_endpoints(&rules).await;
         };
         tokio::select! {
             () = work => {}
             never = stop.enforce_deadline() => match never {},
+        }
+    }
+
+    /// Completes the endpoints that are files. A failure is one of the rules that write to the endpoint, since their
+    /// images were reported before.
+    async fn finish_endpoints(&self, rules: &[Arc<Rule>]) {
+        for unfinished in self.stores.finish().await {
+            let failure = Failure::from(unfinished.error);
+            let writes = |rule: &&Arc<Rule>| {
+                let mut destinations = rule.destinations.iter();
+                destinations.any(|to| *to.repository.endpoint() == unfinished.endpoint)
+            };
+            for rule in rules.iter().filter(writes) {
+                self.listener.event(&Event::RuleFailed {
+                    rule: rule.id,
+                    failure: failure.clone(),
+                });
+            }
         }
     }
 

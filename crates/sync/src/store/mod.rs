@@ -4,8 +4,8 @@
 //! [capabilities](SourceCapabilities), or answers: a store that cannot mount opens a session for the bytes. Errors carry
 //! the side of the copy ([`StoreError`]).
 
+mod endpoints;
 mod error;
-#[allow(dead_code, reason = "only its tests use it until layouts are stores")]
 pub(crate) mod layout;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -16,13 +16,16 @@ mod repository;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use image_syncer_registry::{
     BlobSource, BlobStream, Descriptor, Digest, IndexedReferrers, Manifest, ManifestHead,
     ManifestPresence, Presence, Tag, Target,
 };
 
+pub use endpoints::EndpointStores;
 pub use error::StoreError;
+pub(crate) use layout::split_path as split_layout_path;
 pub(crate) use read_only::ReadOnlyStores;
 pub use registry_store::RegistryStores;
 pub use repository::{Endpoint, Repository};
@@ -122,6 +125,19 @@ pub trait Stores: Send + Sync {
         &'a self,
         repository: &'a Repository,
     ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>>;
+    /// Completes the files that a run has written, at its end. Returns the endpoints that are not complete.
+    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+        std::future::ready(Vec::new()).boxed()
+    }
+}
+
+/// An endpoint that was written to and could not be completed. Images that were reported as copied may be missing there.
+#[derive(Clone, Debug)]
+pub struct UnfinishedEndpoint {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// The error, which names the images.
+    pub error: StoreError,
 }
 
 /// Properties of a source.

@@ -11,7 +11,7 @@ use image_syncer_registry::{
 
 use crate::store::{
     Destination, Repository, Source, StartedUpload, StoreError, StoreResult, Stores, Tags,
-    UploadStart,
+    UnfinishedEndpoint, UploadStart,
 };
 
 /// Stores of a run that writes nothing: reads are real, pushed manifests are accepted and discarded. An upload of a
@@ -36,6 +36,9 @@ impl Stores for ReadOnlyStores {
             Ok(Arc::new(ReadOnlyDestination(destination)) as Arc<dyn Destination>)
         }
         .boxed()
+    }
+    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+        self.0.finish()
     }
 }
 

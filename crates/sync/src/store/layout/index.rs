@@ -134,7 +134,7 @@ impl LayoutIndex {
         let numbers = self.by_name.get(name)?;
         self.roots.get(numbers.first()?)
     }
-    /// Returns the root with the bare tag or any other `ref.name` that equals `text`.
+    /// Returns the root whose `ref.name` is `text`.
     pub(crate) fn with_ref_name(&self, text: &str) -> Option<&Root> {
         self.roots()
             .find(|root| root.ref_name.as_deref() == Some(text))

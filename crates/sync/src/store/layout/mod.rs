@@ -22,6 +22,7 @@ mod index;
 mod index_file;
 mod name;
 mod reading;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -47,6 +48,8 @@ use index::LayoutIndex;
 use index_file::{Contents, IndexState};
 #[cfg(test)]
 use name::RootName;
+pub(crate) use name::split_path;
+pub(crate) use stores::LayoutStores;
 use walk::Walk;
 use writer::LayoutWriter;
 

@@ -34,11 +34,9 @@ pub(crate) struct LayoutName {
 pub(crate) enum RootName {
     /// A full name.
     Full(LayoutName),
-    /// A repository without a tag, as in `docker.io/library/alpine@sha256:…`.
-    Untagged(String),
     /// A bare tag, which names an image of the repository that the user gives.
     Tag(Tag),
-    /// No usable name: the root is known by its digest alone.
+    /// No usable name, or one with a digest and no tag: the root is known by its digest alone.
     Unnamed,
 }
 
@@ -86,20 +84,12 @@ impl RootName {
         let repository = reference.repository.to_string();
         Some(match (reference.tag, reference.digest) {
             (Some(tag), _) => Self::Full(LayoutName { repository, tag }),
-            (None, Some(_)) => Self::Untagged(repository),
+            (None, Some(_)) => Self::Unnamed,
             (None, None) => Self::Full(LayoutName {
                 repository,
                 tag: Tag::parse(DEFAULT_TAG).ok()?,
             }),
         })
-    }
-    /// Returns the repository, if the name states one.
-    pub(crate) fn repository(&self) -> Option<&str> {
-        match self {
-            Self::Full(name) => Some(&name.repository),
-            Self::Untagged(repository) => Some(repository),
-            Self::Tag(_) | Self::Unnamed => None,
-        }
     }
     /// Returns the tag of the root in `repository`, which the user gives. A bare tag belongs to every repository.
     pub(crate) fn tag_in(&self, repository: &str) -> Option<&Tag> {
@@ -169,11 +159,7 @@ mod tests {
                 full("docker.io/library/alpine", "latest"),
             ),
             (None, Some("quay.io/a/b"), full("quay.io/a/b", "latest")),
-            (
-                Some(by_digest.as_str()),
-                None,
-                RootName::Untagged("docker.io/library/alpine".to_owned()),
-            ),
+            (Some(by_digest.as_str()), None, RootName::Unnamed),
             // skopeo and umoci.
             (None, Some("3.20"), tag("3.20")),
             (None, Some("alpine"), tag("alpine")),
@@ -206,13 +192,10 @@ mod tests {
         let tag = |root: &RootName, repository| root.tag_in(repository).map(Tag::to_string);
         let bare = RootName::Tag(Tag::parse("v1").unwrap());
         assert_eq!(tag(&bare, "quay.io/a/b"), Some("v1".to_owned()));
-        assert_eq!(bare.repository(), None);
         let named = full("quay.io/a/b", "v1");
         assert_eq!(tag(&named, "quay.io/a/b"), Some("v1".to_owned()));
         assert_eq!(tag(&named, "quay.io/a/c"), None);
-        assert_eq!(named.repository(), Some("quay.io/a/b"));
-        let untagged = RootName::Untagged("quay.io/a/b".to_owned());
-        assert_eq!(tag(&untagged, "quay.io/a/b"), None);
+        assert_eq!(tag(&RootName::Unnamed, "quay.io/a/b"), None);
     }
 
     #[test]

@@ -31,22 +31,13 @@ pub(crate) enum NameScope {
 
 impl Layout {
     /// Returns the names of all roots with their digests, in the order of the index.
-    pub(crate) fn names(&self) -> Vec<(RootName, Digest)> {
+    #[cfg(test)]
+    pub(super) fn names(&self) -> Vec<(RootName, Digest)> {
         let state = lock(&self.state);
         let roots = state.index.roots();
         roots
             .map(|root| (root.name.clone(), root.digest.clone()))
             .collect()
-    }
-    /// Returns the repositories that full names state, sorted.
-    pub(crate) fn repositories(&self) -> Vec<String> {
-        let state = lock(&self.state);
-        let repositories = state
-            .index
-            .roots()
-            .filter_map(|root| root.name.repository());
-        let sorted: BTreeSet<&str> = repositories.collect();
-        sorted.into_iter().map(str::to_owned).collect()
     }
     /// Returns the tags of `repository`, sorted.
     pub(crate) fn tags(&self, repository: &str, scope: NameScope) -> Vec<Tag> {
@@ -59,12 +50,6 @@ impl Layout {
             .filter_map(|root| root.name.tag_in(repository).cloned())
             .collect();
         tags.into_iter().collect()
-    }
-    /// Returns the digest of the root whose `ref.name` is `text`, as skopeo finds it.
-    pub(crate) fn find_ref_name(&self, text: &str) -> Option<Digest> {
-        let state = lock(&self.state);
-        let root = state.index.with_ref_name(text)?;
-        Some(root.digest.clone())
     }
     /// Returns the head of a tag as the index states it, without reading the manifest.
     pub(crate) fn head_tag(

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use image_syncer_registry::manifest::{MAX_MANIFEST_BYTES, ManifestView};
-use image_syncer_registry::{Descriptor, Digest, ErrorKind, Manifest, Tag, Target};
+use image_syncer_registry::{Descriptor, Digest, Error, ErrorKind, Manifest, Tag, Target};
 use tokio::sync::MutexGuard;
 use tokio::time::sleep;
 
@@ -23,6 +23,9 @@ use crate::lock::lock;
 /// Time between two writes of the index while names are written.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// Maximum number of names in a message; further ones are counted.
+const MAX_NAMED: usize = 3;
+
 /// Failure to write the index, with the names of the images that it lacks.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
@@ -31,6 +34,24 @@ pub(crate) struct UnwrittenNames {
     pub(crate) error: LayoutError,
     /// Names of the images.
     pub(crate) names: Vec<String>,
+}
+
+impl From<UnwrittenNames> for Error {
+    fn from(unwritten: UnwrittenNames) -> Self {
+        let count = unwritten.names.len();
+        let named: Vec<&str> = unwritten
+            .names
+            .iter()
+            .take(MAX_NAMED)
+            .map(|name| &**name)
+            .collect();
+        let named = match (named.join(", "), count.saturating_sub(named.len())) {
+            (named, 0) => named,
+            (named, more) => format!("{named} and {more} more"),
+        };
+        let noun = if count == 1 { "name" } else { "names" };
+        Self::from(unwritten.error).with_clause(&format!("it lacks {count} {noun}: {named}"))
+    }
 }
 
 impl Layout {
@@ -170,6 +191,7 @@ impl Layout {
     ///
     /// # Errors
     /// If the layout cannot be locked.
+    #[allow(dead_code, reason = "no command removes images yet")]
     pub(crate) async fn remove_name(
         self: &Arc<Self>,
         repository: &str,
@@ -193,6 +215,7 @@ impl Layout {
     ///
     /// # Errors
     /// If the manifest cannot be removed.
+    #[allow(dead_code, reason = "no command removes images yet")]
     pub(crate) async fn remove_manifest(&self, digest: &Digest) -> Result<bool, LayoutError> {
         let writer = self.writer().await?;
         let listed = {

@@ -11,6 +11,7 @@ mod opening;
 mod programs;
 mod reading;
 mod referrers;
+mod runs;
 mod writing;
 
 use std::path::{Path, PathBuf};

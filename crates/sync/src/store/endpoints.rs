@@ -1,0 +1,50 @@
+//! Stores of every kind of endpoint.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::store::layout::LayoutStores;
+use crate::store::{
+    Destination, Endpoint, Repository, Source, StoreResult, Stores, UnfinishedEndpoint,
+};
+
+/// Stores of registries and of image layouts.
+pub struct EndpointStores {
+    registries: Arc<dyn Stores>,
+    layouts: LayoutStores,
+}
+
+impl EndpointStores {
+    /// Creates stores over `registries`, and over the layouts that this process can access.
+    pub fn new(registries: impl Stores + 'static) -> Self {
+        Self {
+            registries: Arc::new(registries),
+            layouts: LayoutStores::default(),
+        }
+    }
+    fn of_kind(&self, repository: &Repository) -> &dyn Stores {
+        match repository.endpoint() {
+            Endpoint::Layout(_) => &self.layouts,
+            Endpoint::Registry(_) | Endpoint::Archive(_) => &*self.registries,
+        }
+    }
+}
+
+impl Stores for EndpointStores {
+    fn source<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Source>>> {
+        self.of_kind(repository).source(repository)
+    }
+    fn destination<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>> {
+        self.of_kind(repository).destination(repository)
+    }
+    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+        self.layouts.finish()
+    }
+}

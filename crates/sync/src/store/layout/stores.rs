@@ -1,0 +1,320 @@
+//! Layouts as stores: each repository name of a layout is a repository.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
+use image_syncer_registry::{
+    BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers,
+    Manifest, ManifestHead, ManifestPresence, Presence, Tag, Target,
+};
+
+use super::upload::LayoutUpload;
+use super::{Layout, LayoutError};
+use crate::keyed::KeyedLock;
+use crate::lock::lock;
+use crate::store::layout::reading::NameScope;
+use crate::store::{
+    Destination, Endpoint, FallbackTag, Repository, Session, Source, StartedUpload, StoreError,
+    StoreResult, Stores, Tags, UnfinishedEndpoint, UploadStart,
+};
+
+/// The layouts of a session. All repositories of a directory share one [`Layout`].
+#[derive(Default)]
+pub(crate) struct LayoutStores {
+    open: Mutex<HashMap<PathBuf, Arc<Layout>>>,
+    /// Directories that are being opened.
+    opening: KeyedLock<PathBuf>,
+}
+
+/// A repository of a layout, as both ends.
+struct LayoutStore {
+    layout: Arc<Layout>,
+    repository: Repository,
+}
+
+struct LayoutSession(LayoutUpload);
+
+/// All tags, as one page.
+struct LayoutTags(Option<Vec<Tag>>);
+
+impl LayoutStores {
+    async fn open(&self, repository: &Repository) -> Result<Arc<LayoutStore>, Error> {
+        let Endpoint::Layout(path) = repository.endpoint() else {
+            let why = "it is not a directory; this is a defect of image-syncer, please report it";
+            let (action, host) = (format!("open {repository}"), repository.endpoint().name());
+            return Err(Error::new(ErrorKind::Refused, action, host, why));
+        };
+        let key = real_path(path).await;
+        let _turn = self.opening.lock(key.clone()).await;
+        let known = lock(&self.open).get(&key).cloned();
+        let layout = if let Some(layout) = known {
+            layout
+        } else {
+            let layout = Layout::open(path).await?;
+            lock(&self.open).insert(key, Arc::clone(&layout));
+            layout
+        };
+        let repository = repository.clone();
+        Ok(Arc::new(LayoutStore { layout, repository }))
+    }
+    async fn open_source(&self, repository: &Repository) -> Result<Arc<dyn Source>, Error> {
+        let store = self.open(repository).await?;
+        store.layout.require()?;
+        Ok(store)
+    }
+    async fn open_destination(
+        &self,
+        repository: &Repository,
+    ) -> Result<Arc<dyn Destination>, Error> {
+        if repository.path().is_empty() {
+            let why = format!("the image has no name there. Write {repository}#NAME");
+            let (action, host) = (
+                format!("write to {repository}"),
+                repository.endpoint().name(),
+            );
+            return Err(Error::new(ErrorKind::Rejected, action, host, why));
+        }
+        Ok(self.open(repository).await?)
+    }
+    /// Closes a layout that no other run uses, so that the next run sees what others write to it.
+    fn close_if_idle(&self, key: &Path, layout: Arc<Layout>) {
+        let mut open = lock(&self.open);
+        drop(layout);
+        if open
+            .get(key)
+            .is_some_and(|open| Arc::strong_count(open) == 1)
+        {
+            open.remove(key);
+        }
+    }
+}
+
+impl Stores for LayoutStores {
+    fn source<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Source>>> {
+        let store = self.open_source(repository);
+        store.map_err(StoreError::source).boxed()
+    }
+    fn destination<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>> {
+        let store = self.open_destination(repository);
+        store.map_err(StoreError::destination).boxed()
+    }
+    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+        async move {
+            let layouts: Vec<_> = lock(&self.open).clone().into_iter().collect();
+            let mut unfinished = Vec::new();
+            for (key, layout) in layouts {
+                match layout.finish().await {
+                    Ok(()) => self.close_if_idle(&key, layout),
+                    Err(unwritten) => unfinished.push(UnfinishedEndpoint {
+                        endpoint: Endpoint::Layout(Arc::from(layout.path())),
+                        error: StoreError::destination(unwritten.into()),
+                    }),
+                }
+            }
+            unfinished
+        }
+        .boxed()
+    }
+}
+
+impl LayoutStore {
+    fn name(&self) -> &str {
+        self.repository.path()
+    }
+}
+
+impl Source for LayoutStore {
+    fn repository(&self) -> &Repository {
+        &self.repository
+    }
+    fn resolve<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, StoreResult<Option<ManifestHead>>> {
+        let head = self
+            .layout
+            .head(self.name(), target, NameScope::WithBareTags);
+        head.map_err(at_source).boxed()
+    }
+    fn probe<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Option<ManifestHead>>> {
+        Source::resolve(self, target)
+    }
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Manifest>> {
+        let scope = NameScope::WithBareTags;
+        let manifest = self.layout.manifest(self.name(), target, scope);
+        manifest.map_err(at_source).boxed()
+    }
+    fn read_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        limit: u64,
+    ) -> BoxFuture<'a, StoreResult<Bytes>> {
+        self.layout
+            .read_blob(blob, limit)
+            .map_err(at_source)
+            .boxed()
+    }
+    fn open_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        offset: u64,
+    ) -> BoxFuture<'a, StoreResult<BlobStream>> {
+        self.layout
+            .open_blob(blob, offset)
+            .map_err(at_source)
+            .boxed()
+    }
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Presence>> {
+        self.layout.head_blob(blob).map_err(at_source).boxed()
+    }
+    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Option<u64>>> {
+        if let Some(size) = blob.size {
+            return std::future::ready(Ok(Some(size))).boxed();
+        }
+        let length = self.layout.blob_length(&blob.digest);
+        length.map_err(at_source).boxed()
+    }
+    fn referrers<'a>(
+        &'a self,
+        subject: &'a Digest,
+        _tag: FallbackTag,
+    ) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
+        self.layout.referrers(subject).map_err(at_source).boxed()
+    }
+    fn tags(&self) -> Box<dyn Tags> {
+        let tags = self.layout.tags(self.name(), NameScope::WithBareTags);
+        Box::new(LayoutTags(Some(tags)))
+    }
+}
+
+impl Destination for LayoutStore {
+    fn repository(&self) -> &Repository {
+        &self.repository
+    }
+    fn resolve<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<ManifestPresence>> {
+        async move {
+            let head = self.layout.verified_head(self.name(), target).await;
+            let head = head.map_err(at_destination)?;
+            Ok(head.map_or(ManifestPresence::Absent, ManifestPresence::Present))
+        }
+        .boxed()
+    }
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<Manifest>> {
+        let scope = NameScope::FullNames;
+        let manifest = self.layout.manifest(self.name(), target, scope);
+        manifest.map_err(at_destination).boxed()
+    }
+    fn head_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, StoreResult<Presence>> {
+        self.layout.head_blob(blob).map_err(at_destination).boxed()
+    }
+    /// A blob belongs to all repositories of a layout, so that a mount is made without work, or impossible.
+    fn start_upload<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        start: UploadStart<'a>,
+    ) -> BoxFuture<'a, StoreResult<StartedUpload>> {
+        async move {
+            let mounted = match start {
+                UploadStart::Unchecked => None,
+                UploadStart::Check => Some(false),
+                UploadStart::Mount(_) => Some(true),
+            };
+            if let Some(mounted) = mounted {
+                let found = self.layout.head_blob(blob).await.map_err(at_destination)?;
+                if found == Presence::Present {
+                    return Ok(StartedUpload::Present { mounted });
+                }
+            }
+            let upload = LayoutUpload::open(&self.layout, blob);
+            Ok(StartedUpload::Session(Box::new(LayoutSession(upload))))
+        }
+        .boxed()
+    }
+    fn put_manifest<'a>(
+        &'a self,
+        target: &'a Target,
+        manifest: &'a Manifest,
+    ) -> BoxFuture<'a, StoreResult<()>> {
+        let put = self.layout.put_manifest(self.name(), target, manifest);
+        put.map_err(at_destination).boxed()
+    }
+    fn referrers<'a>(&'a self, subject: &'a Digest) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
+        self.layout
+            .referrers(subject)
+            .map_err(at_destination)
+            .boxed()
+    }
+    /// The subject is in each of the manifests, which are roots of the layout.
+    fn update_referrers_index<'a>(
+        &'a self,
+        _subject: &'a Digest,
+        _referrers: &'a [Descriptor],
+    ) -> BoxFuture<'a, StoreResult<IndexedReferrers>> {
+        let indexed = IndexedReferrers {
+            by: IndexedBy::Api,
+            contended: false,
+        };
+        std::future::ready(Ok(indexed)).boxed()
+    }
+    fn tags(&self) -> Box<dyn Tags> {
+        let tags = self.layout.tags(self.name(), NameScope::FullNames);
+        Box::new(LayoutTags(Some(tags)))
+    }
+}
+
+impl Session for LayoutSession {
+    fn is_instead_of_mount(&self) -> bool {
+        false
+    }
+    fn reserve(&mut self) -> BoxFuture<'_, StoreResult<()>> {
+        self.0.reserve().map_err(at_destination).boxed()
+    }
+    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, StoreResult<()>>
+    where
+        Self: 'a,
+    {
+        self.0.send(source).map_err(StoreError::destination).boxed()
+    }
+}
+
+impl Tags for LayoutTags {
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<Tag>>>> {
+        let page = self.0.take().filter(|tags| !tags.is_empty());
+        std::future::ready(Ok(page)).boxed()
+    }
+}
+
+fn at_source(error: LayoutError) -> StoreError {
+    StoreError::source(error.into())
+}
+
+fn at_destination(error: LayoutError) -> StoreError {
+    StoreError::destination(error.into())
+}
+
+/// Returns the path without links, as far as it exists, so that two spellings of a directory are one layout.
+async fn real_path(path: &Path) -> PathBuf {
+    if let Ok(real) = tokio::fs::canonicalize(path).await {
+        return real;
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return path.to_owned();
+    };
+    let parent = if parent == Path::new("") {
+        Path::new(".")
+    } else {
+        parent
+    };
+    let real = tokio::fs::canonicalize(parent).await;
+    real.map_or_else(|_| path.to_owned(), |real| real.join(name))
+}
