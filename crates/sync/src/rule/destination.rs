@@ -5,6 +5,7 @@ use std::sync::Arc;
 use image_syncer_registry::{Digest, Tag};
 
 use crate::Repository;
+use crate::rule::layout_reference::with_name_of;
 use crate::rule::source::{ParsedReference, ParsedSelection, RuleSource, Selection};
 use crate::rule::{CopyOptions, RuleError};
 
@@ -35,6 +36,7 @@ impl RuleDestination {
     /// docs/files.md#rules but the empty destination.
     pub fn parse(text: &str, source: &RuleSource) -> Result<Self, RuleError> {
         let ParsedReference { repository, chosen } = ParsedReference::parse(text)?;
+        let repository = with_name_of(repository, &source.repository, text)?;
         let naming = match chosen {
             ParsedSelection::Nothing => Naming::Keep,
             ParsedSelection::Expression(_) => {
@@ -43,7 +45,7 @@ impl RuleDestination {
                 )));
             }
             ParsedSelection::Tags(tags) => {
-                no_port(text, &tags)?;
+                no_port(text, &repository, &tags)?;
                 renamed(text, &repository, tags, source)?
             }
             ParsedSelection::Digest { digest, tag } => {
@@ -63,8 +65,9 @@ impl RuleDestination {
     /// # Errors
     /// If no source could be copied there.
     pub fn check(text: &str) -> Result<(), RuleError> {
-        match ParsedReference::parse(text)?.chosen {
-            ParsedSelection::Tags(tags) => no_port(text, &tags),
+        let ParsedReference { repository, chosen } = ParsedReference::parse(text)?;
+        match chosen {
+            ParsedSelection::Tags(tags) => no_port(text, &repository, &tags),
             ParsedSelection::Nothing
             | ParsedSelection::Expression(_)
             | ParsedSelection::Digest { .. } => Ok(()),
@@ -74,8 +77,8 @@ impl RuleDestination {
 
 /// Refuses `name:5000`, which is the tag 5000 of an image of Docker itself and was meant as a registry: nobody else can
 /// push there.
-fn no_port(text: &str, tags: &[Tag]) -> Result<(), RuleError> {
-    let [tag] = tags else {
+fn no_port(text: &str, repository: &Repository, tags: &[Tag]) -> Result<(), RuleError> {
+    let ([tag], Some(_)) = (tags, repository.endpoint().registry()) else {
         return Ok(());
     };
     let is_port = tag.as_str().len() >= 4 && tag.as_str().parse::<u16>().is_ok();

@@ -2,6 +2,7 @@
 
 mod destination;
 mod immutable;
+mod layout_reference;
 mod named_tags;
 mod options;
 mod parts;

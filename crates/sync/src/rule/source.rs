@@ -1,5 +1,7 @@
 //! Sources of rules.
 
+use std::path::Path;
+
 use image_syncer_registry::{Digest, Hasher, Registry, Tag};
 
 use crate::Repository;
@@ -117,6 +119,11 @@ pub(super) enum ParsedSelection<'a> {
 
 impl<'a> ParsedReference<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, RuleError> {
+        let in_layout = Self::parse_in_layout(text, Path::exists);
+        in_layout.unwrap_or_else(|| Self::parse_in_registry(text))
+    }
+
+    pub(super) fn parse_in_registry(text: &'a str) -> Result<Self, RuleError> {
         // `nginx://` selects every tag of nginx; a scheme is followed by a name.
         if let Some((scheme, rest)) = text.split_once("://")
             && !rest.is_empty()

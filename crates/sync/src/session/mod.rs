@@ -37,7 +37,7 @@ use crate::event::Listener;
 use crate::inventory::records::Records;
 use crate::rule::Rule;
 use crate::settings::{Intent, RunSettings};
-use crate::store::{RegistryStores, Stores};
+use crate::store::{EndpointStores, RegistryStores, Stores};
 
 use aging::{AgingFacts, AgingRegistries};
 pub use copy::{CopyError, ImageResult};
@@ -67,16 +67,16 @@ struct SessionRegistries {
 }
 
 impl Session {
-    /// Creates a session with registries. See [`Session::from_env`] for the usual settings.
+    /// Creates a session with registries and image layouts. See [`Session::from_env`] for the usual settings.
     pub fn new(registries: Options, options: SessionOptions) -> Self {
         let transport = Arc::clone(&registries.transport);
         let registries = Arc::new(Registries::new(registries));
-        let stores = Arc::new(RegistryStores::new(Arc::clone(&registries)));
+        let stores = EndpointStores::new(RegistryStores::new(Arc::clone(&registries)));
         let registries = SessionRegistries {
             transport,
             clients: AgingRegistries::new(registries),
         };
-        Self::build(stores, Some(registries), options)
+        Self::build(Arc::new(stores), Some(registries), options)
     }
 
     /// Creates a session with the settings of the environment: credentials of docker and podman, certificates of the
