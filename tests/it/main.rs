@@ -32,6 +32,7 @@ mod hidden_text;
 mod host_counts;
 mod immutable;
 mod interruption;
+mod layouts;
 mod log;
 mod logins;
 mod machine;
