@@ -117,7 +117,13 @@ impl ImagesFile {
                 if let Some(images) = rule.spelled_out(destination) {
                     for (target, tag) in images {
                         let repository = &destination.repository;
-                        let image = ImageId::new(rule, &target, repository, tag.as_ref());
+                        let image = ImageId::new(
+                            rule.id,
+                            &rule.source.repository,
+                            &target,
+                            repository,
+                            tag.as_ref(),
+                        );
                         self.add(&image.source, &image.destination, true);
                     }
                 } else {

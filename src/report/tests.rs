@@ -12,8 +12,9 @@ use std::time::Duration;
 use image_syncer_registry::{Cause, Digest, ErrorKind};
 use image_syncer_sync::event::{Change, Copied, Cost, Evidence, Loss, Planned, Volume};
 use image_syncer_sync::report::Report;
+use image_syncer_sync::rule::with_distinct_ids;
 use image_syncer_sync::rule::{Rule, RuleError};
-use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome, Side, with_distinct_ids};
+use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome, Side};
 use serde_json::Value;
 
 use super::*;

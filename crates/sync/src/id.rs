@@ -1,7 +1,7 @@
 //! Ids of rules and images. They mean the same in every process and every run, so events carry them instead of rules.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -9,7 +9,6 @@ use image_syncer_registry::{Digest, Tag, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::Repository;
-use crate::rule::{Location, Rule};
 
 /// Identity of a rule: a hash of its name and its place. Written as 16 hex digits.
 ///
@@ -18,7 +17,7 @@ use crate::rule::{Location, Rule};
 /// It changes if the rule moves to another line, which an insertion above it does as well, and if the path of the file
 /// is written in another way.
 ///
-/// No two rules of a run share an id: see [`with_distinct_ids`].
+/// No two rules of a run share an id: see [`with_distinct_ids`](crate::rule::with_distinct_ids).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RuleId(u64);
@@ -32,13 +31,13 @@ pub struct RuleIdError(String);
 const DIGITS: usize = 16;
 
 impl RuleId {
-    /// Returns the id of a rule that is called `name`.
-    pub fn new(name: &str, location: Option<&Location>) -> Self {
-        Self::numbered(name, location, 0)
+    /// Returns the id of a rule that is called `name` and was written in this line of a file.
+    pub fn new(name: &str, place: Option<(&Path, usize)>) -> Self {
+        Self::numbered(name, place, 0)
     }
 
     /// Returns the id of the rule `ordinal` among those with the same name and place.
-    fn numbered(name: &str, location: Option<&Location>, ordinal: u64) -> Self {
+    pub(crate) fn numbered(name: &str, place: Option<(&Path, usize)>, ordinal: u64) -> Self {
         let mut text = Vec::new();
         // The lengths keep the parts apart.
         let mut add = |part: &[u8]| {
@@ -46,9 +45,9 @@ impl RuleId {
             text.extend(part);
         };
         add(name.as_bytes());
-        if let Some(Location { file, line }) = location {
+        if let Some((file, line)) = place {
             add(file.as_os_str().as_encoded_bytes());
-            add(&(*line as u64).to_be_bytes());
+            add(&(line as u64).to_be_bytes());
         }
         if ordinal > 0 {
             add(&ordinal.to_be_bytes());
@@ -92,30 +91,6 @@ impl TryFrom<String> for RuleId {
     }
 }
 
-/// Returns `rules` with an id for each that no other of them has.
-///
-/// A rule keeps its id unless an earlier one has it, as rules without a place and with the same source do. The id is
-/// then a hash of the name, the place, and the number of earlier rules with both.
-pub fn with_distinct_ids(mut rules: Vec<Arc<Rule>>) -> Vec<Arc<Rule>> {
-    let mut taken = HashSet::with_capacity(rules.len());
-    let mut ordinals: HashMap<RuleId, u64> = HashMap::new();
-    for rule in &mut rules {
-        if taken.insert(rule.id) {
-            continue;
-        }
-        let ordinal = ordinals.entry(rule.id).or_default();
-        let id = loop {
-            *ordinal += 1;
-            let id = RuleId::numbered(&rule.name, rule.location.as_ref(), *ordinal);
-            if taken.insert(id) {
-                break id;
-            }
-        };
-        Arc::make_mut(rule).id = id;
-    }
-    rules
-}
-
 /// Identity of an image and one of its destinations in a run. The references are those of messages and reports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ImageId {
@@ -130,15 +105,21 @@ pub struct ImageId {
 impl ImageId {
     /// Names the image `target` of the source of `rule`, and its `tag` at `destination`. Without a tag, the digest
     /// names it there, if it is known beforehand.
-    pub fn new(rule: &Rule, target: &Target, destination: &Repository, tag: Option<&Tag>) -> Self {
+    pub fn new(
+        rule: RuleId,
+        source: &Repository,
+        target: &Target,
+        destination: &Repository,
+        tag: Option<&Tag>,
+    ) -> Self {
         let there = match (tag, target) {
             (Some(tag), _) => Some(Target::Tag(tag.clone())),
             (None, Target::Digest(_)) => Some(target.clone()),
             (None, Target::Tag(_)) => None,
         };
         Self {
-            rule: rule.id,
-            source: full_reference(&rule.source.repository, Some(target)).into(),
+            rule,
+            source: full_reference(source, Some(target)).into(),
             destination: full_reference(destination, there.as_ref()).into(),
         }
     }
@@ -156,35 +137,35 @@ pub(crate) fn full_reference(repository: &Repository, target: Option<&Target>) -
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use super::*;
-    use crate::scenario::rule;
+    use std::collections::HashSet;
 
-    fn at(file: &str, line: usize) -> Location {
-        let file = file.into();
-        Location { file, line }
+    use super::*;
+
+    fn at(file: &str, line: usize) -> Option<(&Path, usize)> {
+        Some((Path::new(file), line))
     }
 
     #[test]
     fn an_id_is_the_same_in_every_version_of_the_program() {
-        for (location, id) in [
+        for (place, id) in [
             (None, "55d11d99cb9d3498"),
-            (Some(at("images.yaml", 3)), "da3cad80c06dcbd1"),
-            (Some(at("images.yaml", 4)), "4add47782a2ca9cd"),
-            (Some(at("./images.yaml", 3)), "82cfeb19cf4f1391"),
+            (at("images.yaml", 3), "da3cad80c06dcbd1"),
+            (at("images.yaml", 4), "4add47782a2ca9cd"),
+            (at("./images.yaml", 3), "82cfeb19cf4f1391"),
         ] {
-            let found = RuleId::new("q.io/x:v1", location.as_ref());
-            assert_eq!(found.to_string(), id, "{location:?}");
+            let found = RuleId::new("q.io/x:v1", place);
+            assert_eq!(found.to_string(), id, "{place:?}");
         }
     }
 
     #[test]
     fn the_parts_of_an_id_are_kept_apart() {
         let ids = [
-            RuleId::new("ab", Some(&at("c", 1))),
-            RuleId::new("a", Some(&at("bc", 1))),
+            RuleId::new("ab", at("c", 1)),
+            RuleId::new("a", at("bc", 1)),
             RuleId::new("ab", None),
             RuleId::numbered("ab", None, 1),
-            RuleId::numbered("ab", Some(&at("c", 1)), 1),
+            RuleId::numbered("ab", at("c", 1), 1),
         ];
         assert_eq!(HashSet::from(ids).len(), ids.len());
     }
@@ -209,22 +190,5 @@ mod tests {
                 format!("{wrong:?} is not the id of a rule: it needs 16 lower-case hex digits")
             );
         }
-    }
-
-    #[test]
-    fn rules_of_one_list_share_no_id() {
-        let same = || rule("q.io/x", &["d.io/y"]);
-        let other = rule("q.io/z", &["d.io/y"]);
-        let rules = with_distinct_ids(vec![same(), Arc::clone(&other), same(), same()]);
-        let ids: Vec<RuleId> = rules.iter().map(|rule| rule.id).collect();
-        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 4);
-        // The first keeps its id, and so does a rule with a name of its own.
-        assert_eq!(ids[..2], [same().id, other.id]);
-        assert_eq!(ids[3], RuleId::numbered("q.io/x", None, 2));
-        // Ids that were given are kept, also those of a part of the list.
-        let again = with_distinct_ids(rules.clone());
-        assert!(again.iter().zip(&rules).all(|(a, b)| Arc::ptr_eq(a, b)));
-        let part = with_distinct_ids(rules[2..].to_vec());
-        assert_eq!(part[0].id, ids[2]);
     }
 }

@@ -96,6 +96,6 @@ pub use config::Config;
 pub use engine::Engine;
 pub use event::{Event, Listener, Outcome};
 pub use failure::{FailedRequest, Failure, Responsibility, Side};
-pub use id::{ImageId, RuleId, RuleIdError, with_distinct_ids};
+pub use id::{ImageId, RuleId, RuleIdError};
 pub use session::Session;
 pub use store::{Endpoint, Repository};

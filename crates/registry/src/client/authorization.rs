@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::auth::{LoginScheme, MAX_AGAIN, ProbeGuard, UnauthorizedAction};
 use crate::client::Client;
-use crate::client::call::CallOutcome;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::redirect_targets::TargetRequest;
 use crate::client::request::RequestSpec;

@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::client::Client;
 use crate::client::authorization::Admission;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::redirect_targets::TargetRequest;
 use crate::client::request::RequestSpec;
@@ -21,18 +22,6 @@ use crate::transport::{Attempts, ReservedPermit, Response};
 
 /// Maximum number of redirects of one POST or PUT. Registries need none, a wrong base URL needs one.
 const MAX_HOPS: u32 = 5;
-
-/// Outcome of one try.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "one for each request, taken apart at once"
-)]
-pub(super) enum CallOutcome {
-    /// Any answer except a 401 of the registry itself.
-    Answer(Response),
-    /// A final 401 of the registry itself, after its token server (if it has one) had granted a token.
-    Refused(Error),
-}
 
 /// Outcome of one request.
 #[allow(

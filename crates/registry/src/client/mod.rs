@@ -7,6 +7,7 @@ mod blob_copy;
 mod blob_request;
 mod blobs;
 mod call;
+mod call_outcome;
 mod capabilities;
 mod catalog;
 mod checked_url;

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 
 use crate::auth::{Credential, LoginScheme, ScopeSet, is_no_registry};
 use crate::client::Client;
-use crate::client::call::CallOutcome;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::registry_check::not_a_registry;
 use crate::client::request::RequestSpec;
 use crate::error::{Cause, Error, ErrorKind};

@@ -16,6 +16,7 @@ mod push;
 mod referrer_progress;
 mod referrers;
 mod repair;
+mod shared_state;
 mod sizes;
 mod stats;
 mod tag_checks;
@@ -34,16 +35,16 @@ use crate::discover::{CoveredTags, DestinationHint, Image, SourceTags};
 use crate::event::{Listener, Outcome};
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
-use crate::session::SharedState;
 use crate::settings::{Intent, RunSettings};
 use crate::store::{ReadOnlyStores, Source, Stores};
 use crate::transfer::{Progress, Transfers};
 
 use destination::DestinationCopy;
 use dry_run::DryRun;
-pub(crate) use locks::CopyLocks;
+use locks::CopyLocks;
 pub(crate) use pair::Pairs;
 use referrer_progress::ReferrerProgress;
+pub(crate) use shared_state::SharedState;
 
 /// Copies images. Shared by all images of a run.
 pub(crate) struct Copier {

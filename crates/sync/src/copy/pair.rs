@@ -39,7 +39,8 @@ impl Pairs {
         let pair = |place: &ImageDestination| Pair {
             rule: Arc::clone(&image.rule),
             id: ImageId::new(
-                &image.rule,
+                image.rule.id,
+                &image.source,
                 &image.target,
                 &place.repository,
                 place.tag.as_ref(),

@@ -14,16 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::Repository;
-use crate::copy::{Copier, Pairs};
+use crate::copy::{Copier, Pairs, SharedState};
 use crate::discover::{
     CoveredTags, DestinationTagIndex, Discovered, Discoverer, Image, RuleSearch,
 };
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
-use crate::id::with_distinct_ids;
 use crate::lock::lock;
-use crate::rule::Rule;
-use crate::session::SharedState;
+use crate::rule::{Rule, with_distinct_ids};
 use crate::settings::RunSettings;
 use crate::span;
 use crate::store::Stores;

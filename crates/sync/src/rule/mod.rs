@@ -1,6 +1,7 @@
 //! Rules: one source selector and its destinations (docs/files.md#rules).
 
 mod destination;
+mod distinct_ids;
 mod immutable;
 mod layout_reference;
 mod named_tags;
@@ -21,6 +22,7 @@ use crate::Repository;
 use crate::id::RuleId;
 
 pub use destination::{Naming, RuleDestination};
+pub use distinct_ids::with_distinct_ids;
 pub use immutable::Immutable;
 pub use named_tags::{NamedTags, TagConflict};
 pub use options::CopyOptions;
@@ -118,10 +120,16 @@ impl Rule {
     #[must_use]
     pub fn located_at(self, location: Location) -> Self {
         Self {
-            id: RuleId::new(&self.name, Some(&location)),
+            id: RuleId::new(&self.name, Some((&location.file, location.line))),
             location: Some(location),
             ..self
         }
+    }
+
+    /// Returns the file and the line of the rule.
+    fn place(&self) -> Option<(&Path, usize)> {
+        let location = self.location.as_ref()?;
+        Some((&location.file, location.line))
     }
 
     /// Returns the options of the copies to `destination`, one of the rule's.

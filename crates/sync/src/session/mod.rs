@@ -22,7 +22,6 @@ mod aging;
 mod copy;
 mod handle;
 mod options;
-mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +31,7 @@ use image_syncer_registry::{Options, Registries};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use crate::copy::SharedState;
 use crate::engine::Engine;
 use crate::event::Listener;
 use crate::inventory::records::Records;
@@ -43,7 +43,6 @@ use aging::{AgingFacts, AgingRegistries};
 pub use copy::{CopyError, ImageResult};
 pub use handle::{RunEnd, RunHandle};
 pub use options::{RunOptions, SessionOptions};
-pub(crate) use state::SharedState;
 
 /// Long-lived state of any number of runs. Cheap to clone.
 #[derive(Clone)]

@@ -10,7 +10,8 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::call::{BufferedResponse, CallOutcome};
+use crate::client::call::BufferedResponse;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::request::RequestSpec;
 use crate::client::{Client, ranges};
 use crate::digest::Digest;

@@ -5,7 +5,8 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::call::{CallOutcome, may_have_arrived};
+use crate::client::call::may_have_arrived;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::request::RequestSpec;
 use crate::client::request_context::RequestContext;
 use crate::digest::Digest;

@@ -4,7 +4,7 @@ use http::header::{ACCEPT_ENCODING, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::client::blob_request::blob_request;
-use crate::client::call::CallOutcome;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::ranges::ContentRange;
 use crate::client::request::RequestSpec;

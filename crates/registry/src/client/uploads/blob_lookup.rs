@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::blob_request::{blob_request, leads_to_blob_request};
-use crate::client::call::CallOutcome;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::request_context::RequestContext;
 use crate::client::{Client, ranges};
 use crate::digest::Digest;

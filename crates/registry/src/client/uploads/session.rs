@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::call::CallOutcome;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::ranges::RangeStyle;
 use crate::client::request::{RequestSpec, in_query};

@@ -20,8 +20,7 @@ use super::variables::VariableSyntax;
 use map_kind::MapKind;
 
 use super::{ClassicFiles, Config, ConfigError, Defaults, Environment, Input};
-use crate::id::with_distinct_ids;
-use crate::rule::Rule;
+use crate::rule::{Rule, with_distinct_ids};
 use crate::text::nearest;
 
 /// Reads the files; see [`Config::classic`].

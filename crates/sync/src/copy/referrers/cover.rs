@@ -79,7 +79,13 @@ impl ReferrerCopier<'_> {
         tag: &Tag,
     ) -> Result<(), Failure> {
         let target = Target::Tag(tag.clone());
-        let id = ImageId::new(self.rule, &target, &self.place.repository, Some(tag));
+        let id = ImageId::new(
+            self.rule.id,
+            &self.rule.source.repository,
+            &target,
+            &self.place.repository,
+            Some(tag),
+        );
         let rule = self.rule;
         let name = PairName { rule, id: &id };
         self.copier

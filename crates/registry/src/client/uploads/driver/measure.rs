@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::blob_request::blob_request;
-use crate::client::call::CallOutcome;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::ranges;
 use crate::client::uploads::blob_lookup::{StoredBlob, head_blob};
 use crate::error::{Error, ErrorKind};

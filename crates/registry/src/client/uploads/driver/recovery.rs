@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::client::call::CallOutcome;
+use crate::client::call_outcome::CallOutcome;
 use crate::client::uploads::blob_lookup::{StoredBlob, head_blob};
 use crate::client::uploads::forms::UploadForm;
 use crate::client::uploads::session::{self, OpenedSession};

@@ -1,10 +1,10 @@
-//! State that the runs of a session share.
+//! State that runs share: the runs of a session, or a single run of its own.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::copy::CopyLocks;
+use crate::copy::locks::CopyLocks;
 use crate::graph::ManifestCache;
 use crate::inventory::SharedFacts;
 use crate::store::Stores;
