@@ -76,6 +76,8 @@ impl FanOutReader {
         endpoint: &Endpoint,
     ) -> Result<(Box<dyn Session>, UploadPermit), Failure> {
         lock(&self.read_mode).take();
+        // Otherwise an error of the destination would be taken for the failure of an earlier round.
+        self.stats.clear();
         let settles = !self.settled.swap(true, Ordering::Relaxed);
         let scheduler = self.group.scheduler();
         let admission = scheduler

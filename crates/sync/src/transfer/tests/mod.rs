@@ -2,6 +2,7 @@
 
 mod commits;
 mod concurrent;
+mod detached;
 mod display;
 mod random;
 mod single;

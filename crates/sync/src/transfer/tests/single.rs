@@ -355,44 +355,6 @@ async fn a_broken_upload_continues_with_a_download_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_destination_is_detached_and_served_later() {
-    const MIB: usize = 1024 * 1024;
-    for insists in [false, true] {
-        let bench = Bench::with_chunk(64 * 1024, Some(1));
-        let blob = bench.stores.sized_blob(2 * MIB, &[SOURCE]);
-        let gate = Gate::new();
-        bench.stores.on_receive(
-            "stuck.example/a",
-            ReceiveScript::Pause(64 * 1024, gate.clone()),
-        );
-        if insists {
-            bench.stores.insist("stuck.example/a");
-        }
-        let to = ["stuck.example/a", "quick.example/a"];
-        let delivering = bench.spawn(&blob, SOURCE, &to);
-        gate.reached(1).await;
-        tokio::time::sleep(std::time::Duration::from_secs(11)).await;
-        assert!(bench.stores.holds_blob("quick.example/a", &blob));
-        assert_eq!(bench.stores.bytes_read(), 2 * MIB);
-        gate.open();
-        let sent = (512 * 1024 + 2 * MIB) as u64;
-        assert_eq!(
-            delivering.await.unwrap(),
-            [
-                Ok(Moved::Streamed(sent)),
-                Ok(Moved::Streamed(2 * MIB as u64))
-            ]
-        );
-        assert_eq!(bench.stores.count("open-blob"), 2);
-        let posts = if insists { 1 } else { 2 };
-        assert_eq!(bench.stores.count("open-upload stuck.example/a"), posts);
-        assert_eq!(bench.stores.bytes_read(), 4 * MIB);
-        assert_eq!(bench.stores.most_streams(), 1);
-        bench.assert_quiet();
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_destination_that_is_late_gets_a_second_download() {
     let bench = Bench::new(Some(1));
     let blob = bench.stores.sized_blob(100, &[SOURCE]);
