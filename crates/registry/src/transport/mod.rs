@@ -22,6 +22,7 @@ mod hyper_service;
 mod limits;
 mod network;
 mod observer;
+mod options;
 mod prefix;
 mod private_addresses;
 mod proxies;
@@ -43,7 +44,6 @@ mod unreachable;
 mod uri;
 mod warnings;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +53,6 @@ use url::Url;
 
 use crate::error::{Cause, Error};
 use crate::reference::Registry;
-use crate::setters::setters;
 
 use certs_d::CertificateFolders;
 use http2_fallback::Http2Fallback;
@@ -78,6 +77,7 @@ pub use limits::{PerRegistry, WindowBounds};
 pub use network::Reach;
 pub use network::{Resolver, SystemResolver};
 pub use observer::{Observer, PauseReason, RequestRecord, Silent};
+pub use options::{Timeouts, TransportOptions};
 pub(crate) use private_addresses::{leads_inside, names};
 pub(crate) use redact::SecretRedactor;
 #[doc(hidden)]
@@ -245,37 +245,6 @@ pub enum HttpErrorKind {
     RequestBody,
 }
 
-/// Time limits. Nothing limits a whole transfer: progress is watched, not time.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Timeouts {
-    /// DNS, TCP and TLS together.
-    pub connect: Duration,
-    /// Longest silence in either direction. A side that waits for the other is not stalled.
-    pub stall: Duration,
-    /// Limit for the answer to a closing blob PUT or a manifest PUT, during which a server may hash and copy.
-    pub closing: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(15),
-            stall: Duration::from_secs(60),
-            closing: Duration::from_secs(600),
-        }
-    }
-}
-
-setters! { Timeouts {
-    /// Sets the limit for DNS, TCP and TLS together.
-    with_connect(connect: Duration);
-    /// Sets the longest silence in either direction.
-    with_stall(stall: Duration);
-    /// Sets the limit for the answer to a closing blob PUT or a manifest PUT.
-    with_closing(closing: Duration);
-}}
-
 /// A registry as the network sees it.
 #[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -337,95 +306,6 @@ pub struct Response {
     pub url: Url,
     /// The body, watched for stalls; [`ResponseBody::bytes`] reads it completely, within a limit.
     pub body: ResponseBody,
-}
-
-/// Settings of the transport, for a whole run.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct TransportOptions {
-    /// Time limits.
-    pub timeouts: Timeouts,
-    /// Small requests in flight per host. Over HTTP/1.1, where each takes a connection, at most the start value.
-    pub calls_per_host: WindowBounds,
-    /// Blob bodies in flight per host and direction.
-    pub transfers_per_host: WindowBounds,
-    /// Requests a second for one registry, including redirects, tokens and storage that it leads to. Greater than zero.
-    pub max_requests: PerRegistry<f64>,
-    /// Bytes a second in the bodies for one registry, in both directions together, including hosts that it leads to.
-    /// Greater than zero.
-    pub max_rate: PerRegistry<u64>,
-    /// Certificates that are trusted in addition to the system's. Each is the content of a PEM file, with any number of
-    /// certificates, or of a DER file.
-    pub extra_certificates: Vec<Vec<u8>>,
-    /// Directories with a folder of certificates for each registry. The first that has one counts: see
-    /// [`certificate_directories`].
-    pub certificate_directories: Vec<PathBuf>,
-    /// Hosts of a private network, as `host` or `host:port`, that a public registry may lead to by redirect, upload
-    /// location, next page or token realm.
-    pub private_hosts: Vec<String>,
-    /// Resolver of host names.
-    pub resolver: Arc<dyn Resolver>,
-    /// The `User-Agent`.
-    pub user_agent: String,
-    /// Receiver of requests, retries and pauses.
-    pub observer: Arc<dyn Observer>,
-}
-
-impl Default for TransportOptions {
-    fn default() -> Self {
-        Self {
-            timeouts: Timeouts::default(),
-            calls_per_host: WindowBounds {
-                start: 64,
-                most: 256,
-            },
-            transfers_per_host: WindowBounds {
-                start: 16,
-                most: 32,
-            },
-            max_requests: PerRegistry::default(),
-            max_rate: PerRegistry::default(),
-            extra_certificates: Vec::new(),
-            certificate_directories: Vec::new(),
-            private_hosts: Vec::new(),
-            resolver: Arc::new(SystemResolver),
-            user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
-            observer: Arc::new(Silent),
-        }
-    }
-}
-
-setters! { TransportOptions {
-    /// Sets the time limits.
-    with_timeouts(timeouts: Timeouts);
-    /// Sets the bounds of small requests in flight per host.
-    with_calls_per_host(calls_per_host: WindowBounds);
-    /// Sets the bounds of blob bodies in flight per host and direction.
-    with_transfers_per_host(transfers_per_host: WindowBounds);
-    /// Sets the limits of requests a second.
-    with_max_requests(max_requests: PerRegistry<f64>);
-    /// Sets the limits of bytes a second.
-    with_max_rate(max_rate: PerRegistry<u64>);
-    /// Sets the certificates that are trusted in addition to the system's.
-    with_extra_certificates(extra_certificates: Vec<Vec<u8>>);
-    /// Sets the directories with a folder of certificates for each registry.
-    with_certificate_directories(certificate_directories: Vec<PathBuf>);
-    /// Sets the hosts of a private network that a public registry may lead to.
-    with_private_hosts(private_hosts: Vec<String>);
-    /// Sets the resolver of host names.
-    with_resolver(resolver: Arc<dyn Resolver>);
-    /// Sets the `User-Agent`.
-    with_user_agent(user_agent: String);
-    /// Sets the receiver of requests, retries and pauses.
-    with_observer(observer: Arc<dyn Observer>);
-}}
-
-impl TransportOptions {
-    /// Returns the defaults of `image-syncer`: certificates of registries come from the directories of podman, skopeo
-    /// and docker as well. (Proxies and trusted roots always come from the environment: see [`Transport::new`].)
-    pub fn from_env() -> Self {
-        Self::default().with_certificate_directories(certificate_directories())
-    }
 }
 
 fn network(options: &TransportOptions) -> Arc<Network> {
