@@ -11,7 +11,7 @@ use image_syncer_sync::rule::{Parts, PlatformFilter};
 use image_syncer_sync::settings::Intent;
 
 use crate::cli;
-use crate::images_file::ImagesFormat;
+use crate::images_file::FileFormat;
 use crate::problems::Problems;
 use crate::run::{Inputs, Purpose, StdoutRequest};
 
@@ -135,10 +135,10 @@ pub(super) fn bound(proc: i64) -> Option<usize> {
 }
 
 /// Returns the format of a map of images.
-pub(super) fn images_format(format: cli::ImagesFormat) -> ImagesFormat {
+pub(super) fn images_format(format: cli::ImagesFormat) -> FileFormat {
     match format {
-        cli::ImagesFormat::Yaml => ImagesFormat::Yaml,
-        cli::ImagesFormat::Json => ImagesFormat::Json,
+        cli::ImagesFormat::Yaml => FileFormat::Yaml,
+        cli::ImagesFormat::Json => FileFormat::Json,
     }
 }
 

@@ -22,7 +22,7 @@ use remaining::Listings;
 /// Collects images on disk, and writes the file at the end.
 pub(crate) struct ImagesFile {
     wanted: ImageSelection,
-    format: ImagesFormat,
+    format: FileFormat,
     name: String,
     state: Mutex<State>,
 }
@@ -39,7 +39,7 @@ pub(crate) enum ImageSelection {
 
 /// Format of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ImagesFormat {
+pub(crate) enum FileFormat {
     /// YAML.
     #[default]
     Yaml,
@@ -71,7 +71,7 @@ impl ImagesFile {
     pub(crate) fn new(
         wanted: ImageSelection,
         path: &Path,
-        format: ImagesFormat,
+        format: FileFormat,
     ) -> anyhow::Result<Self> {
         let file = AtomicFile::create(wanted.flag(), path)?;
         let name = file.name();
@@ -99,9 +99,9 @@ impl ImagesFile {
     pub(crate) fn by_suffix(wanted: ImageSelection, path: &Path) -> anyhow::Result<Self> {
         let suffix = path.extension().unwrap_or_default();
         let format = if suffix.eq_ignore_ascii_case("json") {
-            ImagesFormat::Json
+            FileFormat::Json
         } else {
-            ImagesFormat::Yaml
+            FileFormat::Yaml
         };
         Self::new(wanted, path, format)
     }

@@ -9,7 +9,7 @@ use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
 use tempfile::NamedTempFile;
 
 use crate::escape;
-use crate::images_file::ImagesFormat;
+use crate::images_file::FileFormat;
 use crate::replacement;
 
 /// Memory limit of the database, in KiB.
@@ -56,7 +56,7 @@ impl PairTable {
     /// texts.
     pub(super) fn write(
         &self,
-        format: ImagesFormat,
+        format: FileFormat,
         keep: &dyn Fn(&str, &str) -> bool,
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
@@ -66,11 +66,11 @@ impl PairTable {
             keep,
         };
         match format {
-            ImagesFormat::Json => {
+            FileFormat::Json => {
                 serde_json::to_writer_pretty(&mut *out, &map)?;
                 out.write_all(b"\n")?;
             }
-            ImagesFormat::Yaml => image_syncer_sync::config::write_yaml(&map, out)?,
+            FileFormat::Yaml => image_syncer_sync::config::write_yaml(&map, out)?,
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    fn written(pairs: &[(&str, &str)], format: ImagesFormat) -> String {
+    fn written(pairs: &[(&str, &str)], format: FileFormat) -> String {
         let directory = tempfile::tempdir().unwrap();
         let all = PairTable::create_near(&directory.path().join("out")).unwrap();
         for (source, destination) in pairs {
@@ -175,7 +175,7 @@ mod tests {
         }
         let mut text = Vec::new();
         let keep = |source: &str, _: &str| source != "a:v3";
-        all.write(ImagesFormat::Yaml, &keep, &mut text).unwrap();
+        all.write(FileFormat::Yaml, &keep, &mut text).unwrap();
         assert_eq!(String::from_utf8(text).unwrap(), "\"a:v2\":\n- b:v2\n");
     }
 
@@ -195,9 +195,9 @@ mod tests {
                 map.entry(source).or_default().insert(destination);
             }
             let json = serde_json::to_string_pretty(&map).unwrap() + "\n";
-            assert_eq!(written(pairs, ImagesFormat::Json), json);
+            assert_eq!(written(pairs, FileFormat::Json), json);
             let yaml = image_syncer_sync::config::to_yaml(&map).unwrap();
-            assert_eq!(written(pairs, ImagesFormat::Yaml), yaml);
+            assert_eq!(written(pairs, FileFormat::Yaml), yaml);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use image_syncer_sync::Listener;
 
-use crate::images_file::{ImageSelection, ImagesFile, ImagesFormat};
+use crate::images_file::{FileFormat, ImageSelection, ImagesFile};
 use crate::problems::Problems;
 use crate::report::ReportFile;
 use crate::run::collisions::Named;
@@ -18,7 +18,7 @@ pub(crate) struct OutputPaths {
     /// The map of images at their destinations.
     pub(crate) success_images: Option<PathBuf>,
     /// Format of that map.
-    pub(crate) success_format: ImagesFormat,
+    pub(crate) success_format: FileFormat,
     /// The map of images that failed.
     pub(crate) failed_images: Option<PathBuf>,
 }

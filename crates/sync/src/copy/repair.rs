@@ -79,9 +79,9 @@ impl ImagePush<'_> {
 }
 
 /// Reads each pushed manifest that was wrong before once more: a registry may have the digest already and drop the push.
-/// Uploads of blobs check this themselves ([`Session::send`]).
+/// Uploads of blobs check this themselves ([`UploadSession::send`]).
 ///
-/// [`Session::send`]: crate::store::Session::send
+/// [`UploadSession::send`]: crate::store::UploadSession::send
 async fn verify_repair(destination: &dyn Destination, damage: &Damage) -> Result<(), Failure> {
     for loss in &damage.losses {
         if let Loss::WrongManifest(digest) = loss {

@@ -168,7 +168,7 @@ pub enum StartedUpload {
         mounted: bool,
     },
     /// A session for its bytes is open.
-    Session(Box<dyn Session>),
+    Session(Box<dyn UploadSession>),
 }
 
 /// Knowledge about the tag that may list referrers.
@@ -183,7 +183,7 @@ pub enum FallbackTag {
 }
 
 /// An open upload.
-pub trait Session: Send {
+pub trait UploadSession: Send {
     /// Returns whether the store opened it instead of a mount that it could have made. If no mount was requested, or it
     /// was impossible for another reason, the session says nothing about mounts.
     fn is_instead_of_mount(&self) -> bool;

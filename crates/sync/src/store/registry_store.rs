@@ -13,8 +13,8 @@ use image_syncer_registry::{
 };
 
 use crate::store::{
-    Destination, FallbackTag, Repository, Session, Source, SourceCapabilities, StartedUpload,
-    StoreError, StoreResult, Stores, Tags, UploadStart,
+    Destination, FallbackTag, Repository, Source, SourceCapabilities, StartedUpload, StoreError,
+    StoreResult, Stores, Tags, UploadSession, UploadStart,
 };
 
 /// Stores of all registries.
@@ -264,7 +264,7 @@ impl Destination for RegistryStore {
     }
 }
 
-impl Session for RegistrySession {
+impl UploadSession for RegistrySession {
     fn is_instead_of_mount(&self) -> bool {
         self.upload.is_instead_of_mount()
     }

@@ -7,7 +7,7 @@ use image_syncer_registry::{Descriptor, Presence};
 use crate::Repository;
 use crate::failure::{Failure, Side};
 use crate::inventory::{Inventory, MountCandidate, MountConfidence};
-use crate::store::{Destination, Session, StartedUpload, UploadStart, head_copied_blob};
+use crate::store::{Destination, StartedUpload, UploadSession, UploadStart, head_copied_blob};
 use crate::transfer::Moved;
 use crate::transfer::fan_out::{FanOutReader, StreamFailure};
 use crate::transfer::in_flight::{MountProbe, UploadLease, UploadStrategy};
@@ -173,7 +173,7 @@ impl BlobUpload {
     /// session and a later round.
     async fn send(
         &self,
-        mut session: Box<dyn Session>,
+        mut session: Box<dyn UploadSession>,
         reader: &FanOutReader,
         start: UploadStart<'_>,
     ) -> Result<Moved, Failure> {

@@ -18,8 +18,8 @@ use crate::keyed::KeyedLock;
 use crate::lock::lock;
 use crate::store::layout::reading::NameScope;
 use crate::store::{
-    Destination, Endpoint, FallbackTag, Repository, Session, Source, StartedUpload, StoreError,
-    StoreResult, Stores, Tags, UnfinishedEndpoint, UploadStart,
+    Destination, Endpoint, FallbackTag, Repository, Source, StartedUpload, StoreError, StoreResult,
+    Stores, Tags, UnfinishedEndpoint, UploadSession, UploadStart,
 };
 
 /// The layouts of a session. All repositories of a directory share one [`Layout`].
@@ -272,7 +272,7 @@ impl Destination for LayoutStore {
     }
 }
 
-impl Session for LayoutSession {
+impl UploadSession for LayoutSession {
     fn is_instead_of_mount(&self) -> bool {
         false
     }

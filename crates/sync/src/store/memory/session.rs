@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::Repository;
 use crate::store::memory::script::{ReadScript, ReceiveScript};
 use crate::store::memory::{MemoryStores, error};
-use crate::store::{Session, StoreError, StoreResult};
+use crate::store::{StoreError, StoreResult, UploadSession};
 
 pub(super) struct MemorySession {
     stores: MemoryStores,
@@ -183,7 +183,7 @@ impl MemorySession {
     }
 }
 
-impl Session for MemorySession {
+impl UploadSession for MemorySession {
     fn is_instead_of_mount(&self) -> bool {
         self.instead_of_mount
     }

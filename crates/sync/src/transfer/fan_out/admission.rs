@@ -4,13 +4,13 @@ use tokio::sync::oneshot;
 
 use crate::Endpoint;
 use crate::failure::Failure;
-use crate::store::Session;
+use crate::store::UploadSession;
 use crate::transfer::fan_out::pump::OpenedDownload;
 use crate::transfer::fan_out::upload_slots::UploadPermit;
 
 /// A reader with its session.
 pub(super) struct WaitingReader {
-    pub(super) session: Box<dyn Session>,
+    pub(super) session: Box<dyn UploadSession>,
     /// Endpoint of the session.
     pub(super) endpoint: Endpoint,
     pub(super) admission: oneshot::Sender<Result<Admission, Failure>>,
@@ -19,7 +19,7 @@ pub(super) struct WaitingReader {
 /// Admission of a reader to a round.
 pub(in crate::transfer) struct Admission {
     /// Its session, with an upload slot.
-    pub(in crate::transfer) session: Box<dyn Session>,
+    pub(in crate::transfer) session: Box<dyn UploadSession>,
     /// Held while the session sends.
     pub(in crate::transfer) permit: UploadPermit,
     pub(super) read_mode: ReadMode,

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
-use crate::store::{Session, Source, StoreError};
+use crate::store::{Source, StoreError, UploadSession};
 use crate::transfer::fan_out::admission::{Admission, ReadMode};
 use crate::transfer::fan_out::pump::OpenedDownload;
 use crate::transfer::fan_out::upload_slots::UploadPermit;
@@ -72,9 +72,9 @@ impl FanOutReader {
     /// reads the download of that round, as long as the [`UploadPermit`] is held.
     pub(in crate::transfer) async fn join_round(
         &self,
-        session: Box<dyn Session>,
+        session: Box<dyn UploadSession>,
         endpoint: &Endpoint,
-    ) -> Result<(Box<dyn Session>, UploadPermit), Failure> {
+    ) -> Result<(Box<dyn UploadSession>, UploadPermit), Failure> {
         lock(&self.read_mode).take();
         // Otherwise an error of the destination would be taken for the failure of an earlier round.
         self.stats.clear();

@@ -11,7 +11,7 @@ use crate::Endpoint;
 use crate::deadline::until;
 use crate::failure::Failure;
 use crate::lock::lock;
-use crate::store::Session;
+use crate::store::UploadSession;
 use crate::transfer::fan_out::admission::{Admission, AdmittedReader, ReadMode, WaitingReader};
 use crate::transfer::fan_out::pump::pump;
 use crate::transfer::fan_out::slot_requests::acquire_slots;
@@ -60,7 +60,7 @@ impl FanOutScheduler {
     /// Waits for admission.
     pub(super) async fn wait_for_admission(
         &self,
-        session: Box<dyn Session>,
+        session: Box<dyn UploadSession>,
         endpoint: Endpoint,
         settles: bool,
     ) -> Result<Admission, Failure> {

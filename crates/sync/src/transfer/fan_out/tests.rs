@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::upload_slots::UploadPermit;
 use super::{BlobDownload, FanOutGroup, FanOutReader, SharedLimits, StreamFailure};
 use crate::store::memory::{Gate, MemoryStores, ReadScript, repository, settled};
-use crate::store::{Session, StartedUpload, UploadStart};
+use crate::store::{StartedUpload, UploadSession, UploadStart};
 use crate::transfer::progress::Progress;
 
 const SOURCE: &str = "src.example/app";
@@ -19,7 +19,7 @@ const MIB: usize = 1024 * 1024;
 
 /// Upload of an admitted reader: it holds its slot until it is dropped.
 struct Upload {
-    _session: Box<dyn Session>,
+    _session: Box<dyn UploadSession>,
     _permit: UploadPermit,
 }
 
