@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listener::{Listener, Role, bind};
+use super::connection::Role;
+use super::listener::{Listener, bind};
 use super::registry::Registry;
 use super::shared::{Bases, Conditions, Logs, Shared};
 use crate::auth::{Access, Auth, Signer, TokenRules, Tokens};

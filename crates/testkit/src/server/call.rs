@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::connection::Connection;
 use super::incoming::RequestBody;
-use super::listener::Connection;
 use crate::auth;
 use crate::log::{Entry, Request};
 use crate::profile::Profile;

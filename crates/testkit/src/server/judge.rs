@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::call::Call;
-use super::listener::Role;
+use super::connection::Role;
 use crate::image::media;
 use crate::log::{Authorization, Kind, Request};
 

@@ -15,20 +15,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connection::{Connection, Role};
 use super::pipeline;
 use super::shared::Shared;
 use super::wire::{Socket, Wire};
 
 /// Number of bytes that are read from a TLS connection at once.
 const READ_BUFFER: usize = 256 * 1024;
-
-/// Role of a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Registry,
-    Token,
-    Storage,
-}
 
 /// One port.
 pub(crate) struct Listener {
@@ -39,16 +32,6 @@ pub(crate) struct Listener {
     pub(crate) connections: Arc<AtomicU64>,
     /// All tasks with a socket, so that a stop can wait for them.
     pub(crate) tasks: TaskTracker,
-}
-
-/// A connection, for its requests.
-#[derive(Clone)]
-pub(crate) struct Connection {
-    pub(crate) number: u64,
-    pub(crate) role: Role,
-    pub(crate) secure: bool,
-    pub(crate) wire: Arc<Wire>,
-    pub(crate) shared: Arc<Shared>,
 }
 
 impl Listener {

@@ -3,6 +3,7 @@
 mod body;
 mod builder;
 mod call;
+mod connection;
 mod endpoints;
 mod incoming;
 mod judge;

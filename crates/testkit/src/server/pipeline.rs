@@ -7,8 +7,8 @@ use hyper::body::Incoming;
 
 use super::body::{Damage, End, Outgoing, Running};
 use super::call::Call;
+use super::connection::{Connection, Role};
 use super::incoming::RequestBody;
-use super::listener::{Connection, Role};
 use super::{endpoints, judge, route};
 use crate::auth;
 use crate::fault::{Action, Answer};

@@ -1,6 +1,7 @@
 //! Endpoints, one family per file.
 
 mod accept;
+mod blob_body;
 mod blobs;
 mod gate;
 mod invention;

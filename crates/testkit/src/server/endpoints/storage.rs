@@ -2,7 +2,7 @@
 
 use http::header;
 
-use super::blobs;
+use super::blob_body;
 use crate::blob::Blob;
 use crate::digest;
 use crate::reply::Reply;
@@ -57,7 +57,7 @@ pub(super) fn get(call: &Call) -> Reply {
         .get(digest)
         .cloned();
     match found {
-        Some(blob) => blobs::serve(call, blob, call.profile.blob_ranges),
+        Some(blob) => blob_body::serve(call, blob, call.profile.blob_ranges),
         None => refuse(404, "NoSuchKey"),
     }
 }
