@@ -110,12 +110,12 @@ pub struct SyncArgs {
 pub struct CopyArgs {
     /// Image to copy: `registry/repository:tag`
     ///
-    /// Or `…:v1,v2`, `…:/regex/` or `…@sha256:…`.
+    /// Or `…:v1,v2`, `…:/regex/` or `…@sha256:…`; or `oci:DIRECTORY#NAME`, an image in an OCI layout.
     #[arg(value_name = "SOURCE", required = true)]
     pub source: String,
     /// Destination: `registry/repository[:tag]`
     ///
-    /// Or "" for the default registry and namespace.
+    /// Or "" for the default registry and namespace; or `oci:DIRECTORY[#NAME]`, an OCI layout.
     #[arg(value_name = "DESTINATION", required = true)]
     pub destinations: Vec<String>,
     /// Copy every tag of a source without tag or digest

@@ -14,7 +14,7 @@ use image_syncer_registry::{Reference, Tag};
 /// Annotation with the full name, of containerd.
 pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
-/// Annotation with a name that is unique in a layout (image-spec, annotations.md).
+/// Annotation with a name that is unique in a layout (image-spec, "Annotations").
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Tag of a full name that has neither a tag nor a digest.
