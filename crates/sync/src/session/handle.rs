@@ -15,6 +15,8 @@ pub struct RunHandle {
     pub(super) stop: Stop,
     pub(super) started: Instant,
     pub(super) task: JoinHandle<()>,
+    /// The end, once the task was joined. It must not be joined again.
+    pub(super) end: Option<RunEnd>,
 }
 
 /// End of a run. Its outcomes were events.
@@ -52,21 +54,25 @@ impl RunHandle {
         self.ended().await
     }
 
-    /// Waits as [`RunHandle::wait`] does, and leaves the handle in place.
-    ///
-    /// # Panics
-    /// If it is called again after it has returned.
+    /// Waits as [`RunHandle::wait`] does, and leaves the handle in place. May be dropped and called again.
     pub async fn ended(&mut self) -> RunEnd {
-        if let Err(error) = (&mut self.task).await
+        if let Some(end) = self.end {
+            return end;
+        }
+        let joined = (&mut self.task).await;
+        let end = RunEnd {
+            // A runtime that shuts down drops the run.
+            stopped: self.stop.cancel.is_cancelled() || joined.is_err(),
+            elapsed: self.started.elapsed(),
+            fetched: self.progress.bytes_fetched(),
+            sent: self.progress.bytes_streamed(),
+        };
+        self.end = Some(end);
+        if let Err(error) = joined
             && let Ok(panic) = error.try_into_panic()
         {
             std::panic::resume_unwind(panic);
         }
-        RunEnd {
-            stopped: self.stop.cancel.is_cancelled(),
-            elapsed: self.started.elapsed(),
-            fetched: self.progress.bytes_fetched(),
-            sent: self.progress.bytes_streamed(),
-        }
+        end
     }
 }

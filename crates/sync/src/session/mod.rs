@@ -145,6 +145,7 @@ impl Session {
             stop,
             started: Instant::now(),
             task: tokio::spawn(run.in_current_span()),
+            end: None,
         }
     }
 

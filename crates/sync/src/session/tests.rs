@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::time::advance;
+use tokio::time::{advance, timeout};
 
 use crate::event::Volume;
 use crate::scenario::*;
@@ -260,4 +260,19 @@ async fn a_run_goes_on_without_its_handle() {
     let (run, events) = shared.start("app:v1", "app", RunOptions::default());
     drop(run);
     until(|| events.summary().copied == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_run_may_be_requested_again() {
+    let shared = Shared::new(SessionOptions::default());
+    shared.image("app:v1", "one", "base");
+    let gate = shared.stores.block_calls("send dst.example/app@");
+    let (mut run, _) = shared.start("app:v1", "app", RunOptions::default());
+    gate.reached(2).await;
+    assert!(timeout(MAX_AGE, run.ended()).await.is_err());
+    gate.open();
+    let end = run.ended().await;
+    assert_eq!((end.elapsed, end.stopped), (MAX_AGE, false));
+    advance(MAX_AGE).await;
+    assert_eq!(run.wait().await, end);
 }
