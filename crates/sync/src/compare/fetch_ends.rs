@@ -30,7 +30,7 @@ impl Comparer {
         {
             let repository = destination.store.repository();
             self.inventory
-                .manifest_is_in(repository, digest, destination.scope);
+                .record_manifest(repository, digest, destination.scope);
         }
         Ok(comparison)
     }

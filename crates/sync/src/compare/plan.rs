@@ -79,13 +79,13 @@ impl Comparer {
             match answer? {
                 (blob, Presence::Present) => {
                     self.inventory
-                        .blob_is_in(destination.repository(), &blob.digest);
+                        .record_present(destination.repository(), &blob.digest);
                     here.push(blob);
                 }
                 (blob, Presence::Absent) => blobs.push(blob),
                 (blob, Presence::WrongSize(_)) => {
                     let repository = destination.repository();
-                    self.inventory.blob_is_missing(repository, &blob.digest);
+                    self.inventory.record_missing(repository, &blob.digest);
                     blobs.push(blob);
                 }
             }

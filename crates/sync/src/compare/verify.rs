@@ -73,9 +73,9 @@ impl Comparer {
 
     fn is_whole(&self, repository: &Repository, plan: &CopyPlan, scope: ManifestScope) {
         let blobs = plan.present.iter().map(|blob| &blob.digest);
-        self.inventory.blobs_are_committed(repository, blobs);
+        self.inventory.record_committed(repository, blobs);
         let root = plan.root.digest();
-        self.inventory.manifest_is_in(repository, root, scope);
+        self.inventory.record_manifest(repository, root, scope);
     }
 
     /// Returns the content under the blob's digest at the destination: one HEAD for each repository and run.
@@ -98,9 +98,9 @@ impl Comparer {
             let found = head_copied_blob(destination, source, blob).await;
             let found = found?;
             match found {
-                Presence::Present => self.inventory.blob_is_in(repository, &blob.digest),
+                Presence::Present => self.inventory.record_present(repository, &blob.digest),
                 Presence::Absent | Presence::WrongSize(_) => {
-                    self.inventory.blob_is_missing(repository, &blob.digest);
+                    self.inventory.record_missing(repository, &blob.digest);
                 }
             }
             Ok(found)

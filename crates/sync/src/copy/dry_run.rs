@@ -119,7 +119,7 @@ impl DryRun {
         match destination.head_blob(blob).await {
             Ok(Presence::Present) => {
                 let repository = destination.repository();
-                self.inventory.blob_is_in(repository, &blob.digest);
+                self.inventory.record_present(repository, &blob.digest);
                 Ok(true)
             }
             Ok(Presence::Absent | Presence::WrongSize(_)) => Ok(false),

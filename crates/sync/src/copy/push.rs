@@ -178,9 +178,9 @@ impl ImagePush<'_> {
     pub(super) fn record_content(&self, plan: &CopyPlan) {
         let (inventory, repository) = (&self.copier.inventory, self.store.repository());
         let blobs = plan.blobs.iter().chain(&plan.present);
-        inventory.blobs_are_committed(repository, blobs.map(|blob| &blob.digest));
+        inventory.record_committed(repository, blobs.map(|blob| &blob.digest));
         for manifest in plan.children.iter().chain([&plan.root]) {
-            inventory.manifest_is_in(repository, manifest.digest(), self.target.scope());
+            inventory.record_manifest(repository, manifest.digest(), self.target.scope());
         }
     }
 
@@ -204,7 +204,7 @@ impl ImagePush<'_> {
             }
         }
         for digest in &lacking.missing {
-            inventory.blob_is_missing(repository, digest);
+            inventory.record_missing(repository, digest);
         }
     }
 }

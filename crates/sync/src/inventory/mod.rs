@@ -124,7 +124,7 @@ impl Inventory {
         }
     }
     /// Notes that the blob is in the repository.
-    pub fn blob_is_in(&self, repository: &Repository, digest: &Digest) {
+    pub fn record_present(&self, repository: &Repository, digest: &Digest) {
         let blob = DigestKey::from_digest(digest);
         self.write(repository, |facts| facts.add_blob(repository, blob, false));
     }
@@ -153,14 +153,14 @@ impl Inventory {
     }
     /// Notes that the blob is missing or damaged in the repository: the registry refused a manifest because of it, or
     /// stores other bytes under its digest. Until it is sent again, the registry's answers about it are not believed.
-    pub fn blob_is_missing(&self, repository: &Repository, digest: &Digest) {
+    pub fn record_missing(&self, repository: &Repository, digest: &Digest) {
         let blob = DigestKey::from_digest(digest);
         self.write(repository, |facts| facts.miss_blob(repository, blob));
         self.queue_update(|| RecordUpdate::Gone(repository.clone(), blob));
     }
     /// Notes that the blobs are in the repository, named by a manifest there. From now on they can be mounted from
     /// there, even where a registry mounts only blobs that a manifest names.
-    pub fn blobs_are_committed<'a>(
+    pub fn record_committed<'a>(
         &self,
         repository: &Repository,
         digests: impl IntoIterator<Item = &'a Digest>,
@@ -185,8 +185,8 @@ impl Inventory {
         self.facts.read(repository, read).unwrap_or_default()
     }
     /// Notes that the manifest is in the repository with everything below it, as far as `scope` goes. The caller, which
-    /// has read it, reports its blobs: [`Inventory::blobs_are_committed`].
-    pub fn manifest_is_in(&self, repository: &Repository, digest: &Digest, scope: ManifestScope) {
+    /// has read it, reports its blobs: [`Inventory::record_committed`].
+    pub fn record_manifest(&self, repository: &Repository, digest: &Digest, scope: ManifestScope) {
         let manifest = DigestKey::for_manifest(digest, scope);
         self.write(repository, |facts| facts.add_manifest(repository, manifest));
     }
@@ -253,7 +253,7 @@ impl Inventory {
         }
     }
     /// Notes the size of a blob that was read, where a manifest states another one.
-    pub(crate) fn has_size(&self, digest: &Digest, size: u64) {
+    pub(crate) fn record_size(&self, digest: &Digest, size: u64) {
         self.facts.set_size(digest, size);
     }
     /// Returns the size of a blob for which a manifest states another one.
@@ -267,7 +267,12 @@ impl Inventory {
         self.facts.read(repository, read).unwrap_or_default()
     }
     /// Notes the registry's answer to a mount of the blob: accepted, or a session opened instead.
-    pub(crate) fn mount_answered(&self, from: &MountCandidate, digest: &Digest, accepted: bool) {
+    pub(crate) fn record_mount_answer(
+        &self,
+        from: &MountCandidate,
+        digest: &Digest,
+        accepted: bool,
+    ) {
         let blob = DigestKey::from_digest(digest);
         let is_recorded = from.confidence == MountConfidence::Recorded;
         let is_gone = self.write(&from.repository, |facts| {

@@ -18,7 +18,7 @@ fn a_blob_is_here_elsewhere_or_unknown() {
     let blob = Digest::sha256(b"a");
     let (a, b) = (repository("r.example/a"), repository("r.example/b"));
     assert_eq!(inventory.blob(&a, &blob), Fact::Unknown);
-    inventory.blob_is_in(&a, &blob);
+    inventory.record_present(&a, &blob);
     assert_eq!(inventory.blob(&a, &blob), Fact::Here);
     assert_eq!(inventory.blob(&b, &blob), Fact::Elsewhere(vec![a]));
     let other = repository("other.example/b");
@@ -31,9 +31,9 @@ fn a_repository_whose_manifest_names_the_blob_is_the_best_to_mount_from() {
     let inventory = Inventory::new();
     let blob = Digest::sha256(b"a");
     for path in ["r.example/a", "r.example/b", "r.example/c", "r.example/d"] {
-        inventory.blob_is_in(&repository(path), &blob);
+        inventory.record_present(&repository(path), &blob);
     }
-    inventory.blobs_are_committed(&repository("r.example/c"), [&blob]);
+    inventory.record_committed(&repository("r.example/c"), [&blob]);
     let known = inventory.knowledge(&repository("r.example/e"), &blob);
     let candidate = |path, confidence| MountCandidate {
         repository: repository(path),
@@ -53,7 +53,7 @@ fn a_repository_whose_manifest_names_the_blob_is_the_best_to_mount_from() {
 fn a_committed_blob_is_in_the_repository() {
     let inventory = Inventory::new();
     let (repository, blob) = (repository("r.example/a"), Digest::sha256(b"a"));
-    inventory.blobs_are_committed(&repository, [&blob]);
+    inventory.record_committed(&repository, [&blob]);
     assert_eq!(inventory.blob(&repository, &blob), Fact::Here);
 }
 
@@ -63,7 +63,7 @@ fn manifests_are_known_by_repository() {
     let manifest = Digest::sha256(b"m");
     let scope = ManifestScope::default();
     let (a, b) = (repository("r.example/a"), repository("r.example/b"));
-    inventory.manifest_is_in(&a, &manifest, scope);
+    inventory.record_manifest(&a, &manifest, scope);
     assert!(inventory.has_manifest(&a, &manifest, scope));
     assert!(!inventory.has_manifest(&b, &manifest, scope));
     assert!(!inventory.has_manifest(&a, &Digest::sha256(b"n"), scope));
@@ -76,15 +76,15 @@ fn a_forgotten_repository_is_no_mount_source_and_can_be_learned_again() {
     let (blob, manifest) = (Digest::sha256(b"a"), Digest::sha256(b"m"));
     let scope = ManifestScope::default();
     let (a, b) = (repository("r.example/a"), repository("r.example/b"));
-    inventory.blob_is_in(&a, &blob);
-    inventory.blob_is_in(&b, &blob);
-    inventory.manifest_is_in(&a, &manifest, scope);
+    inventory.record_present(&a, &blob);
+    inventory.record_present(&b, &blob);
+    inventory.record_manifest(&a, &manifest, scope);
     inventory.forget(&a);
     assert!(!inventory.has_manifest(&a, &manifest, scope));
     assert_eq!(inventory.blob(&a, &blob), Fact::Elsewhere(vec![b.clone()]));
     inventory.forget(&b);
     assert_eq!(inventory.blob(&a, &blob), Fact::Unknown);
-    inventory.blob_is_in(&a, &blob);
+    inventory.record_present(&a, &blob);
     assert_eq!(inventory.blob(&a, &blob), Fact::Here);
     assert_eq!(inventory.blob(&b, &blob), Fact::Elsewhere(vec![a]));
 }
@@ -96,14 +96,14 @@ fn digests_of_any_algorithm_are_told_apart() {
     let long = Digest::compute(image_syncer_registry::Algorithm::Sha512, b"a");
     let odd =
         Digest::parse("multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8").unwrap();
-    inventory.blob_is_in(&repository, &long);
+    inventory.record_present(&repository, &long);
     assert_eq!(inventory.blob(&repository, &long), Fact::Here);
     assert_eq!(inventory.blob(&repository, &odd), Fact::Unknown);
     assert_eq!(
         inventory.blob(&repository, &Digest::sha256(b"a")),
         Fact::Unknown
     );
-    inventory.blob_is_in(&repository, &odd);
+    inventory.record_present(&repository, &odd);
     assert_eq!(inventory.blob(&repository, &odd), Fact::Here);
 }
 
@@ -116,7 +116,7 @@ fn mount_behavior_is_kept_by_registry() {
         repository: here.clone(),
         confidence: MountConfidence::Committed,
     };
-    inventory.mount_answered(&from, &blob, false);
+    inventory.record_mount_answer(&from, &blob, false);
     let there = repository("other.example/a");
     assert!(
         !inventory
@@ -140,9 +140,9 @@ fn facts_of_an_earlier_run_are_hints_for_the_next() {
     let first = Inventory::new().sharing(&facts);
     first.note_empty(&a);
     first.record_upload(&a, &blob);
-    first.blobs_are_committed(&a, [&blob]);
+    first.record_committed(&a, [&blob]);
     let scope = ManifestScope::default();
-    first.manifest_is_in(&a, &manifest, scope);
+    first.record_manifest(&a, &manifest, scope);
     let second = Inventory::new().sharing(&facts);
     let known = second.knowledge(&a, &blob);
     assert!(!known.here && known.recorded);

@@ -152,7 +152,7 @@ pub struct SourceCapabilities {
 #[derive(Clone, Copy, Debug)]
 pub enum UploadStart<'a> {
     /// Unless the blob is present.
-    Check,
+    UnlessPresent,
     /// With a mount from this repository of the same endpoint.
     Mount(&'a Repository),
     /// Without a check or a mount: the blob was found missing or damaged, so that the store's answers about it are not

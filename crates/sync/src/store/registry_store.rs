@@ -111,7 +111,7 @@ impl RegistryStore {
         start: UploadStart<'_>,
     ) -> Result<StartedUpload, Error> {
         let from = match start {
-            UploadStart::Check => None,
+            UploadStart::UnlessPresent => None,
             UploadStart::Mount(from) => from.in_registry(),
             UploadStart::Unchecked => {
                 let upload = self.client.start_upload(&self.name, blob).await?;

@@ -50,7 +50,7 @@ impl BlobUploadTask {
                 let repository = upload.destination.repository();
                 let digest = &upload.blob.digest;
                 match moved {
-                    Moved::Present => upload.inventory.blob_is_in(repository, digest),
+                    Moved::Present => upload.inventory.record_present(repository, digest),
                     Moved::Mounted | Moved::Streamed(_) => {
                         upload.inventory.record_upload(repository, digest);
                     }
@@ -83,13 +83,17 @@ impl BlobUpload {
                 StartedUpload::Present { mounted } => Ok(without_upload(mounted)),
                 StartedUpload::Session(session) => {
                     let _permit = reader.transfer_permit().await;
-                    self.send(session, &reader, UploadStart::Check).await
+                    self.send(session, &reader, UploadStart::UnlessPresent)
+                        .await
                 }
             },
             UploadStrategy::SendUnchecked => {
                 self.open_and_send(&reader, UploadStart::Unchecked).await
             }
-            UploadStrategy::Upload => self.open_and_send(&reader, UploadStart::Check).await,
+            UploadStrategy::Upload => {
+                self.open_and_send(&reader, UploadStart::UnlessPresent)
+                    .await
+            }
         };
         moved.map(Some)
     }
@@ -101,7 +105,7 @@ impl BlobUpload {
             Ok(Presence::Present) => Some(true),
             Ok(Presence::Absent) => Some(false),
             Ok(Presence::WrongSize(_)) => {
-                self.inventory.blob_is_missing(repository, digest);
+                self.inventory.record_missing(repository, digest);
                 Some(false)
             }
             Err(_) => None,
@@ -133,7 +137,7 @@ impl BlobUpload {
         match accepted {
             Some(accepted) if is_answer || from.confidence == MountConfidence::Recorded => {
                 let digest = &self.blob.digest;
-                self.inventory.mount_answered(from, digest, accepted);
+                self.inventory.record_mount_answer(from, digest, accepted);
             }
             Some(_) => {}
             None => self
@@ -166,7 +170,7 @@ impl BlobUpload {
     fn note_size(&self, reader: &FanOutReader) {
         let stated = self.blob.size;
         if let Some(size) = reader.size().filter(|size| stated != Some(*size)) {
-            self.inventory.has_size(&self.blob.digest, size);
+            self.inventory.record_size(&self.blob.digest, size);
         }
     }
     /// Sends the bytes. If the reader was detached and the upload did not restart by itself, sends them again in a new

@@ -210,7 +210,7 @@ async fn committed_blobs_are_mounted_at_a_registry_that_requires_it() {
     for blob in image.blobs() {
         bench
             .inventory
-            .blobs_are_committed(&old, [&descriptor(blob).digest]);
+            .record_committed(&old, [&descriptor(blob).digest]);
         let outcomes = bench.deliver(blob, vec![bench.to(0, new.path())]).await;
         assert_eq!(outcomes, [Ok(Moved::Mounted)]);
     }

@@ -226,7 +226,7 @@ impl Destination for LayoutStore {
         async move {
             let mounted = match start {
                 UploadStart::Unchecked => None,
-                UploadStart::Check => Some(false),
+                UploadStart::UnlessPresent => Some(false),
                 UploadStart::Mount(_) => Some(true),
             };
             if let Some(mounted) = mounted {

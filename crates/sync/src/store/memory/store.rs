@@ -109,7 +109,7 @@ impl MemoryStore {
         let target = Target::Digest(blob.digest.clone());
         let (verb, suffix) = match start {
             UploadStart::Mount(from) => ("mount", format!(" from {from}")),
-            UploadStart::Check => ("open-upload", String::new()),
+            UploadStart::UnlessPresent => ("open-upload", String::new()),
             UploadStart::Unchecked => {
                 self.enter_blob("open-session", blob).await?;
                 return Ok(self.session(blob, false));

@@ -50,8 +50,9 @@ fn group(
 /// Waits for admission with a session at `name`.
 async fn admit(stores: &MemoryStores, reader: &FanOutReader, name: &str) -> Upload {
     let store = stores.destination_at(&repository(name));
-    let Ok(StartedUpload::Session(session)) =
-        store.start_upload(reader.blob(), UploadStart::Check).await
+    let Ok(StartedUpload::Session(session)) = store
+        .start_upload(reader.blob(), UploadStart::UnlessPresent)
+        .await
     else {
         panic!("nothing is there");
     };
@@ -193,7 +194,7 @@ async fn no_wait_for_slots_that_will_not_be_released_soon() {
     stores.limit_uploads("dst.example", 3);
     let store = stores.destination_at(&repository("dst.example/b"));
     let opened = store
-        .start_upload(readers[0].blob(), UploadStart::Check)
+        .start_upload(readers[0].blob(), UploadStart::UnlessPresent)
         .await;
     let Ok(StartedUpload::Session(mut busy)) = opened else {
         panic!("nothing is there");
@@ -211,7 +212,7 @@ async fn a_reader_with_a_slot_waits_for_another_slot_with_a_limit() {
         stores.limit_uploads("slow.example", 1);
         let store = stores.destination_at(&repository("slow.example/b"));
         let opened = store
-            .start_upload(readers[0].blob(), UploadStart::Check)
+            .start_upload(readers[0].blob(), UploadStart::UnlessPresent)
             .await;
         let Ok(StartedUpload::Session(mut busy)) = opened else {
             panic!("nothing is there");

@@ -21,9 +21,7 @@ fn will_commit(bench: &Bench, name: &str, blob: &Descriptor) -> CommitGuard {
 fn commit(bench: &Bench, name: &str, blob: &Descriptor, commitment: CommitGuard) {
     bench.stores.commit(name);
     let blobs = [&blob.digest];
-    bench
-        .inventory
-        .blobs_are_committed(&repository(name), blobs);
+    bench.inventory.record_committed(&repository(name), blobs);
     drop(commitment);
 }
 

@@ -55,7 +55,7 @@ async fn a_mount_in_flight_is_awaited_too() {
     let bench = Bench::new(None);
     let blob = bench.stores.sized_blob(100, &[SOURCE, "dst.example/old"]);
     let there = repository("dst.example/old");
-    bench.inventory.blob_is_in(&there, &blob.digest);
+    bench.inventory.record_present(&there, &blob.digest);
     let gate = Gate::new();
     bench
         .stores
@@ -300,7 +300,7 @@ async fn a_permit_is_released_when_there_is_nothing_to_send() {
         .stores
         .sized_blob(100, &[SOURCE, "has.example/a", "dst.example/old"]);
     let there = repository("dst.example/old");
-    bench.inventory.blob_is_in(&there, &blob.digest);
+    bench.inventory.record_present(&there, &blob.digest);
     // A mount that hangs holds no permit, and neither does its group, whose other reader was served by then.
     let gate = Gate::new();
     bench
@@ -333,7 +333,7 @@ async fn a_session_and_a_refused_mount_need_a_permit() {
 
     let blob = bench.stores.sized_blob(100, &[SOURCE, "dst.example/old"]);
     let there = repository("dst.example/old");
-    bench.inventory.blob_is_in(&there, &blob.digest);
+    bench.inventory.record_present(&there, &blob.digest);
     let refused = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
     let plain = bench.spawn(&blob, SOURCE, &["other.example/a"]);
     settled().await;

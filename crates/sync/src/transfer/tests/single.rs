@@ -63,7 +63,7 @@ async fn a_blob_that_is_known_to_be_present_costs_no_request() {
     let bench = Bench::new(None);
     let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let there = repository("dst.example/a");
-    bench.inventory.blob_is_in(&there, &blob.digest);
+    bench.inventory.record_present(&there, &blob.digest);
     let outcomes = bench
         .deliver(&blob, SOURCE, &["dst.example/a", SOURCE])
         .await;
@@ -145,7 +145,7 @@ async fn a_mount_needs_no_permit() {
 
     let blob = bench.stores.sized_blob(100, &[SOURCE, "dst.example/a"]);
     let there = repository("dst.example/a");
-    bench.inventory.blob_is_in(&there, &blob.digest);
+    bench.inventory.record_present(&there, &blob.digest);
     let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/b"]).await;
     assert_eq!(outcomes, [Ok(Moved::Mounted)]);
     gate.open();
@@ -215,7 +215,7 @@ async fn only_committed_blobs_are_mounted_at_a_registry_that_requires_it() {
 
     let old = bench.stores.sized_blob(200, &[SOURCE, "dst.example/old"]);
     let there = repository("dst.example/old");
-    bench.inventory.blobs_are_committed(&there, [&old.digest]);
+    bench.inventory.record_committed(&there, [&old.digest]);
     let outcomes = bench.deliver(&old, SOURCE, &to).await;
     assert_eq!(outcomes, [Ok(Moved::Mounted); 2]);
     assert_eq!(

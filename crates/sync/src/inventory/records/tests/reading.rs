@@ -35,7 +35,7 @@ fn reading_records_creates_and_writes_nothing() {
             Some(&one)
         );
         inventory.copied(&source, &v1, &destination, &v1, &whole(), &two);
-        inventory.blobs_are_committed(&destination, [&two]);
+        inventory.record_committed(&destination, [&two]);
         inventory.forget(&destination);
     }
     records.close(PATIENCE);
