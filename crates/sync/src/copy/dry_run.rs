@@ -12,7 +12,7 @@ use crate::keyed::KeyedLock;
 use crate::lock::lock;
 use crate::settings::Intent;
 use crate::store::{Destination, StoreError};
-use crate::transfer::{Decision, Moved, Situation, decide, knowledge};
+use crate::transfer::{Decision, Moved, Situation, decide, knowledge_with_source};
 
 /// Maximum number of blob lookups in flight for one image and destination.
 const MAX_LOOKUPS: usize = 8;
@@ -100,7 +100,7 @@ impl DryRun {
         blob: &Descriptor,
         checked: bool,
     ) -> Decision {
-        let mut known = knowledge(&self.inventory, source, repository, &blob.digest);
+        let mut known = knowledge_with_source(&self.inventory, source, repository, &blob.digest);
         known.recorded &= !checked;
         decide(Situation {
             known,

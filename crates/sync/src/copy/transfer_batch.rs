@@ -1,8 +1,8 @@
 //! Common transfers of one image's destinations, so that one download feeds all of them.
 //!
 //! Destinations compare at their own pace. The first that knows its missing blobs waits for the others, for a bounded
-//! time. Then the blobs requested so far are transferred. A later destination is served on its own, or joins the blobs
-//! that have not started.
+//! time. Then the blobs requested so far are transferred. A destination that comes later joins the blobs that have not
+//! started. Its other blobs are transferred for it alone.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -32,12 +32,14 @@ const COMPARE_TIMEOUT: Duration = Duration::from_secs(1);
 /// a hundred layers from taking all of them.
 const MAX_BLOBS: usize = 16;
 
+/// Channel for the outcomes of one destination: the index of a blob in its request, and the way the blob got there or
+/// the failure.
 type OutcomeSender = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 
 /// Connection of one destination to the batch. Dropping it cancels its remaining requests.
 pub(super) struct BatchHandle {
     messages: mpsc::UnboundedSender<BatchMessage>,
-    compares: AtomicBool,
+    is_comparing: AtomicBool,
 }
 
 /// Blob requests of all destinations, served together.
@@ -57,7 +59,7 @@ enum BatchMessage {
     Missing(MissingBlobs),
 }
 
-/// Blobs that one destination lacks.
+/// Blobs that one destination may lack.
 struct MissingBlobs {
     destination: Arc<dyn Destination>,
     blobs: Vec<Descriptor>,
@@ -74,8 +76,8 @@ struct BlobJob {
 
 struct BlobRequest {
     destination: Arc<dyn Destination>,
-    /// Position of the blob in the destination's request.
-    position: usize,
+    /// Index of the blob in the destination's request.
+    blob_index: usize,
     outcomes: OutcomeSender,
     span: Span,
 }
@@ -85,7 +87,7 @@ pub(super) fn transfer_batch(destinations: usize) -> (Vec<BatchHandle>, ImageTra
     let (sender, messages) = mpsc::unbounded_channel();
     let handle = |_| BatchHandle {
         messages: sender.clone(),
-        compares: AtomicBool::new(true),
+        is_comparing: AtomicBool::new(true),
     };
     let batch = ImageTransferBatch {
         messages,
@@ -120,17 +122,17 @@ impl BatchHandle {
         let _ = self.messages.send(BatchMessage::Missing(missing));
         self.compared();
         let mut moved = vec![None; blobs.len()];
-        while let Some((position, outcome)) = outcomes.recv().await {
+        while let Some((blob_index, outcome)) = outcomes.recv().await {
             let outcome = outcome?;
-            if let Some(slot) = moved.get_mut(position) {
-                *slot = Some(outcome);
+            if let Some(entry) = moved.get_mut(blob_index) {
+                *entry = Some(outcome);
             }
         }
         let moved: Option<Vec<Moved>> = moved.into_iter().collect();
         moved.ok_or_else(|| Failure::internal("a blob was neither moved nor refused"))
     }
     fn compared(&self) {
-        if self.compares.swap(false, Ordering::Relaxed) {
+        if self.is_comparing.swap(false, Ordering::Relaxed) {
             let _ = self.messages.send(BatchMessage::Compared);
         }
     }
@@ -169,6 +171,7 @@ impl ImageTransferBatch {
             tokio::select! {
                 message = self.messages.recv() => match message {
                     Some(message) => self.handle_message(message),
+                    // All handles are dropped, so nobody waits for a blob: the running jobs are aborted with their set.
                     None => return,
                 },
                 () = until(self.deadline) => self.queue_waiting(),
@@ -190,12 +193,12 @@ impl ImageTransferBatch {
     fn queue_waiting(&mut self) {
         self.deadline = None;
         for missing in self.waiting.drain(..) {
-            for (position, blob) in missing.blobs.into_iter().enumerate() {
+            for (blob_index, blob) in missing.blobs.into_iter().enumerate() {
                 // An unknown size may be large.
                 let key = (Reverse(blob.size.unwrap_or(u64::MAX)), blob.digest.clone());
                 let request = BlobRequest {
                     destination: Arc::clone(&missing.destination),
-                    position,
+                    blob_index,
                     outcomes: missing.outcomes.clone(),
                     span: missing.span.clone(),
                 };
@@ -246,19 +249,21 @@ impl BlobJob {
         let (sender, mut outcomes) = mpsc::unbounded_channel();
         let deliver = transfers.deliver(delivery, sender, &cancel);
         let forward = async {
-            while let Some((position, outcome)) = outcomes.recv().await {
-                if let Some(request) = requests.get_mut(position).and_then(Option::take) {
+            while let Some((destination_index, outcome)) = outcomes.recv().await {
+                let request = requests.get_mut(destination_index);
+                if let Some(request) = request.and_then(Option::take) {
                     request.complete(outcome);
                 }
             }
         };
         let (ended, ()) = tokio::join!(AssertUnwindSafe(deliver).catch_unwind(), forward);
-        let failure = match ended {
+        // A delivery that did not panic has answered all requests.
+        let unanswered = match ended {
             Ok(()) => Failure::internal("a blob was neither moved nor refused"),
             Err(panic) => Failure::panicked(&*panic),
         };
         for request in requests.into_iter().flatten() {
-            request.complete(Err(failure.clone()));
+            request.complete(Err(unanswered.clone()));
         }
     }
 }
@@ -266,6 +271,6 @@ impl BlobJob {
 impl BlobRequest {
     fn complete(self, outcome: Result<Moved, Failure>) {
         // A destination that has failed no longer listens.
-        let _ = self.outcomes.send((self.position, outcome));
+        let _ = self.outcomes.send((self.blob_index, outcome));
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use image_syncer_registry::{Descriptor, Presence};
 
-use crate::Repository;
 use crate::failure::{Failure, Side};
 use crate::inventory::{Inventory, MountCandidate, MountConfidence};
 use crate::store::{Destination, StartedUpload, UploadSession, UploadStart, head_copied_blob};
@@ -13,94 +12,85 @@ use crate::transfer::fan_out::{FanOutReader, StreamFailure};
 use crate::transfer::in_flight::{MountProbe, UploadLease, UploadStrategy};
 use crate::transfer::progress::Progress;
 
-/// A blob on its way to a destination, with the lease for it.
+/// A blob on its way to a destination.
 pub(super) struct BlobUploadTask {
-    pub(super) upload: BlobUpload,
-    pub(super) lease: UploadLease,
-    pub(super) strategy: UploadStrategy,
-    /// Its share in a download.
-    pub(super) reader: FanOutReader,
-    /// Repository that the blob is read from.
-    pub(super) source: Repository,
-}
-
-/// A blob, its destination, and the shared state of the run.
-pub(super) struct BlobUpload {
     pub(super) blob: Arc<Descriptor>,
     pub(super) destination: Arc<dyn Destination>,
     pub(super) inventory: Arc<Inventory>,
     pub(super) progress: Arc<Progress>,
+    /// Its share in a download.
+    pub(super) reader: FanOutReader,
 }
 
 impl BlobUploadTask {
-    /// Brings the blob, then records the result in the inventory, then ends the lease, in this order. Returns `None` if
-    /// a record led here and was wrong: the decision is repeated then.
-    pub(super) async fn run(self) -> Option<Result<Moved, Failure>> {
-        let Self {
-            upload,
-            mut lease,
-            strategy,
-            reader,
-            source,
-        } = self;
+    /// Brings the blob, then records the result in the inventory, then ends the lease. The table of blobs in flight
+    /// relies on this order (`InFlightBlobs::lease_destinations`). Returns `None` if a record led here and was wrong:
+    /// the decision is repeated then.
+    pub(super) async fn run(
+        self,
+        mut lease: UploadLease,
+        strategy: UploadStrategy,
+    ) -> Option<Result<Moved, Failure>> {
         let probe = lease.take_mount_probe();
-        let result = upload.run(strategy, reader, probe).await.transpose()?;
-        match &result {
-            Ok(moved) => {
-                let repository = upload.destination.repository();
-                let digest = &upload.blob.digest;
+        let result = self.bring(strategy, probe).await;
+        let source = self.reader.source_repository().clone();
+        // The group no longer expects this upload when the lease ends.
+        drop(self.reader);
+        let (repository, digest) = (self.destination.repository(), &self.blob.digest);
+        match result {
+            Ok(Some(moved)) => {
                 match moved {
-                    Moved::Present => upload.inventory.record_present(repository, digest),
+                    Moved::Present => self.inventory.record_present(repository, digest),
                     Moved::Mounted | Moved::Streamed(_) => {
-                        upload.inventory.record_upload(repository, digest);
+                        self.inventory.record_upload(repository, digest);
                     }
                 }
                 lease.arrived();
+                Some(Ok(moved))
             }
-            Err(failure) if failure.side == Side::Source && !failure.interrupted => {
-                lease.source_failed(source, failure.clone());
+            // A lease that is dropped is released: this task and those that waited decide again.
+            Ok(None) => {
+                drop(lease);
+                None
             }
-            // The lease is released: other deliveries try on their own.
-            Err(_) => drop(lease),
+            Err(failure) => {
+                if failure.side == Side::Source && !failure.interrupted {
+                    lease.source_failed(source, failure.clone());
+                } else {
+                    drop(lease);
+                }
+                Some(Err(failure))
+            }
         }
-        Some(result)
     }
-}
-
-impl BlobUpload {
-    async fn run(
+    /// Returns the way in which the blob got there, or `None` if a record was wrong.
+    async fn bring(
         &self,
         strategy: UploadStrategy,
-        reader: FanOutReader,
         probe: Option<MountProbe>,
     ) -> Result<Option<Moved>, Failure> {
         let moved = match strategy {
-            UploadStrategy::Check => {
-                return Ok(self.head_blob(&reader).await.then_some(Moved::Present));
+            UploadStrategy::LookUp => {
+                return Ok(self.look_up().await.then_some(Moved::Present));
             }
             // A mount is a small request, which needs no permit; only its refusal makes it a transfer.
             UploadStrategy::Mount(from) => match self.mount(&from, probe).await? {
                 StartedUpload::Present { mounted } => Ok(without_upload(mounted)),
                 StartedUpload::Session(session) => {
-                    let _permit = reader.transfer_permit().await;
-                    self.send(session, &reader, UploadStart::UnlessPresent)
-                        .await
+                    let _permit = self.reader.transfer_permit().await;
+                    self.send(session, UploadStart::UnlessPresent).await
                 }
             },
-            UploadStrategy::SendUnchecked => {
-                self.open_and_send(&reader, UploadStart::Unchecked).await
-            }
-            UploadStrategy::Upload => {
-                self.open_and_send(&reader, UploadStart::UnlessPresent)
-                    .await
-            }
+            UploadStrategy::SendUnchecked => self.open_and_send(UploadStart::Unchecked).await,
+            UploadStrategy::Upload => self.open_and_send(UploadStart::UnlessPresent).await,
         };
         moved.map(Some)
     }
-    /// Checks whether the blob is present. Only a hint led to the check, so that no other answer is a failure.
-    async fn head_blob(&self, reader: &FanOutReader) -> bool {
+    /// Checks whether the blob is present. Only a hint led to the check. A missing blob or an error is not a failure:
+    /// the decision is repeated.
+    async fn look_up(&self) -> bool {
         let (repository, digest) = (self.destination.repository(), &self.blob.digest);
-        let found = head_copied_blob(&*self.destination, reader.source_store(), &self.blob);
+        let found = head_copied_blob(&*self.destination, self.reader.source(), &self.blob);
         let found = match found.await {
             Ok(Presence::Present) => Some(true),
             Ok(Presence::Absent) => Some(false),
@@ -135,6 +125,7 @@ impl BlobUpload {
             StartedUpload::Present { .. } => true,
         };
         match accepted {
+            // A record that could not be judged counts as wrong: it is only a hint, and must not lead others there.
             Some(accepted) if is_answer || from.confidence == MountConfidence::Recorded => {
                 let digest = &self.blob.digest;
                 self.inventory.record_mount_answer(from, digest, accepted);
@@ -147,15 +138,11 @@ impl BlobUpload {
         drop(probe);
         Ok(opened)
     }
-    async fn open_and_send(
-        &self,
-        reader: &FanOutReader,
-        start: UploadStart<'_>,
-    ) -> Result<Moved, Failure> {
-        let _permit = reader.transfer_permit().await;
+    async fn open_and_send(&self, start: UploadStart<'_>) -> Result<Moved, Failure> {
+        let _permit = self.reader.transfer_permit().await;
         match self.start(start).await? {
             StartedUpload::Present { mounted } => Ok(without_upload(mounted)),
-            StartedUpload::Session(session) => self.send(session, reader, start).await,
+            StartedUpload::Session(session) => self.send(session, start).await,
         }
     }
     async fn start(&self, start: UploadStart<'_>) -> Result<StartedUpload, Failure> {
@@ -166,32 +153,33 @@ impl BlobUpload {
         }
         Ok(started)
     }
-    /// Notes the size of the blob if its descriptor states another one.
-    fn note_size(&self, reader: &FanOutReader) {
+    /// Records the size of the blob if its descriptor states another one.
+    fn record_size(&self) {
         let stated = self.blob.size;
-        if let Some(size) = reader.size().filter(|size| stated != Some(*size)) {
+        if let Some(size) = self.reader.size().filter(|size| stated != Some(*size)) {
             self.inventory.record_size(&self.blob.digest, size);
         }
     }
-    /// Sends the bytes. If the reader was detached and the upload did not restart by itself, sends them again in a new
-    /// session and a later round.
+    /// Sends the bytes. An upload that lost the shared download, and could not reopen its body
+    /// ([`StreamFailure::Detached`]), starts again in a new session and a later round.
     async fn send(
         &self,
         mut session: Box<dyn UploadSession>,
-        reader: &FanOutReader,
         start: UploadStart<'_>,
     ) -> Result<Moved, Failure> {
-        let destination = self.destination.repository();
-        let _underway =
-            self.progress
-                .upload(&self.blob, reader.source(), destination, reader.position());
+        let (reader, destination) = (&self.reader, self.destination.repository());
+        let source = reader.source_repository();
+        let position = reader.position();
+        let _underway = self
+            .progress
+            .upload(&self.blob, source, destination, position);
         let endpoint = destination.endpoint();
         loop {
-            let (admitted, permit) = reader.join_round(session, endpoint).await?;
+            let (admitted, slot) = reader.join_round(session, endpoint).await?;
             let sent = admitted.send(reader).await;
             reader.close();
             let Err(error) = sent else {
-                self.note_size(reader);
+                self.record_size();
                 return Ok(Moved::Streamed(reader.streamed()));
             };
             match reader.stream_failure() {
@@ -199,10 +187,10 @@ impl BlobUpload {
                     return Err(failure);
                 }
                 Some(StreamFailure::Detached) => {
-                    drop(permit);
+                    drop(slot);
                     tracing::debug!(
                         host = &*endpoint.name(),
-                        "the upload of {} did not keep pace with others, it goes on later",
+                        "the upload of {} lost the shared download, it starts again later",
                         self.blob.digest
                     );
                     match self.start(start).await? {

@@ -1,8 +1,8 @@
-//! Decision for one blob that one repository lacks: a pure function over the known facts.
+//! Decision for one blob that one repository may lack: a pure function over the known facts.
 
 use crate::inventory::{BlobKnowledge, MountCandidate, MountConfidence};
 
-/// Facts about a blob that a repository lacks.
+/// Facts about a blob that a repository may lack.
 #[derive(Debug)]
 pub(crate) struct Situation {
     /// Locations of the blob, and the mount behavior of the registry. A source in the same registry is the first
@@ -32,8 +32,8 @@ pub(crate) enum Decision {
     AwaitMountProbe,
     /// Wait until a manifest names it in another repository of the registry, then decide again: it can be mounted then.
     AwaitCommit,
-    /// Take the lease, check whether it is present, as the records say, and decide again.
-    Check,
+    /// Take the lease, check with a HEAD whether it is present, as the records say, and decide again if it is not.
+    LookUp,
     /// Take the lease and request a mount.
     Mount(MountCandidate),
     /// Take the lease and send the bytes without a check: the registry is not believed.
@@ -72,7 +72,7 @@ pub(crate) fn decide(situation: Situation) -> Decision {
         return Decision::SendUnchecked;
     }
     if known.recorded && !known.mounting.reports_existing_blobs() {
-        return Decision::Check;
+        return Decision::LookUp;
     }
     let is_worth_trying = |from: &MountCandidate| known.mounting.is_worth_trying(from.confidence);
     let best = known.elsewhere.into_iter().find(is_worth_trying);
@@ -187,12 +187,12 @@ mod tests {
             return;
         }
         assert_eq!(
-            decision == Decision::Check,
+            decision == Decision::LookUp,
             recorded && !mounting.reports_existing_blobs()
         );
         let sure = best.is_some_and(|from| from.confidence != MountConfidence::Recorded);
         match decision {
-            Decision::Check => {}
+            Decision::LookUp => {}
             Decision::AwaitMountProbe => {
                 assert!(probing_mount && !mounting.is_tried(MountConfidence::Uncommitted));
                 assert_eq!(best.unwrap().confidence, MountConfidence::Uncommitted);

@@ -1,9 +1,12 @@
 //! Blobs in flight: the table of all uploads.
 //!
 //! A task that brings a blob to a repository holds an [`UploadLease`] on the pair. Another task that needs the same
-//! blob there gets its [`Completion`] and waits without holding anything, so that waits cannot form a circle. A lease
-//! that is dropped, by cancellation or by a panic, is released, and the waiting tasks decide again. Lasting facts are
-//! in the inventory; an entry here lives only as long as its leases.
+//! blob there gets its [`Completion`] and waits without holding anything for it, so that waits cannot form a circle. A
+//! lease that is dropped, by cancellation or by a panic, is released, and the waiting tasks decide again. Lasting facts
+//! are in the inventory; an entry here lives only as long as its leases.
+//!
+//! A task writes its result into the inventory before it ends its lease (`BlobUploadTask::run`), and the facts are read
+//! under the lock of the table. So a decision sees the lease or its result, and no blob is sent twice.
 //!
 //! An entry also knows the group that reads the blob, so that uploads to other destinations, for any image, share its
 //! download.
@@ -62,21 +65,21 @@ struct ActiveUpload {
     completion: Completion,
 }
 
-/// Decision for a blob that a repository lacks.
-pub(super) enum UploadDecision {
+/// Assignment of a task for a blob that a repository may lack.
+pub(super) enum Assignment {
     /// Nothing to do: the blob is present.
     Present,
     /// Wait, until the deadline at most, and decide again.
     Await(Completion, Option<Instant>),
     /// Bring it with this strategy, sharing a download if bytes are needed, and report the result to the lease.
-    Upload(UploadLease, UploadStrategy, FanOutReader),
+    Bring(UploadLease, UploadStrategy, FanOutReader),
 }
 
 /// Strategy for bringing a blob.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum UploadStrategy {
-    /// Check whether it is present, as the records say; if not, decide again.
-    Check,
+    /// Check with a HEAD whether it is present, as the records say; if not, decide again.
+    LookUp,
     /// Mount it from a repository of the same registry; send the bytes if that is refused.
     Mount(MountCandidate),
     /// Send the bytes, even if the registry claims to have them.
@@ -113,44 +116,45 @@ impl InFlightBlobs {
             registries: Mutex::default(),
         })
     }
-    /// Decides for each of `destinations`, which lack the blob of `download`, and takes leases for those that are to
-    /// get it. Decision and lease are one step for all of them: one of many tasks brings the blob, and leases that are
-    /// taken together share one download.
+    /// Decides for each of `destinations`, which may lack the blob of `download`, and takes leases for those that are
+    /// to get it. Decision and lease are one step for all: one of many tasks brings the blob, and leases that are taken
+    /// together share one download.
     pub(super) fn lease_destinations(
         self: &Arc<Self>,
         download: &BlobDownload,
         destinations: &[&Repository],
         inventory: &Inventory,
-    ) -> Vec<UploadDecision> {
+    ) -> Vec<Assignment> {
         let mut entries = lock(&self.entries);
         let digest = &download.blob.digest;
         let entry = entries.entry(digest.clone()).or_default();
-        let decide = |destination| self.decide_destination(entry, download, destination, inventory);
-        let decisions = destinations.iter().copied().map(decide).collect();
+        let assignments = destinations
+            .iter()
+            .map(|destination| self.assign(entry, download, destination, inventory))
+            .collect();
         if entries.get(digest).is_some_and(|e| e.uploads.is_empty()) {
             entries.remove(digest);
         }
-        decisions
+        assignments
     }
-    fn decide_destination(
+    fn assign(
         self: &Arc<Self>,
         entry: &mut InFlightBlob,
         download: &BlobDownload,
         destination: &Repository,
         inventory: &Inventory,
-    ) -> UploadDecision {
+    ) -> Assignment {
         let is_here = |upload: &&ActiveUpload| upload.repository == *destination;
         let is_to_sibling = |upload: &&ActiveUpload| upload.repository.is_sibling_of(destination);
         let here = entry.uploads.iter().find(is_here);
         let sibling = entry.uploads.iter().find(is_to_sibling);
-        // A lease is released after its fact was written, so the facts must be read under the lock of the table.
-        let digest = &download.blob.digest;
-        let known = knowledge(inventory, download.source.repository(), destination, digest);
+        // The caller holds the lock of the table. Facts that were read before it could be older than an ended lease.
+        let (source, digest) = (download.source.repository(), &download.blob.digest);
+        let known = knowledge_with_source(inventory, source, destination, digest);
         let mounting = known.mounting;
         let mut registries = lock(&self.registries);
         let discovery = registries.entry(destination.endpoint().clone());
         let discovery = discovery.or_default();
-        let digest = &download.blob.digest;
         let commit = (mounting.is_commit_worth_awaiting()
             && discovery.may_wait_for_commit(mounting))
         .then(|| self.commits.earlier_commit(destination, digest))
@@ -173,14 +177,14 @@ impl InFlightBlobs {
             _ => None,
         };
         if let Some((completion, deadline)) = awaited {
-            return UploadDecision::Await(completion, deadline);
+            return Assignment::Await(completion, deadline);
         }
         if decision == Decision::Present {
-            return UploadDecision::Present;
+            return Assignment::Present;
         }
         let (strategy, probe) = discovery.strategy(decision, mounting);
         let (lease, reader) = self.acquire_lease(entry, download, destination, probe);
-        UploadDecision::Upload(lease, strategy, reader)
+        Assignment::Bring(lease, strategy, reader)
     }
     /// Takes the lease for `destination`, which joins the group of `entry`.
     fn acquire_lease(
@@ -225,8 +229,8 @@ impl InFlightBlob {
     }
 }
 
-/// Returns the facts about the blob for `destination`, including the source's own repository.
-pub(crate) fn knowledge(
+/// Returns the facts of the inventory about the blob for `destination`, and that the source has it.
+pub(crate) fn knowledge_with_source(
     inventory: &Inventory,
     source: &Repository,
     destination: &Repository,
@@ -254,7 +258,7 @@ impl MountDiscovery {
         mounting: MountCapability,
     ) -> (UploadStrategy, Option<MountProbe>) {
         match decision {
-            Decision::Check => (UploadStrategy::Check, None),
+            Decision::LookUp => (UploadStrategy::LookUp, None),
             Decision::Mount(from) => {
                 let is_first = from.confidence == MountConfidence::Uncommitted;
                 let probe =
@@ -320,6 +324,7 @@ impl UploadLease {
 
 impl Drop for UploadLease {
     fn drop(&mut self) {
+        // The sender of the completion is dropped after this, and wakes the waiting tasks.
         self.release();
     }
 }

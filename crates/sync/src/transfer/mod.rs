@@ -1,21 +1,24 @@
 //! Transfer of one blob to its destinations: present, awaited, mounted or streamed; one download can feed many uploads.
 //!
-//! `in_flight` is the table of the run's uploads. A pure function over that table and the inventory chooses the action
-//! for each destination (`decide`). `blob_upload` carries it out for a destination that has a lease, and `fan_out` lets
-//! uploads that begin at about the same time, for any images, share one download.
+//! `delivery` decides for each destination of a blob. `in_flight` is the table of the uploads of all runs. A pure
+//! function over that table and the inventory chooses the action (`decide`). `blob_upload` carries it out for a
+//! destination that has a lease, and `fan_out` lets uploads that begin at about the same time, for any images, share
+//! one download.
 //!
-//! Resources are acquired in one order: the lease, a transfer permit, the session at the destination, the source. A
-//! task that waits for another task's blob holds none of them.
+//! Resources are acquired in one order: the lease, the permit of the group, the upload session, its slot, the source.
+//! Only a mount opens its upload session without a permit; if the mount is refused, the permit follows. The number of
+//! open upload sessions has no limit, so that nobody waits for one. A destination that waits for another task's blob
+//! holds none of these resources for it.
 
 mod blob_upload;
 mod commits;
 mod completion;
 mod decide;
+mod delivery;
 mod fan_out;
 mod in_flight;
 mod permits;
 mod progress;
-mod run;
 
 use std::sync::Arc;
 
@@ -29,10 +32,10 @@ use crate::inventory::Inventory;
 use crate::store::{Destination, Source};
 pub(crate) use commits::CommitGuard;
 pub(crate) use decide::{Decision, Situation, decide};
+use delivery::ActiveDelivery;
 use in_flight::InFlightBlobs;
-pub(crate) use in_flight::knowledge;
+pub(crate) use in_flight::knowledge_with_source;
 pub use progress::{InFlightUpload, Progress};
-use run::DeliveryRun;
 
 /// Way in which a blob got to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,23 +59,22 @@ pub struct Transfers {
 #[derive(Clone)]
 pub(crate) struct SharedTransfers(Arc<InFlightBlobs>);
 
-/// A blob, its source, and the destinations that lack it.
+/// A blob, its source, and the destinations that may lack it.
 pub struct Delivery {
     /// The blob.
     pub blob: Descriptor,
     /// Repository that it is read from.
     pub source: Arc<dyn Source>,
-    /// Destinations that lack it; outcomes refer to them by their position here.
+    /// Destinations that may lack it; outcomes refer to them by their index here.
     pub destinations: Vec<Arc<dyn Destination>>,
 }
 
-/// Channel for outcomes: the position of a destination, and the way the blob got there or the failure.
+/// Channel for outcomes: the index of a destination in the delivery, and the way the blob got there or the failure.
 pub type Outcomes = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 
 impl SharedTransfers {
-    /// Creates transfers, of which at most `at_a_time` downloads run at the same time (`None` and zero: only the limits
-    /// of the hosts apply). A destination whose upload broke continues with a second download under the same permit;
-    /// one that did not keep pace with the other uploads waits until their download has ended.
+    /// Creates transfers. At most `at_a_time` blobs are downloaded at a time (`None` and zero: only the limits of the
+    /// hosts apply). An upload that broke may open the blob again without a permit of its own.
     pub(crate) fn new(at_a_time: Option<usize>) -> Self {
         let transfers = at_a_time
             .filter(|transfers| *transfers > 0)
@@ -87,7 +89,7 @@ impl SharedTransfers {
 }
 
 impl Transfers {
-    /// Creates transfers that read from and write to `inventory`. At most `at_a_time` downloads run at the same time
+    /// Creates transfers that read from and write to `inventory`. At most `at_a_time` blobs are downloaded at a time
     /// (`None` and zero: only the limits of the hosts apply).
     pub fn new(inventory: Arc<Inventory>, at_a_time: Option<usize>) -> Self {
         Self::within(&SharedTransfers::new(at_a_time), inventory)
@@ -119,22 +121,23 @@ impl Transfers {
     /// returns when all are known. A failure of the source fails the destinations that wait for it, a failure of a
     /// destination only that one. When `cancel` is cancelled, unfinished destinations are interrupted at once.
     ///
-    /// Deliveries of one blob cooperate: a registry is sent its bytes once, and deliveries at about the same time read
-    /// the source once. Any number of them may run at the same time; one that waits for another costs only its memory.
+    /// Deliveries of one blob cooperate: a repository is sent its bytes once, others of its registry try a mount first,
+    /// and deliveries at about the same time read the source once. Any number of them may run at the same time; one
+    /// that waits for another costs only its memory.
     pub async fn deliver(
         &self,
         delivery: Delivery,
         outcomes: Outcomes,
         cancel: &CancellationToken,
     ) {
-        let mut run = DeliveryRun::new(self, delivery, outcomes);
+        let mut active = ActiveDelivery::new(self, delivery, outcomes);
         let interrupted = tokio::select! {
             biased;
             () = cancel.cancelled() => true,
-            () = run.run() => false,
+            () = active.run() => false,
         };
         if interrupted {
-            run.interrupt();
+            active.interrupt();
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Shared permit of a download among the transfers of the run.
+//! Shared permit of the uploads of a blob, which limits the blobs that are downloaded at a time (`--proc`).
 
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
-/// Permit of one download: acquired when the first of its uploads needs it, released when the last has ended.
+/// Permit of a group of uploads of a blob: acquired when the first upload needs it, released when the last has ended.
 pub(super) struct SharedPermit {
-    /// One permit for each transfer of the run; `None` if their number is not limited.
+    /// One permit for each group of all runs; `None` if their number is not limited.
     permits: Option<Arc<Semaphore>>,
     held: Mutex<Weak<TransferPermit>>,
 }

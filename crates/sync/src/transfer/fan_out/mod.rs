@@ -2,14 +2,14 @@
 //!
 //! The destinations that need one blob form a [`FanOutGroup`]: those of one delivery, and of other deliveries for as
 //! long as the group lives. Each [`FanOutReader`] is the source of its own upload. It opens its session and waits for
-//! admission. The group serves the waiting readers in rounds ([`scheduler`]): when all readers are ready or have
-//! dropped out (their registry had the blob, or failed), it reserves upload slots at their destinations
-//! ([`slot_requests`]) and opens the source once. A pump then passes the bytes to all readers with a slot, through
-//! bounded windows. Readers without a slot, and later ones, wait for the next round. A destination is therefore always
-//! reserved before the source is opened.
+//! admission. The group serves the waiting readers in rounds ([`scheduler`]): when all readers are ready or have left
+//! (their registry had the blob, or failed), it reserves upload slots at their destinations ([`slot_requests`]) and
+//! opens the source once. A pump then passes the bytes to all readers with a slot, through bounded windows. Readers
+//! without a slot, and later ones, wait for the next round. A destination is therefore always reserved before the
+//! source is opened.
 //!
 //! No reader waits without a limit for another: a round begins without late readers, and a reader that accepts no bytes
-//! while all others wait is detached and comes back in a later round. A reader that opens its source again after its
+//! while all others wait is detached ([`StreamFailure::Detached`]). A reader that opens its source again after its
 //! upload broke reads a download of its own. A single reader reads the source directly.
 
 mod admission;
@@ -46,9 +46,9 @@ pub(super) struct BlobDownload {
     pub(super) progress: Arc<Progress>,
 }
 
-/// Limits that the groups of a run share.
+/// Limits that the groups of all runs share.
 pub(super) struct SharedLimits {
-    /// One permit for each transfer; `None` if only the limits of the hosts apply.
+    /// One permit for each group; `None` if only the limits of the hosts apply.
     pub(super) transfers: Option<Arc<Semaphore>>,
     /// Upload slots of all registries.
     pub(super) uploads: Arc<UploadSlots>,
@@ -58,7 +58,7 @@ pub(super) struct SharedLimits {
 pub(super) struct FanOutGroup {
     scheduler: Arc<FanOutScheduler>,
     permit: SharedPermit,
-    /// Runs the scheduler; started when the first reader has a session.
+    /// Runs the scheduler; started when the first reader has a session, aborted with the group.
     service: OnceLock<AbortOnDropHandle<()>>,
 }
 

@@ -1,4 +1,6 @@
 //! Reads a blob once and passes its bytes to many windows.
+//!
+//! A slow upload that accepts something slows all; only one that stops is detached.
 
 use std::time::Duration;
 
@@ -9,7 +11,8 @@ use futures_util::stream::FuturesUnordered;
 use image_syncer_registry::{BlobSize, BlobStream};
 use tokio::sync::oneshot;
 
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
+use crate::store::StoreError;
 use crate::transfer::fan_out::BlobDownload;
 use crate::transfer::fan_out::window::{WindowItem, WindowReceiver, WindowSender, window};
 
@@ -36,7 +39,7 @@ pub(super) async fn pump(download: BlobDownload, openings: Vec<oneshot::Sender<O
         Err(error) => {
             let failure = Failure::from(error);
             for opening in openings {
-                // A reader that dropped out meanwhile needs no result.
+                // A reader that left meanwhile needs no result.
                 let _ = opening.send(OpenedDownload::Failed(failure.clone()));
             }
             return;
@@ -78,7 +81,7 @@ async fn feed_all(
                 download.progress.fetched(bytes.len());
                 send_to_all(feeds, &bytes).await;
             }
-            Some(Err(error)) => return Err(Failure::registry(Side::Source, &error)),
+            Some(Err(error)) => return Err(StoreError::source(error).into()),
             None => break,
         }
     }
@@ -105,9 +108,10 @@ async fn send_to_all(feeds: &mut Vec<WindowSender>, bytes: &Bytes) {
                 None => return,
             },
             () = idle_for(feeds, MAX_IDLE), if others => {
-                // The limit protects the other readers, which may have left meanwhile. Readers that are still full are
-                // dropped here, and their windows end.
+                // The limit protects the other readers, which may have left meanwhile.
                 if feeds.iter().any(WindowSender::is_open) {
+                    // Windows that are still full end here without an item: their readers are detached.
+                    drop(waiting);
                     return;
                 }
             }
@@ -120,7 +124,7 @@ async fn send_when_ready(feed: WindowSender, bytes: &Bytes) -> WindowSender {
     feed
 }
 
-/// Waits until all of `feeds` have sent everything and need more, and for `time` after that.
+/// Waits until all windows are empty, as their uploads have sent everything and need more, and for `time` after that.
 async fn idle_for(feeds: &[WindowSender], time: Duration) {
     join_all(feeds.iter().map(WindowSender::wait_until_empty)).await;
     tokio::time::sleep(time).await;

@@ -13,7 +13,7 @@ use crate::lock::lock;
 use crate::store::{Source, StoreError, UploadSession};
 use crate::transfer::fan_out::admission::{Admission, ReadMode};
 use crate::transfer::fan_out::pump::OpenedDownload;
-use crate::transfer::fan_out::upload_slots::UploadPermit;
+use crate::transfer::fan_out::upload_slots::UploadSlot;
 use crate::transfer::fan_out::window::{WindowItem, WindowReceiver};
 use crate::transfer::fan_out::{BlobDownload, FanOutGroup};
 use crate::transfer::permits::TransferPermit;
@@ -25,7 +25,7 @@ pub(in crate::transfer) struct FanOutReader {
     group: Arc<FanOutGroup>,
     /// Download of its own, where it cannot share.
     download: BlobDownload,
-    /// Set once it is ready or has dropped out.
+    /// Set once it is ready or has left.
     settled: AtomicBool,
     /// Granted way of reading; removed when it reads from the start.
     read_mode: Mutex<Option<ReadMode>>,
@@ -50,7 +50,9 @@ pub(in crate::transfer) enum StreamFailure {
     Source(Failure),
     /// The shared download failed, for all readers of the same source.
     Shared(Failure),
-    /// It must read a download of its own: it was detached, or the shared download came from another source.
+    /// It lost the shared download: it was detached, as it accepted no bytes while all others waited, or the download
+    /// failed at the source of another reader. An upload that can reopen its body reads on its own at once; any other
+    /// starts again in a later round.
     Detached,
 }
 
@@ -69,12 +71,12 @@ impl FanOutReader {
         self.group.permit.acquire().await
     }
     /// Waits for admission to a round of the group, with an upload slot for `session` at `endpoint`. The session then
-    /// reads the download of that round, as long as the [`UploadPermit`] is held.
+    /// reads the download of that round, as long as the [`UploadSlot`] is held.
     pub(in crate::transfer) async fn join_round(
         &self,
         session: Box<dyn UploadSession>,
         endpoint: &Endpoint,
-    ) -> Result<(Box<dyn UploadSession>, UploadPermit), Failure> {
+    ) -> Result<(Box<dyn UploadSession>, UploadSlot), Failure> {
         lock(&self.read_mode).take();
         // Otherwise an error of the destination would be taken for the failure of an earlier round.
         self.stats.clear();
@@ -85,11 +87,11 @@ impl FanOutReader {
             .await?;
         let Admission {
             session,
-            permit,
+            slot,
             read_mode,
         } = admission;
         *lock(&self.read_mode) = Some(read_mode);
-        Ok((session, permit))
+        Ok((session, slot))
     }
     /// Ends the upload and releases its share of the download.
     pub(in crate::transfer) fn close(&self) {
@@ -108,11 +110,11 @@ impl FanOutReader {
         &self.stats.position
     }
     /// Returns the repository that is read without sharing.
-    pub(in crate::transfer) fn source(&self) -> &Repository {
+    pub(in crate::transfer) fn source_repository(&self) -> &Repository {
         self.download.source.repository()
     }
-    /// Returns the store that is read without sharing.
-    pub(in crate::transfer) fn source_store(&self) -> &dyn Source {
+    /// Returns the source that is read without sharing.
+    pub(in crate::transfer) fn source(&self) -> &dyn Source {
         &*self.download.source
     }
     /// Returns the size of the blob as the last stream found it.
@@ -218,7 +220,7 @@ impl BlobSource for FanOutReader {
 impl Drop for FanOutReader {
     fn drop(&mut self) {
         if !self.settled.swap(true, Ordering::Relaxed) {
-            self.group.scheduler.update_round();
+            self.group.scheduler.reader_left();
         }
     }
 }

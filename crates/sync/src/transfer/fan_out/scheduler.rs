@@ -12,7 +12,9 @@ use crate::deadline::until;
 use crate::failure::Failure;
 use crate::lock::lock;
 use crate::store::UploadSession;
-use crate::transfer::fan_out::admission::{Admission, AdmittedReader, ReadMode, WaitingReader};
+use crate::transfer::fan_out::admission::{
+    Admission, AdmittedReader, ReadMode, ReadingGuard, WaitingReader,
+};
 use crate::transfer::fan_out::pump::pump;
 use crate::transfer::fan_out::slot_requests::acquire_slots;
 use crate::transfer::fan_out::upload_slots::UploadSlots;
@@ -23,15 +25,17 @@ pub(super) struct FanOutScheduler {
     /// Shared download: the source of the first reader.
     pub(super) download: BlobDownload,
     uploads: Arc<UploadSlots>,
-    /// The group's permit covers one download at a time.
-    bounded: bool,
+    /// Set by `--proc`: the group's permit covers one download, so that a round waits for the end of the last one.
+    one_download_at_a_time: bool,
     state: Mutex<State>,
     changed: Notify,
 }
 
+/// Readers of the group. A reader is expected at first. Then it is ready, once for each round that it needs, or it has
+/// left as it needs no bytes.
 #[derive(Default)]
 struct State {
-    /// Readers that are neither ready nor have dropped out.
+    /// Number of readers that are neither ready nor have left.
     expected: usize,
     ready: Vec<WaitingReader>,
 }
@@ -41,23 +45,23 @@ impl FanOutScheduler {
         Self {
             download: download.clone(),
             uploads: Arc::clone(&limits.uploads),
-            bounded: limits.transfers.is_some(),
+            one_download_at_a_time: limits.transfers.is_some(),
             state: Mutex::default(),
             changed: Notify::new(),
         }
     }
-    /// Announces a reader that will be ready or drop out.
+    /// Announces a reader that will be ready or leave.
     pub(super) fn expect_reader(&self) {
         lock(&self.state).expected += 1;
     }
-    /// Notes that a reader is ready or has dropped out.
-    pub(super) fn update_round(&self) {
+    /// Notes that an expected reader has left: it needs no bytes.
+    pub(super) fn reader_left(&self) {
         let mut state = lock(&self.state);
         state.expected = state.expected.saturating_sub(1);
         drop(state);
         self.changed.notify_one();
     }
-    /// Waits for admission.
+    /// Waits for admission; `settles` is set for a reader that was expected until now.
     pub(super) async fn wait_for_admission(
         &self,
         session: Box<dyn UploadSession>,
@@ -79,8 +83,7 @@ impl FanOutScheduler {
             .await
             .unwrap_or_else(|_| Err(Failure::internal("an upload was not served")))
     }
-    /// Serves readers in rounds, without an end. If downloads are limited, a round begins when the last one has read
-    /// its source.
+    /// Serves readers in rounds. It never returns: the group aborts its task when the last reader is dropped.
     pub(super) async fn serve(self: Arc<Self>) {
         let mut reading = JoinSet::new();
         loop {
@@ -89,7 +92,7 @@ impl FanOutScheduler {
             lock(&self.state).ready.splice(..0, waiting);
             self.begin_round(admitted, &mut reading);
             while reading.try_join_next().is_some() {}
-            while self.bounded && reading.join_next().await.is_some() {}
+            while self.one_download_at_a_time && reading.join_next().await.is_some() {}
         }
     }
     /// Waits until a reader is ready and no other is expected, or the ready ones have waited long enough.
@@ -120,14 +123,11 @@ impl FanOutScheduler {
         admitted.retain(|admitted| !admitted.ready.admission.is_closed());
         let alone = admitted.len() == 1;
         let mut openings = Vec::with_capacity(admitted.len());
-        for AdmittedReader { ready, permit } in admitted {
+        for AdmittedReader { ready, slot } in admitted {
             let read_mode = if alone {
-                let (kept, done) = oneshot::channel::<()>();
-                reading.spawn(async move {
-                    // The sender is only dropped, never used.
-                    let _ = done.await;
-                });
-                ReadMode::Alone(kept)
+                let (guard, dropped) = ReadingGuard::create();
+                reading.spawn(dropped);
+                ReadMode::Alone(guard)
             } else {
                 let (sender, opening) = oneshot::channel();
                 openings.push(sender);
@@ -136,7 +136,7 @@ impl FanOutScheduler {
             // A reader that left a moment ago needs no admission.
             let _ = ready.admission.send(Ok(Admission {
                 session: ready.session,
-                permit,
+                slot,
                 read_mode,
             }));
         }

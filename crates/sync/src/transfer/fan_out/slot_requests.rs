@@ -24,7 +24,7 @@ use crate::store::StoreResult;
 use crate::transfer::fan_out::JOINING;
 use crate::transfer::fan_out::admission::{AdmittedReader, WaitingReader};
 use crate::transfer::fan_out::upload_slots::{
-    QueuePosition, RegistrySlots, UploadPermit, UploadSlots,
+    QueuePosition, RegistrySlots, UploadSlot, UploadSlots,
 };
 
 /// The readers of a group with sessions at one registry.
@@ -37,7 +37,7 @@ struct RegistryReaders {
 /// A reader that requests a slot.
 struct SlotRequest {
     ready: WaitingReader,
-    answer: Option<StoreResult<UploadPermit>>,
+    answer: Option<StoreResult<UploadSlot>>,
 }
 
 /// Reserves slots for ready readers: for as many as can begin together, and at least for one that is still there.
@@ -73,7 +73,7 @@ pub(super) async fn acquire_slots(
     for SlotRequest { ready, answer } in registries.into_iter().flat_map(|readers| readers.requests)
     {
         match answer {
-            Some(Ok(permit)) => admitted.push(AdmittedReader { ready, permit }),
+            Some(Ok(slot)) => admitted.push(AdmittedReader { ready, slot }),
             Some(Err(error)) => {
                 // A reader that left a moment ago needs no result.
                 let failure = error.into();

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use image_syncer_registry::{BlobSource, BlobStream, ErrorKind};
 use tokio::time::timeout;
 
-use super::upload_slots::UploadPermit;
+use super::upload_slots::UploadSlot;
 use super::{BlobDownload, FanOutGroup, FanOutReader, SharedLimits, StreamFailure};
 use crate::store::memory::{Gate, MemoryStores, ReadScript, repository, settled};
 use crate::store::{StartedUpload, UploadSession, UploadStart};
@@ -20,7 +20,7 @@ const MIB: usize = 1024 * 1024;
 /// Upload of an admitted reader: it holds its slot until it is dropped.
 struct Upload {
     _session: Box<dyn UploadSession>,
-    _permit: UploadPermit,
+    _slot: UploadSlot,
 }
 
 /// Creates `count` readers of a blob of `size` bytes in chunks of `chunk`.
@@ -57,10 +57,10 @@ async fn admit(stores: &MemoryStores, reader: &FanOutReader, name: &str) -> Uplo
         panic!("nothing is there");
     };
     let endpoint = repository(name).endpoint().clone();
-    let (session, permit) = reader.join_round(session, &endpoint).await.unwrap();
+    let (session, slot) = reader.join_round(session, &endpoint).await.unwrap();
     Upload {
         _session: session,
-        _permit: permit,
+        _slot: slot,
     }
 }
 

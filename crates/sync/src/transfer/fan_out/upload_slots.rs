@@ -45,7 +45,7 @@ struct RegistryBatch {
 }
 
 /// A used upload slot, for as long as this lives.
-pub(in crate::transfer) struct UploadPermit {
+pub(in crate::transfer) struct UploadSlot {
     slots: Arc<RegistrySlots>,
     round: u64,
 }
@@ -99,11 +99,11 @@ impl RegistrySlots {
         self.batches.subscribe()
     }
     /// Counts a slot that was taken in `round`.
-    pub(super) fn occupy(self: &Arc<Self>, round: u64) -> UploadPermit {
+    pub(super) fn occupy(self: &Arc<Self>, round: u64) -> UploadSlot {
         self.batches.send_modify(|batches| {
             batches.by_round.entry(round).or_default().sending += 1;
         });
-        UploadPermit {
+        UploadSlot {
             slots: Arc::clone(self),
             round,
         }
@@ -122,7 +122,7 @@ impl RegistrySlots {
     }
 }
 
-impl Drop for UploadPermit {
+impl Drop for UploadSlot {
     fn drop(&mut self) {
         self.slots.batches.send_modify(|batches| {
             let Some(batch) = batches.by_round.get_mut(&self.round) else {

@@ -12,14 +12,14 @@ use crate::Repository;
 use crate::failure::Failure;
 use crate::span;
 use crate::store::Destination;
-use crate::transfer::blob_upload::{BlobUpload, BlobUploadTask};
+use crate::transfer::blob_upload::BlobUploadTask;
 use crate::transfer::completion::{Completion, CompletionResult};
 use crate::transfer::fan_out::{BlobDownload, FanOutReader};
-use crate::transfer::in_flight::{UploadDecision, UploadLease, UploadStrategy};
+use crate::transfer::in_flight::Assignment;
 use crate::transfer::{Delivery, Moved, Outcomes, Transfers};
 
 /// A delivery in progress.
-pub(super) struct DeliveryRun<'a> {
+pub(super) struct ActiveDelivery<'a> {
     transfers: &'a Transfers,
     download: BlobDownload,
     destinations: Vec<DeliveryTarget>,
@@ -27,11 +27,11 @@ pub(super) struct DeliveryRun<'a> {
 }
 
 struct DeliveryTarget {
-    store: Arc<dyn Destination>,
+    destination: Arc<dyn Destination>,
     has_outcome: bool,
 }
 
-/// Result for the destination at this position.
+/// End of a step for the destination at this index of the delivery.
 enum Step {
     /// The destination has its outcome.
     Finished(usize, Result<Moved, Failure>),
@@ -42,7 +42,7 @@ enum Step {
 /// All steps in progress, which advance concurrently.
 type Steps = FuturesUnordered<BoxFuture<'static, Step>>;
 
-impl<'a> DeliveryRun<'a> {
+impl<'a> ActiveDelivery<'a> {
     pub(super) fn new(transfers: &'a Transfers, delivery: Delivery, outcomes: Outcomes) -> Self {
         let destinations = delivery.destinations.into_iter();
         Self {
@@ -53,8 +53,8 @@ impl<'a> DeliveryRun<'a> {
                 progress: Arc::clone(&transfers.progress),
             },
             destinations: destinations
-                .map(|store| DeliveryTarget {
-                    store,
+                .map(|destination| DeliveryTarget {
+                    destination,
                     has_outcome: false,
                 })
                 .collect(),
@@ -66,15 +66,15 @@ impl<'a> DeliveryRun<'a> {
         let mut steps = Steps::new();
         let mut pending: Vec<usize> = (0..self.destinations.len()).collect();
         loop {
-            self.decide(std::mem::take(&mut pending), &steps);
+            self.start_steps(std::mem::take(&mut pending), &steps);
             let Some(mut step) = steps.next().await else {
                 return;
             };
             // Destinations that become ready together are decided together, so that they can share a download.
             loop {
                 match step {
-                    Step::Finished(position, outcome) => self.record_outcome(position, outcome),
-                    Step::Retry(position) => pending.push(position),
+                    Step::Finished(index, outcome) => self.send_outcome(index, outcome),
+                    Step::Retry(index) => pending.push(index),
                 }
                 match steps.next().now_or_never().flatten() {
                     Some(next) => step = next,
@@ -85,52 +85,50 @@ impl<'a> DeliveryRun<'a> {
     }
     /// Sends an outcome for all destinations without one.
     pub(super) fn interrupt(&mut self) {
-        for position in 0..self.destinations.len() {
-            self.record_outcome(position, Err(Failure::interrupted()));
+        for index in 0..self.destinations.len() {
+            self.send_outcome(index, Err(Failure::interrupted()));
         }
     }
 
-    /// Decides for the destinations at these positions, in the order of the request.
-    fn decide(&mut self, mut positions: Vec<usize>, steps: &Steps) {
-        positions.sort_unstable();
+    /// Decides for the destinations at these indices, in the order of the request, and starts a step for each that
+    /// lacks the blob.
+    fn start_steps(&mut self, mut indices: Vec<usize>, steps: &Steps) {
+        indices.sort_unstable();
         let (in_flight, inventory) = (&self.transfers.in_flight, &self.transfers.inventory);
-        let targets: Vec<(usize, &Arc<dyn Destination>)> = positions
+        let targets: Vec<(usize, &Arc<dyn Destination>)> = indices
             .into_iter()
-            .filter_map(|position| Some((position, &self.destinations.get(position)?.store)))
+            .filter_map(|index| Some((index, &self.destinations.get(index)?.destination)))
             .collect();
-        let repositories: Vec<_> = targets.iter().map(|(_, s)| s.repository()).collect();
+        let repositories: Vec<_> = targets.iter().map(|(_, d)| d.repository()).collect();
         let digest = &self.download.blob.digest;
-        let decisions = in_flight.lease_destinations(&self.download, &repositories, inventory);
+        let assignments = in_flight.lease_destinations(&self.download, &repositories, inventory);
         let mut present = Vec::new();
-        for ((position, store), decision) in targets.into_iter().zip(decisions) {
-            match decision {
-                UploadDecision::Present => {
-                    tracing::trace!("{digest} is known to be in {}", store.repository());
-                    present.push(position);
+        for ((index, destination), assignment) in targets.into_iter().zip(assignments) {
+            let repository = destination.repository();
+            match assignment {
+                Assignment::Present => {
+                    tracing::trace!("{digest} is known to be in {repository}");
+                    present.push(index);
                 }
-                UploadDecision::Await(completion, deadline) => {
-                    tracing::trace!(
-                        "{digest} waits for what another brings to {}",
-                        store.repository()
-                    );
+                Assignment::Await(completion, deadline) => {
+                    tracing::trace!("{digest} waits for what another brings to {repository}");
                     let source = self.download.source.repository().clone();
-                    steps.push(wait(position, completion, deadline, source).boxed());
+                    steps.push(wait(index, completion, deadline, source).boxed());
                 }
-                UploadDecision::Upload(lease, strategy, reader) => {
-                    let span = self.span(&**store);
-                    let task = self.upload_task(store, lease, strategy, reader);
+                Assignment::Bring(lease, strategy, reader) => {
+                    let task = self.upload_task(destination, reader);
                     let step = async move {
-                        match task.run().await {
-                            Some(outcome) => Step::Finished(position, outcome),
-                            None => Step::Retry(position),
+                        match task.run(lease, strategy).await {
+                            Some(outcome) => Step::Finished(index, outcome),
+                            None => Step::Retry(index),
                         }
                     };
-                    steps.push(step.instrument(span).boxed());
+                    steps.push(step.instrument(self.span(&**destination)).boxed());
                 }
             }
         }
-        for position in present {
-            self.record_outcome(position, Ok(Moved::Present));
+        for index in present {
+            self.send_outcome(index, Ok(Moved::Present));
         }
     }
     /// Returns the span for a task of one of several destinations.
@@ -144,29 +142,23 @@ impl<'a> DeliveryRun<'a> {
     fn upload_task(
         &self,
         destination: &Arc<dyn Destination>,
-        lease: UploadLease,
-        strategy: UploadStrategy,
         reader: FanOutReader,
     ) -> BlobUploadTask {
         BlobUploadTask {
-            upload: BlobUpload {
-                blob: Arc::clone(&self.download.blob),
-                destination: Arc::clone(destination),
-                inventory: Arc::clone(&self.transfers.inventory),
-                progress: Arc::clone(&self.transfers.progress),
-            },
-            lease,
-            strategy,
+            blob: Arc::clone(&self.download.blob),
+            destination: Arc::clone(destination),
+            inventory: Arc::clone(&self.transfers.inventory),
+            progress: Arc::clone(&self.transfers.progress),
             reader,
-            source: self.download.source.repository().clone(),
         }
     }
-    fn record_outcome(&mut self, position: usize, outcome: Result<Moved, Failure>) {
-        if let Some(destination) = self.destinations.get_mut(position)
-            && !std::mem::replace(&mut destination.has_outcome, true)
+    /// Sends the outcome of a destination, unless it has one.
+    fn send_outcome(&mut self, index: usize, outcome: Result<Moved, Failure>) {
+        if let Some(target) = self.destinations.get_mut(index)
+            && !std::mem::replace(&mut target.has_outcome, true)
         {
             // The receiver may be gone; others still wait for this blob.
-            let _ = self.outcomes.send((position, outcome));
+            let _ = self.outcomes.send((index, outcome));
         }
     }
 }
@@ -174,22 +166,25 @@ impl<'a> DeliveryRun<'a> {
 /// Waits for another task's blob. A failure of a source that both read is a failure of the waiting one as well; any
 /// other result repeats the decision.
 async fn wait(
-    position: usize,
+    index: usize,
     completion: Completion,
     deadline: Option<Instant>,
     source: Repository,
 ) -> Step {
     let ended = match deadline {
-        Some(deadline) => timeout_at(deadline, completion.ended()).await,
-        None => Ok(completion.ended().await),
+        // A wait that timed out decides again, as if the lease had been released.
+        Some(deadline) => timeout_at(deadline, completion.ended())
+            .await
+            .unwrap_or(CompletionResult::Released),
+        None => completion.ended().await,
     };
-    match ended.unwrap_or(CompletionResult::Released) {
+    match ended {
         CompletionResult::SourceFailed {
             source: at,
             failure,
-        } if at == source => Step::Finished(position, Err(failure)),
+        } if at == source => Step::Finished(index, Err(failure)),
         CompletionResult::Arrived
         | CompletionResult::Released
-        | CompletionResult::SourceFailed { .. } => Step::Retry(position),
+        | CompletionResult::SourceFailed { .. } => Step::Retry(index),
     }
 }
