@@ -2,13 +2,29 @@
 //! `cargo run --example copy_blob -- quay.io/prometheus/busybox:latest registry.example.com/mirror/busybox`.
 //!
 //! The manifest is not pushed. A registry removes blobs that no manifest names when it collects its garbage.
-#![allow(clippy::print_stdout, reason = "an example prints")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example prints"
+)]
+
+use std::process::ExitCode;
 
 use image_syncer_registry::manifest::ManifestView;
 use image_syncer_registry::{Reference, Registries, Repository};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let image = Reference::parse(&arguments.next().ok_or("name an image")?)?;
     let to = Repository::parse(&arguments.next().ok_or("name a repository to copy to")?)?;

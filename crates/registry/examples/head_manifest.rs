@@ -1,10 +1,26 @@
 //! Looks up a manifest by one HEAD: `cargo run --example head_manifest -- quay.io/prometheus/busybox:latest`.
-#![allow(clippy::print_stdout, reason = "an example prints")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example prints"
+)]
+
+use std::process::ExitCode;
 
 use image_syncer_registry::{Reference, Registries};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let text = std::env::args().nth(1).ok_or("name an image")?;
     let image = Reference::parse(&text)?;
     let target = image.target().ok_or("a tag or a digest is needed")?;

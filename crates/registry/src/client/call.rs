@@ -179,7 +179,8 @@ impl Client {
         context: &mut RequestContext,
         request: &RequestSpec,
     ) -> Result<CallOutcome, Error> {
-        self.once_at(context, request, None).await
+        // Boxed: the futures of callers nest this one, and the compiler limits their depth.
+        Box::pin(self.once_at(context, request, None)).await
     }
 
     /// Like [`Client::once`], with the permit `place` for its first request.
