@@ -10,6 +10,7 @@ pub(super) const ABOUT: &str =
 pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer --config FILE [flags]
        image-syncer copy SOURCE DESTINATION... [flags]
+       image-syncer copy SOURCE... --to DESTINATION [flags]
        image-syncer plan --images FILE [--auth FILE] [flags]
        image-syncer check --images FILE [--auth FILE] [flags]
        image-syncer validate --images FILE [--auth FILE]

@@ -53,7 +53,7 @@ pub struct Cli {
 /// Commands besides the sync of files.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Copy one image to one or more destinations, without files
+    /// Copy images to one or more destinations, without files
     #[command(after_help = help::COPY, args_override_self = true)]
     Copy(Box<CopyArgs>),
     /// Show what a sync of the files would copy, and write nothing
@@ -116,8 +116,13 @@ pub struct CopyArgs {
     /// Destination: `registry/repository[:tag]`
     ///
     /// Or "" for the default registry and namespace; or `oci:DIRECTORY[#NAME]`, an OCI layout.
-    #[arg(value_name = "DESTINATION", required = true)]
+    #[arg(value_name = "DESTINATION", required_unless_present = "to")]
     pub destinations: Vec<String>,
+    /// Destination of all sources; repeatable
+    ///
+    /// Every argument without a flag is then a source. `registry/path/` copies each source to its own path below.
+    #[arg(long, value_name = "DESTINATION")]
+    pub to: Vec<String>,
     /// Copy every tag of a source without tag or digest
     #[arg(long)]
     pub all_tags: bool,

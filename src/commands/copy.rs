@@ -1,11 +1,13 @@
 //! The command `copy`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use image_syncer_registry::Registry;
 use image_syncer_registry::auth::{Credential, KeychainEntry};
-use image_syncer_sync::config::Config;
+use image_syncer_sync::Repository;
+use image_syncer_sync::config::{Config, Defaults};
 use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection};
 
 use crate::cli::CopyArgs;
@@ -16,15 +18,14 @@ use crate::problems::Problems;
 use crate::run::Inputs;
 use crate::ui::Printer;
 
-/// Copies the image of the arguments.
+/// Copies the images of the arguments.
 pub(super) fn execute(
     arguments: CopyArgs,
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     image_syncer_registry::transport::prepare();
-    let rule = problems.collect(rule(&arguments));
-    let rules: Vec<Arc<Rule>> = rule.into_iter().map(Arc::new).collect();
+    let rules = problems.collect(rules(&arguments)).unwrap_or_default();
     let mut inputs = Inputs::default();
     inputs.add("--auth", &arguments.auth.auth);
     let auth = setup::inputs(arguments.auth.auth);
@@ -50,11 +51,51 @@ pub(super) fn execute(
     flags.run(problems, printer)
 }
 
-/// Returns the rule of the arguments. All tags of a repository are a lot to copy by mistake, so they need a flag.
-fn rule(arguments: &CopyArgs) -> anyhow::Result<Rule> {
-    let written = &arguments.source;
+/// Returns the rules of the arguments: one for each source.
+///
+/// # Errors
+/// If two images would get the same tag.
+fn rules(arguments: &CopyArgs) -> anyhow::Result<Vec<Arc<Rule>>> {
+    let (sources, destinations) = split(arguments);
+    let defaults = setup::defaults(&arguments.defaults);
+    let mut tags = NamedTags::default();
+    let mut rules = Vec::with_capacity(sources.len());
+    for source in sources {
+        let rule = rule(source, destinations, arguments.all_tags, &defaults)?;
+        for destination in &rule.destinations {
+            if let Some(conflict) = tags.insert(&rule.source, destination, &()) {
+                bail!(
+                    "{} gets two images, {} and {}. Give one of them another tag or repository.",
+                    conflict.destination,
+                    conflict.first,
+                    conflict.second
+                );
+            }
+        }
+        rules.push(Arc::new(rule));
+    }
+    Ok(rules)
+}
+
+/// Returns the sources and the destinations of the arguments.
+fn split(arguments: &CopyArgs) -> (Vec<&str>, &[String]) {
+    let first = std::iter::once(arguments.source.as_str());
+    if arguments.to.is_empty() {
+        return (first.collect(), &arguments.destinations);
+    }
+    let others = arguments.destinations.iter().map(String::as_str);
+    (first.chain(others).collect(), &arguments.to)
+}
+
+/// Returns the rule for one source. All tags of a repository are a lot to copy by mistake, so they need a flag.
+fn rule(
+    written: &str,
+    destinations: &[String],
+    all_tags: bool,
+    defaults: &Defaults,
+) -> anyhow::Result<Rule> {
     let source = RuleSource::parse(written)?;
-    match (&source.select, arguments.all_tags) {
+    match (&source.select, all_tags) {
         (Selection::All, false) => bail!(
             "{written} has neither tag nor digest. Write {written}:TAG, or add --all-tags to copy every tag."
         ),
@@ -63,23 +104,25 @@ fn rule(arguments: &CopyArgs) -> anyhow::Result<Rule> {
             "--all-tags cannot be used with {written}, which has a tag or digest. Leave one of them out."
         ),
     }
-    let destinations: Vec<&str> = arguments.destinations.iter().map(String::as_str).collect();
-    let defaults = setup::defaults(&arguments.defaults);
+    let destinations: Vec<Cow<'_, str>> = destinations
+        .iter()
+        .map(|destination| below(destination, &source))
+        .collect();
+    let destinations: Vec<&str> = destinations.iter().map(|text| &**text).collect();
     let rule = Rule::parse(written, &destinations, &|source| {
         defaults.destination(source)
-    })?;
-    let mut tags = NamedTags::default();
-    for destination in &rule.destinations {
-        if let Some(conflict) = tags.insert(&rule.source, destination, &()) {
-            bail!(
-                "{} gets two images, {} and {}. Give one of them another tag or repository.",
-                conflict.destination,
-                conflict.first,
-                conflict.second
-            );
-        }
+    });
+    Ok(rule?)
+}
+
+/// Returns the destination of `source` for a text that ends with a slash: the path of the source below it.
+fn below<'a>(destination: &'a str, source: &RuleSource) -> Cow<'a, str> {
+    if !destination.ends_with('/') || destination.starts_with("oci:") {
+        return Cow::Borrowed(destination);
     }
-    Ok(rule)
+    let name = source.repository.image_name();
+    let path = Repository::parse(&name).map_or(name, |name| name.path().to_owned());
+    Cow::Owned(format!("{destination}{path}"))
 }
 
 /// Allows `host` without a trusted certificate: all of its entries, and everything else there.

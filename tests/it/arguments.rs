@@ -64,10 +64,10 @@ fn the_message_shows_the_right_form() {
     }
     // No argument begins with dashes.
     let outcome = Place::new()
-        .run(&["copy", "a.example/b:c", "d.example/e", "--to"])
+        .run(&["copy", "a.example/b:c", "d.example/e", "--frobnicate"])
         .exits(2);
     outcome
-        .says("unexpected argument '--to' found")
+        .says("unexpected argument '--frobnicate' found")
         .does_not_say("tip:");
     // Without a better suggestion there is no hint.
     let outcome = Place::new().run(&["inspect"]).exits(2);

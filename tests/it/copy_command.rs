@@ -1,4 +1,4 @@
-//! `image-syncer copy`: one image without files.
+//! `image-syncer copy`: images without files.
 
 use crate::support::{Place, assert_arrived, image, index, registry};
 
@@ -46,6 +46,52 @@ fn all_tags_copies_every_tag() {
         .exits(0)
         .says("2 copied");
     assert_eq!(registry.state().tags("b"), ["v1", "v2"]);
+}
+
+#[test]
+pub(crate) fn several_sources_go_below_one_destination() {
+    let registry = registry();
+    registry.push("team/a", Some("v1"), &image("a"));
+    registry.push("other/b", Some("v2"), &index("b"));
+    let host = registry.host();
+    let [a, b] = ["team/a:v1", "other/b:v2"].map(|name| format!("{host}/{name}"));
+    let (below, layout) = (format!("{host}/mirror/"), "oci:store");
+    let place = Place::new();
+    let to = [
+        "copy",
+        &a,
+        &b,
+        "--to",
+        &below,
+        "--to",
+        layout,
+        "--insecure",
+        &host,
+    ];
+    place.run(&to).exits(0).says("4 copied");
+    assert_arrived(&registry, "mirror/team/a", "v1", &image("a"));
+    assert_arrived(&registry, "mirror/other/b", "v2", &index("b"));
+    // The names in the layout are those of the sources.
+    let [from_a, from_b] = [&a, &b].map(|name| format!("oci:store#{name}"));
+    let back = format!("{host}/back/");
+    let again = ["copy", &from_a, "--to", &back, &from_b, "--insecure", &host];
+    place.run(&again).exits(0).says("2 copied");
+    assert_arrived(&registry, "back/team/a", "v1", &image("a"));
+    assert_arrived(&registry, "back/other/b", "v2", &index("b"));
+}
+
+#[test]
+fn two_sources_cannot_get_one_tag() {
+    let to = [
+        "copy",
+        "r.example/a:v1",
+        "r.example/b:v1",
+        "--to",
+        "d.example/c",
+    ];
+    Place::new().run(&to).exits(2).says(
+        "d.example/c:v1 gets two images, r.example/a:v1 and r.example/b:v1. Give one of them another tag or repository.",
+    );
 }
 
 #[test]

@@ -50,6 +50,11 @@ fn table() -> Vec<Entry> {
         ("namespace", NAMING, Here(about::namespace)),
         ("insecure", &["copy"], Here(about::insecure_of_copy)),
         ("all-tags", &["copy"], Here(about::all_tags)),
+        (
+            "to",
+            &["copy"],
+            Test(crate::copy_command::several_sources_go_below_one_destination),
+        ),
         ("os", ASKING, Here(scenarios::os)),
         ("os", &["validate"], Here(about::platform_of_files)),
         ("arch", ASKING, Here(scenarios::arch)),
