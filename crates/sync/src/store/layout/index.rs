@@ -206,6 +206,16 @@ impl LayoutIndex {
         let numbers = self.by_digest.get(digest).cloned().unwrap_or_default();
         self.remove_all(&numbers)
     }
+    /// Removes the roots with a digest and without a name. Returns whether there were any.
+    pub(crate) fn remove_unnamed(&mut self, digest: &Digest) -> bool {
+        let numbers = self.by_digest.get(digest).cloned().unwrap_or_default();
+        let is_unnamed = |number: &u64| {
+            let root = self.roots.get(number);
+            root.is_some_and(|root| root.name == RootName::Unnamed)
+        };
+        let unnamed: Vec<u64> = numbers.into_iter().filter(is_unnamed).collect();
+        self.remove_all(&unnamed)
+    }
     fn remove_all(&mut self, numbers: &[u64]) -> bool {
         for number in numbers {
             self.remove(*number);

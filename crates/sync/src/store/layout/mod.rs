@@ -31,7 +31,7 @@ mod write_lock;
 mod writer;
 mod writing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -65,9 +65,7 @@ pub(crate) struct Layout {
     walk: OnceCell<Walk>,
     /// Referrers that were written since, by subject.
     new_referrers: Mutex<HashMap<Digest, Vec<Digest>>>,
-    /// Manifests that were written by digest and may be parts of an index that follows. Those that are not become roots
-    /// at the end.
-    unlisted: Mutex<HashMap<Digest, Descriptor>>,
+    unnamed: Mutex<UnnamedManifests>,
     /// `None` while nothing is written.
     writer: tokio::sync::Mutex<Option<Arc<LayoutWriter>>>,
     /// Held while the index is written.
@@ -75,6 +73,15 @@ pub(crate) struct Layout {
     /// Blobs that are being written.
     blobs: Arc<KeyedLock<Digest>>,
     index_writes: AtomicU64,
+}
+
+/// Manifests that were written by digest, and may be parts of an index that follows.
+#[derive(Default)]
+struct UnnamedManifests {
+    /// Those that become roots at the end, unless an index names them before.
+    waiting: HashMap<Digest, Descriptor>,
+    /// Those that became roots at the end of a run. Another run may still write the index that names them.
+    listed: HashSet<Digest>,
 }
 
 impl Layout {
@@ -95,7 +102,7 @@ impl Layout {
             exists: exists.into(),
             walk: OnceCell::new(),
             new_referrers: Mutex::default(),
-            unlisted: Mutex::default(),
+            unnamed: Mutex::default(),
             writer: tokio::sync::Mutex::default(),
             index_turn: tokio::sync::Mutex::default(),
             blobs: Arc::default(),

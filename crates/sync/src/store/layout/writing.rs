@@ -152,16 +152,20 @@ impl Layout {
     ) -> Result<(), super::index::IndexError> {
         let digest = manifest.digest();
         let mut state = lock(&self.state);
-        let mut unlisted = lock(&self.unlisted);
+        let mut unnamed = lock(&self.unnamed);
         if let ManifestView::Index(index) = view {
             for child in &index.manifests {
-                unlisted.remove(&child.digest);
+                unnamed.waiting.remove(&child.digest);
+                if unnamed.listed.remove(&child.digest) && state.index.remove_unnamed(&child.digest)
+                {
+                    state.changed(format!("{repository}@{digest}"));
+                }
             }
         }
         match (target, view.subject()) {
             (Target::Tag(tag), _) => {
                 let name = LayoutName::new(repository, tag.clone());
-                unlisted.remove(digest);
+                unnamed.waiting.remove(digest);
                 if state.index.set_name(&name, manifest)? {
                     state.changed(name.to_string());
                 }
@@ -174,7 +178,8 @@ impl Layout {
             }
             (Target::Digest(_), None) => {
                 if state.index.with_digest(digest).is_none() {
-                    unlisted.insert(digest.clone(), root_of(manifest, None));
+                    let root = root_of(manifest, None);
+                    unnamed.waiting.insert(digest.clone(), root);
                 }
             }
         }
@@ -226,7 +231,7 @@ impl Layout {
             }
             listed
         };
-        lock(&self.unlisted).remove(digest);
+        lock(&self.unnamed).waiting.remove(digest);
         // First the names, so that none leads to nothing.
         let turn = self.index_turn.lock().await;
         self.write_index(&writer, &turn).await?;
@@ -266,7 +271,7 @@ impl Layout {
     }
     /// Lists the manifests that were written by digest and are no part of a listed one.
     async fn list_unnamed(&self, writer: &LayoutWriter) -> Result<(), LayoutError> {
-        if lock(&self.unlisted).is_empty() {
+        if lock(&self.unnamed).waiting.is_empty() {
             return Ok(());
         }
         let roots = lock(&self.state).roots();
@@ -274,12 +279,12 @@ impl Layout {
             Ok(Walk::run(directory, roots))
         });
         let walk = walk.await?;
-        let mut unlisted: Vec<_> = std::mem::take(&mut *lock(&self.unlisted))
-            .into_values()
-            .collect();
-        unlisted.sort_by(|one, other| one.digest.cmp(&other.digest));
         let mut state = lock(&self.state);
-        for root in unlisted {
+        let mut unnamed = lock(&self.unnamed);
+        let waiting = std::mem::take(&mut unnamed.waiting);
+        let mut waiting: Vec<_> = waiting.into_values().collect();
+        waiting.sort_by(|one, other| one.digest.cmp(&other.digest));
+        for root in waiting {
             if walk.reached.contains(&root.digest) {
                 continue;
             }
@@ -289,6 +294,7 @@ impl Layout {
             });
             if added? {
                 state.changed(root.digest.to_string());
+                unnamed.listed.insert(root.digest);
             }
         }
         Ok(())

@@ -199,3 +199,18 @@ async fn names_and_manifests_are_removed() {
     assert!(layout.remove_manifest(&digest(one.digest())).await.unwrap());
     layout.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_end_of_another_run_leaves_no_part_of_an_index_among_the_roots() {
+    let folder = Folder::new();
+    let layout = folder.open().await;
+    let index = Image::index([Image::oci().label("1").build()]);
+    push_parts(&layout, "quay.io/a/b", &index).await;
+    layout.finish().await.unwrap();
+    let child = index.manifests()[0].digest.clone();
+    assert_eq!(folder.roots(), [(String::new(), child)]);
+    push(&layout, "quay.io/a/b:v1", &index).await;
+    layout.finish().await.unwrap();
+    let root = ("quay.io/a/b:v1".to_owned(), index.digest().to_owned());
+    assert_eq!(folder.roots(), [root]);
+}

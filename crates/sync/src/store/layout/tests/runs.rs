@@ -250,3 +250,30 @@ async fn an_index_that_cannot_be_written_fails_the_rule() {
     world.fill(settings()).await;
     assert_eq!(world.folder.roots().len(), 2);
 }
+
+#[tokio::test]
+async fn runs_at_the_same_time_share_a_layout() {
+    let world = World::new();
+    world.scenario.index_of_two_platforms(&["v1"]);
+    world.scenario.image("image", &["v2"], &["base", "app"]);
+    let source = &world.scenario.source;
+    let targets: Vec<Repository> = (0..4)
+        .map(|number| world.in_layout(&format!("quay.io/a/b{number}")))
+        .collect();
+    let world = &world;
+    let runs = targets.iter().map(|target| async move {
+        let rules = [(source, target)];
+        world.run(settings(), &rules).await.summary()
+    });
+    for summary in futures_util::future::join_all(runs).await {
+        assert_eq!((summary.copied, summary.failed), (2, 0));
+    }
+    let roots = world.folder.roots();
+    let named = roots.iter().filter(|root| !root.0.is_empty()).count();
+    assert_eq!((named, roots.len()), (8, 8), "{roots:?}");
+    let files = world.folder.files();
+    assert!(
+        !files.iter().any(|name| name.contains("image-syncer")),
+        "{files:?}"
+    );
+}
