@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use testkit::{Image, Profile, Registry};
+use testkit::{Action, Fault, Gate, Image, Kind, Layer, Profile, Registry};
 
-use crate::support::{Place, assert_arrived, image, index, insecure, registry};
+use crate::support::{PATIENCE, Place, assert_arrived, image, index, insecure, registry};
 
 const SBOM: &str = "application/spdx+json";
 
@@ -159,4 +159,47 @@ fn a_missing_image_of_a_layout_is_named() {
     copy(&place, &registry, "oci:none#quay.io/a:v2", "REG/b")
         .exits(1)
         .says("cannot open the layout at oci:none: there is no such directory");
+}
+
+#[test]
+fn a_killed_run_leaves_a_valid_layout_and_the_next_one_completes_it() {
+    let (registry, place) = (registry(), Place::new());
+    let layers = [Layer::tar("base", 3_000), Layer::synthetic(1 << 20, 7)];
+    let large = Image::single(layers.clone());
+    registry.push("a", Some("done"), &image("a"));
+    registry.push("a", Some("large"), &large);
+    let (host, source) = (registry.host(), format!("{}/a:done,large", registry.host()));
+    let body = Gate::new();
+    let fault = Fault::on(Kind::BlobGet).reference(layers[1].digest());
+    registry.fault(fault, Action::Hold(body.clone()));
+    let arguments = ["copy", &source, "oci:store", "--insecure", &host];
+    let mut child = place.command(&arguments).spawn().unwrap();
+    body.wait(1, PATIENCE).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    body.open();
+    place.run(&arguments).exits(0);
+    assert_eq!(valid_names(&place), 2);
+    let mut files: Vec<String> = std::fs::read_dir(place.path("store"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["blobs", "index.json", "oci-layout"]);
+    // A layout that was removed is written again, whatever the records say.
+    std::fs::remove_dir_all(place.path("store")).unwrap();
+    place.run(&arguments).exits(0).says("2 copied");
+    assert_eq!(valid_names(&place), 2);
+}
+
+/// Checks the digests of all blobs. Returns the number of names.
+fn valid_names(place: &Place) -> usize {
+    for blob in std::fs::read_dir(place.path("store/blobs/sha256")).unwrap() {
+        let path = blob.unwrap().path();
+        let found = testkit::digest::sha256(&std::fs::read(&path).unwrap());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(found, format!("sha256:{name}"));
+    }
+    let index = place.read("store/index.json");
+    index.matches("io.containerd.image.name").count()
 }
