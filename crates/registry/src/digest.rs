@@ -14,6 +14,7 @@ const MAX_LENGTH: usize = 512;
 
 /// A digest algorithm that this crate can compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// SHA-256, which every registry supports.
     Sha256,

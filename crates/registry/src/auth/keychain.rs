@@ -300,6 +300,9 @@ fn invalid(what: &str, why: String) -> Error {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+
     use super::*;
     use crate::auth::secret::Secret;
 
@@ -346,6 +349,37 @@ mod tests {
                 "{repository}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_whole_registry_has_the_login_of_its_own_entry_alone() {
+        let entry = |prefix: &&str| {
+            let token = Credential::Bearer(Secret::new("token"));
+            KeychainEntry::new(*prefix, token, *prefix)
+        };
+        let registry = Resource::Registry(Registry::parse("q.io").unwrap());
+        for (prefixes, expected) in [
+            (&["q.io/team", "q.io"][..], "q.io"),
+            (&["q.io/team"], "no entry"),
+        ] {
+            let keychain = Keychain::new(prefixes.iter().map(entry).collect(), None).unwrap();
+            assert_eq!(
+                keychain.access_to(&registry).await.unwrap().origin,
+                expected
+            );
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.json");
+        let login = |user: &str| {
+            let encoded = BASE64.encode(format!("{user}:pw"));
+            format!(r#"{{"auth":"{encoded}"}}"#)
+        };
+        let auths = format!(r#""q.io/team":{},"q.io":{}"#, login("team"), login("all"));
+        std::fs::write(&file, format!(r#"{{"auths":{{{auths}}}}}"#)).unwrap();
+        let files = DockerFiles::from_paths([file]);
+        let keychain = Keychain::new(Vec::new(), Some(files)).unwrap();
+        let access = keychain.access_to(&registry).await.unwrap();
+        assert_eq!(access.credential.user(), "all");
     }
 
     #[tokio::test]

@@ -57,6 +57,7 @@ struct Inner {
 
 /// Prospect of the same request on another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Retryable {
     /// It fails again.
     No,

@@ -40,6 +40,7 @@ pub struct Referrers {
 
 /// Origin of a list of referrers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReferrersOrigin {
     /// The registry, through its referrers API.
     Api,

@@ -39,6 +39,7 @@ pub struct IndexedReferrers {
 
 /// Place of a list of referrers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IndexedBy {
     /// The registry itself.
     Api,
