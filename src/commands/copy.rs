@@ -8,7 +8,7 @@ use image_syncer_registry::Registry;
 use image_syncer_registry::auth::{Credential, KeychainEntry};
 use image_syncer_sync::Repository;
 use image_syncer_sync::config::{Config, Defaults};
-use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection};
+use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection, expand_layout_glob};
 
 use crate::cli::CopyArgs;
 use crate::commands::run_flags::RunFlags;
@@ -60,8 +60,8 @@ fn rules(arguments: &CopyArgs) -> anyhow::Result<Vec<Arc<Rule>>> {
     let defaults = setup::defaults(&arguments.defaults);
     let mut tags = NamedTags::default();
     let mut rules = Vec::with_capacity(sources.len());
-    for source in sources {
-        let rule = rule(source, destinations, arguments.all_tags, &defaults)?;
+    for source in expanded(&sources)? {
+        let rule = rule(&source, destinations, arguments.all_tags, &defaults)?;
         for destination in &rule.destinations {
             if let Some(conflict) = tags.insert(&rule.source, destination, &()) {
                 bail!(
@@ -75,6 +75,15 @@ fn rules(arguments: &CopyArgs) -> anyhow::Result<Vec<Arc<Rule>>> {
         rules.push(Arc::new(rule));
     }
     Ok(rules)
+}
+
+/// Returns the sources, with those that globs over layouts match.
+fn expanded(sources: &[&str]) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::with_capacity(sources.len());
+    for source in sources {
+        all.extend(expand_layout_glob(source)?);
+    }
+    Ok(all)
 }
 
 /// Returns the sources and the destinations of the arguments.

@@ -78,6 +78,11 @@ pub(crate) fn several_sources_go_below_one_destination() {
     place.run(&again).exits(0).says("2 copied");
     assert_arrived(&registry, "back/team/a", "v1", &image("a"));
     assert_arrived(&registry, "back/other/b", "v2", &index("b"));
+    let all = format!("{host}/all/");
+    let glob = ["copy", "oci:store#*", "--to", &all, "--insecure", &host];
+    place.run(&glob).exits(0).says("2 copied");
+    assert_arrived(&registry, "all/team/a", "v1", &image("a"));
+    assert_arrived(&registry, "all/other/b", "v2", &index("b"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod destination;
 mod distinct_ids;
 mod immutable;
+mod layout_glob;
 mod layout_reference;
 mod named_tags;
 mod options;
@@ -24,6 +25,7 @@ use crate::id::RuleId;
 pub use destination::{Naming, RuleDestination};
 pub use distinct_ids::with_distinct_ids;
 pub use immutable::Immutable;
+pub use layout_glob::expand_layout_glob;
 pub use named_tags::{NamedTags, TagConflict};
 pub use options::CopyOptions;
 pub(crate) use options::fingerprint;

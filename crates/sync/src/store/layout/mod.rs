@@ -31,7 +31,7 @@ mod write_lock;
 mod writer;
 mod writing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -46,9 +46,8 @@ use directory::LayoutDirectory;
 pub(crate) use error::LayoutError;
 use index::LayoutIndex;
 use index_file::{Contents, IndexState};
-#[cfg(test)]
-use name::RootName;
 pub(crate) use name::split_path;
+use name::{LayoutName, RootName};
 pub(crate) use stores::LayoutStores;
 use walk::Walk;
 use writer::LayoutWriter;
@@ -121,12 +120,7 @@ impl Layout {
         if self.exists.load(std::sync::atomic::Ordering::Acquire) {
             return Ok(());
         }
-        let why = match *lock(&self.directory) {
-            None => "there is no such directory",
-            Some(_) => "the directory is no OCI layout: it has no file index.json",
-        };
-        let kind = ErrorKind::NotFound;
-        Err(LayoutError::new(kind, "open the layout", &self.path, why))
+        Err(missing_layout(&self.path, lock(&self.directory).is_some()))
     }
     /// Returns the directory.
     ///
@@ -139,6 +133,30 @@ impl Layout {
             LayoutError::new(ErrorKind::NotFound, "open the layout", &self.path, why)
         })
     }
+}
+
+/// Returns the error for a path without a layout.
+fn missing_layout(path: &Path, is_directory: bool) -> LayoutError {
+    let why = if is_directory {
+        "the directory is no OCI layout: it has no file index.json"
+    } else {
+        "there is no such directory"
+    };
+    LayoutError::new(ErrorKind::NotFound, "open the layout", path, why)
+}
+
+/// Returns the full names of the images in the layout at `path`, sorted. Blocks.
+///
+/// # Errors
+/// If there is no layout, or it cannot be read.
+pub(crate) fn read_names(path: &Path) -> Result<BTreeSet<LayoutName>, LayoutError> {
+    let (directory, index) = open_contents(path)?;
+    let index = index.ok_or_else(|| missing_layout(path, directory.is_some()))?;
+    let names = index.roots().filter_map(|root| match &root.name {
+        RootName::Full(name) => Some(name.clone()),
+        RootName::Tag(_) | RootName::Unnamed => None,
+    });
+    Ok(names.collect())
 }
 
 /// Opens the directory and reads the roots. `None` for what does not exist.
