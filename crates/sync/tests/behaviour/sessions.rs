@@ -170,3 +170,33 @@ async fn a_copy_that_is_impossible_says_why() {
     let start = format!("cannot list the tags of {missing}:/^x/: ");
     assert!(error.to_string().starts_with(&start), "{error}");
 }
+
+#[tokio::test]
+async fn a_refused_login_is_tried_again_after_five_minutes() {
+    let auth = Auth::bearer("me", "secret");
+    let source = Registry::builder().auth(auth).start().await;
+    let destination = server().await;
+    source.push("from/app", Some("v1"), &image());
+    let wrong = Credential::Basic {
+        username: "me".to_owned(),
+        password: Secret::new("wrong"),
+    };
+    let session = session(&[&source, &destination], &wrong);
+    let from = format!("{}/from/app:v1", source.host());
+    let to = format!("{}/to/app", destination.host());
+    let mut tries = Vec::new();
+    for waits in [false, false, true, false] {
+        if waits {
+            // Nothing is in flight between two runs.
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(5 * 60)).await;
+            tokio::time::resume();
+        }
+        let (run, report) = start(&session, &from, &to);
+        run.wait().await;
+        assert_eq!(report.summary().failed, 1);
+        tries.push(source.token_requests().len());
+        source.clear_requests();
+    }
+    assert_eq!(tries, [1, 0, 1, 0]);
+}
