@@ -1,22 +1,12 @@
 //! Tags that the user declares immutable.
 
-use globset::{GlobBuilder, GlobMatcher};
 use image_syncer_registry::Tag;
 
-use crate::rule::{Pattern, RuleError};
+use crate::rule::{RuleError, TagPattern};
 
 /// Patterns of `--immutable`. A tag is immutable if one of them matches it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Immutable(Vec<TagPattern>);
-
-/// One pattern.
-#[derive(Clone, Debug)]
-enum TagPattern {
-    /// Matches the whole tag: `v*`, `v[0-9]*`, `{1,2}.*`.
-    Glob(GlobMatcher),
-    /// Found anywhere in the tag, as in rules: `/^v[0-9.]+$/`.
-    Expression(Pattern),
-}
 
 impl Immutable {
     /// Parses the patterns: an expression between slashes, as in rules, or a glob.
@@ -37,71 +27,6 @@ impl Immutable {
     pub fn matches(&self, tag: &Tag) -> bool {
         self.0.iter().any(|pattern| pattern.matches(tag))
     }
-}
-
-impl PartialEq for TagPattern {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Glob(one), Self::Glob(other)) => one.glob() == other.glob(),
-            (Self::Expression(one), Self::Expression(other)) => one == other,
-            (Self::Glob(_) | Self::Expression(_), _) => false,
-        }
-    }
-}
-impl Eq for TagPattern {}
-
-impl TagPattern {
-    fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err(
-                "the pattern is empty. Write a glob such as v*, or * for every tag.".into(),
-            );
-        }
-        if let Some(rest) = text.strip_prefix('/') {
-            let Some(expression) = rest.strip_suffix('/') else {
-                return Err(format!(
-                    "the expression has no closing slash. Write {text}/."
-                ));
-            };
-            let pattern = Pattern::new(expression);
-            return pattern
-                .map(Self::Expression)
-                .map_err(|why| format!("{why}. Write one in RE2 syntax, such as /^v[0-9]/."));
-        }
-        if let Some(stranger) = impossible_char(text) {
-            return Err(format!(
-                "no tag has {stranger:?} in it. Write a pattern for the tag alone, such as v*, and the flag once for each pattern."
-            ));
-        }
-        let glob = GlobBuilder::new(text).backslash_escape(true).build();
-        let glob = glob.map_err(|why| {
-            format!(
-                "not a glob: {}. Write one such as v* or v[0-9]*, or an expression such as /^v[0-9]/.",
-                why.kind()
-            )
-        })?;
-        Ok(Self::Glob(glob.compile_matcher()))
-    }
-    fn matches(&self, tag: &Tag) -> bool {
-        match self {
-            Self::Glob(glob) => glob.is_match(tag.as_str()),
-            Self::Expression(pattern) => pattern.matches(tag),
-        }
-    }
-}
-
-/// Returns a literal character of the glob that no tag can have. Characters between brackets and braces are not
-/// checked.
-fn impossible_char(glob: &str) -> Option<char> {
-    let mut within = 0_usize;
-    glob.chars().find(|character| {
-        match character {
-            '{' | '[' => within += 1,
-            '}' | ']' => within = within.saturating_sub(1),
-            _ => {}
-        }
-        within == 0 && !character.is_ascii_alphanumeric() && !"_.-*?[]{}\\".contains(*character)
-    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod parts;
 mod platform;
 mod referrers;
 mod source;
+mod tag_pattern;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub use parts::Parts;
 pub use platform::{PlatformError, PlatformFilter};
 pub use referrers::Referrers;
 pub use source::{Pattern, RuleSource, Selection};
+pub use tag_pattern::TagPattern;
 
 /// One source and its destinations.
 #[derive(Debug, Clone)]
