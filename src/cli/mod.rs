@@ -10,10 +10,10 @@ mod suggestions;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Asking, Auth, CheckFormat, Common, CompletionsArgs, Copying, Defaults, Differences, DryRun,
-    Files, ImagesFormat, Insecure, LogFormat, LogLevel, Logging, ManArgs, Output, Parts,
-    PlanFormat, Platforms, ProgressMode, RecordsFile, Referrers, Remembering, Reporting, Safety,
-    Shell, Showing, Transfer, WhichReferrers,
+    Asking, Auth, CheckFormat, Common, CompletionsArgs, ConflictAction, Conflicts, Copying,
+    Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, LogFormat, LogLevel, Logging,
+    ManArgs, Output, Parts, PlanFormat, Platforms, ProgressMode, RecordsFile, Referrers,
+    Remembering, Reporting, Safety, Shell, Showing, Transfer, WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};

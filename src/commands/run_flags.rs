@@ -82,6 +82,7 @@ impl RunFlags {
         options.parts = parts.unwrap_or_default();
         options.immutable = immutable.unwrap_or_default();
         options.referrers = referrers.flatten().map(Arc::new);
+        options.conflict = setup::conflict_policy(flags.conflicts);
         options.force = self.copying.force;
         options.verify = self.copying.verify;
         options

@@ -6,8 +6,7 @@ use anyhow::{Context, bail};
 use image_syncer_registry::Registry;
 use image_syncer_registry::auth::Credential;
 use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Input};
-use image_syncer_sync::rule::Referrers;
-use image_syncer_sync::rule::{Parts, PlatformFilter};
+use image_syncer_sync::rule::{ConflictAction, ConflictPolicy, Parts, PlatformFilter, Referrers};
 use image_syncer_sync::settings::Intent;
 
 use crate::cli;
@@ -132,6 +131,16 @@ pub(super) fn hosts(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<String>>
 /// Returns the limit of `--proc`; 0 or less sets none.
 pub(super) fn bound(proc: i64) -> Option<usize> {
     usize::try_from(proc).ok().filter(|bound| *bound > 0)
+}
+
+/// Returns the policy for tags that exist with another digest.
+pub(super) fn conflict_policy(flags: cli::Conflicts) -> ConflictPolicy {
+    let action = match flags.conflict {
+        cli::ConflictAction::Overwrite => ConflictAction::Overwrite,
+        cli::ConflictAction::Skip => ConflictAction::Skip,
+        cli::ConflictAction::Fail => ConflictAction::Fail,
+    };
+    action.into()
 }
 
 /// Returns the format of a map of images.

@@ -216,6 +216,9 @@ fn content(failure: &Failure, target: &FailureTarget<'_>) -> Option<String> {
         Cause::TagConflict => {
             "give one of the two another tag or repository; until then, the rule that comes first keeps the tag".into()
         }
+        Cause::TagExists => {
+            "copy to another tag, or delete the tag at the destination; --conflict overwrite replaces it".into()
+        }
         Cause::AttestationsRefused => "run again with --strip-attestations".into(),
         Cause::SparseRefused => {
             format!("run again without --sparse, or enable sparse indexes at {host}")

@@ -193,7 +193,7 @@ impl Listener for ImagesFile {
 }
 
 /// Returns whether another run can copy the image. An image with a tag conflict is not listed: without the other rule
-/// beside it, it would take the tag.
+/// beside it, or without the policy of its rule, it would take the tag.
 fn is_retryable(failure: &Failure) -> bool {
-    failure.cause != Cause::TagConflict
+    !matches!(failure.cause, Cause::TagConflict | Cause::TagExists)
 }

@@ -62,12 +62,12 @@ fn the_message_shows_the_right_form() {
         let words: Vec<&str> = line.split(' ').collect();
         usage(&words, tip);
     }
-    // No argument begins with dashes.
+    // No argument begins with dashes, and no flag is similar.
     let outcome = Place::new()
-        .run(&["copy", "a.example/b:c", "d.example/e", "--frobnicate"])
+        .run(&["copy", "a.example/b:c", "d.example/e", "--xyzzy"])
         .exits(2);
     outcome
-        .says("unexpected argument '--frobnicate' found")
+        .says("unexpected argument '--xyzzy' found")
         .does_not_say("tip:");
     // Without a better suggestion there is no hint.
     let outcome = Place::new().run(&["inspect"]).exits(2);

@@ -21,6 +21,7 @@ mod compat_never;
 mod compat_platforms;
 mod compiler;
 mod completions;
+mod conflict_policy;
 mod copy_command;
 mod copying;
 mod counts;

@@ -123,7 +123,7 @@ impl Failure {
         use ErrorKind::{Credentials, Denied, RateLimited, Unauthorized};
         match self.cause {
             _ if self.interrupted => return Responsibility::Interrupted,
-            Cause::TagConflict => return Responsibility::Rules,
+            Cause::TagConflict | Cause::TagExists => return Responsibility::Rules,
             _ => {}
         }
         match (self.kind, self.side) {
@@ -170,6 +170,25 @@ impl Failure {
             cause: Cause::TagConflict,
             ..Self::local(reason)
         }
+    }
+    /// Creates a failure of an image whose tag exists at the destination with another digest, and is kept.
+    pub(crate) fn tag_exists(reason: String) -> Self {
+        Self {
+            cause: Cause::TagExists,
+            ..Self::local(reason)
+        }
+    }
+    /// Returns true if the registry hides the repository from a login that it accepts. A missing or wrong login has
+    /// another cause.
+    pub(crate) fn hides_repository(&self) -> bool {
+        let refused = matches!(self.kind, Some(ErrorKind::Unauthorized | ErrorKind::Denied));
+        refused && self.cause == Cause::NoPushRight
+    }
+    /// Returns the failure of a comparison that this failure prevents.
+    #[must_use]
+    pub(crate) fn not_compared(self) -> Self {
+        let reason = format!("not compared: {}", self.reason);
+        Self { reason, ..self }
     }
     /// Creates a failure from the payload of a panic.
     pub fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
@@ -239,6 +258,8 @@ mod tests {
         );
         let conflict = Failure::tag_conflict("two rules".to_owned());
         assert_eq!(conflict.class(), Responsibility::Rules);
+        let exists = Failure::tag_exists("another digest".to_owned());
+        assert_eq!(exists.class(), Responsibility::Rules);
         assert_eq!(Failure::interrupted().class(), Responsibility::Interrupted);
     }
 

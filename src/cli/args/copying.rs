@@ -2,12 +2,44 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueHint};
+use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
 use crate::cli::args::values::{boolean, limit, path, proc};
 
 /// Default of `--commit-timeout`, in seconds.
 const COMMIT_TIMEOUT: u64 = 600;
+
+/// Tags that exist at the destination.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Copying")]
+pub struct Conflicts {
+    /// Existing tags with another digest
+    ///
+    /// `overwrite`, the default: the tag moves to the new image. `skip`: the tag stays, and the image is skipped. `fail`: the tag
+    /// stays, and the image fails. With `skip` and `fail`, every tag is looked up at the destination before it is
+    /// written, and `--force` overwrites nothing else.
+    #[arg(
+        long,
+        value_name = "overwrite|skip|fail",
+        value_enum,
+        hide_possible_values = true,
+        hide_default_value = true,
+        default_value_t = ConflictAction::Overwrite
+    )]
+    pub conflict: ConflictAction,
+}
+
+/// Action if a tag exists with another digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ConflictAction {
+    /// Move the tag.
+    #[default]
+    Overwrite,
+    /// Skip the image.
+    Skip,
+    /// Fail the image.
+    Fail,
+}
 
 /// Content that is copied although it is not missing.
 #[derive(Clone, Copy, Debug, Default, Args)]

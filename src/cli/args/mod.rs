@@ -11,7 +11,7 @@ mod values;
 
 use clap::Args;
 
-pub use copying::{Copying, RecordsFile, Remembering, Transfer};
+pub use copying::{ConflictAction, Conflicts, Copying, RecordsFile, Remembering, Transfer};
 pub use files::{Auth, Defaults, Files, Insecure};
 pub use images::{Parts, Platforms, Referrers, WhichReferrers};
 pub use output::{ImagesFormat, LogFormat, LogLevel, Logging, Output, ProgressMode, Reporting};
@@ -41,4 +41,7 @@ pub struct Common {
     /// Hosts that registries may redirect to.
     #[command(flatten)]
     pub safety: Safety,
+    /// Tags that exist at the destination.
+    #[command(flatten)]
+    pub conflicts: Conflicts,
 }

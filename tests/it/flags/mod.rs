@@ -136,6 +136,7 @@ fn asking() -> Vec<(&'static str, Proof)> {
         ("referrers-type", Here(scenarios::referrers_type)),
         ("referrers-interval", Here(scenarios::referrers_interval)),
         ("immutable", Here(scenarios::immutable)),
+        ("conflict", Here(scenarios::conflict)),
         ("records", Here(scenarios::records)),
         ("no-records", Here(scenarios::no_records)),
         ("retries", Here(scenarios::retries)),

@@ -82,6 +82,15 @@ pub(super) fn immutable(command: &'static str) {
     differs(&unchanged(command), &[], &["--immutable", "v*"]);
 }
 
+pub(super) fn conflict(command: &'static str) {
+    let stage = || {
+        let stage = new(command)();
+        stage.destination.push("b", Some("v1"), &image("older"));
+        stage
+    };
+    differs(&stage, &[], &["--conflict", "skip"]);
+}
+
 pub(super) fn records(command: &'static str) {
     let flag = ["--records", "here.sqlite3"];
     let stage = || {

@@ -20,6 +20,7 @@ pub(super) const CASES: &[Case] = &[
     ("immutable-tag", immutable_at_amazon),
     ("immutable-tag", immutable_elsewhere),
     ("tag-conflict", tag_conflict),
+    ("tag-exists", tag_exists),
     ("quota-exceeded", quota_exceeded),
     ("storage-full", storage_full),
     ("read-only", read_only),
@@ -126,6 +127,14 @@ fn tag_conflict() -> Message {
     Trial::new(&source.host(), &destination.host())
         .after("team/other:/^v1/")
         .source("team/app:/^v/")
+        .fails()
+}
+
+fn tag_exists() -> Message {
+    let (source, destination) = (source(), crate::support::registry());
+    destination.push("mirror/app", Some("v1"), &image("older"));
+    Trial::new(&source.host(), &destination.host())
+        .arguments(&["--conflict", "fail"])
         .fails()
 }
 

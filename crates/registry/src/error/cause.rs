@@ -129,6 +129,8 @@ pub enum Cause {
     Rejected,
     /// Two rules write different images to one tag.
     TagConflict,
+    /// The tag exists at the destination with another digest, and the rules keep it.
+    TagExists,
     /// The run was interrupted.
     Interrupted,
     /// A defect of this program.

@@ -3,6 +3,7 @@
 use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
 use image_syncer_registry::{ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
 
+use crate::compare::tag_conflict::TagConflictCheck;
 use crate::compare::{CompareTarget, Comparer, Comparison, Difference, MissingImage};
 use crate::failure::Failure;
 use crate::graph::{Root, SourceImage};
@@ -13,7 +14,7 @@ impl Comparer {
     ///
     /// Costs a HEAD at each end, both in flight together where possible, and less if an end is pinned by digest or
     /// already known. If these do not settle the comparison, it costs the GET of the root as well. A tag that is known
-    /// to be `absent` at the destination is not queried there.
+    /// to be `absent` at the destination is not queried there, unless its policy keeps existing tags: a list may be stale.
     pub async fn fetch_ends(
         &self,
         image: &SourceImage,
@@ -43,11 +44,14 @@ impl Comparer {
         absent: bool,
     ) -> Result<Comparison, Failure> {
         let target = Target::Tag(tag.clone());
+        let conflict = TagConflictCheck::new(self, image, destination, tag);
+        let absent = absent && !conflict.keeps_tag();
         let (wanted, Found { there, unknown }) = if absent {
             (image.head().await?, Found::default())
         } else {
             futures_util::try_join!(image.head(), resolve(destination.store, &target))?
         };
+        conflict.check_known(unknown.as_ref())?;
         let is_there = there.as_ref().filter(|_| !destination.force);
         if let Some(there) = is_there
             && there.digest == wanted.digest
@@ -55,6 +59,11 @@ impl Comparer {
         {
             let digest = wanted.digest;
             return Ok(Comparison::Unchanged { digest });
+        }
+        if !image.is_filtered()
+            && let Some(skipped) = conflict.check(there.as_ref(), &wanted.digest)?
+        {
+            return Ok(skipped);
         }
         if self.heads_settle(image) {
             let difference = Difference::new(wanted, there, unknown);
@@ -65,6 +74,9 @@ impl Comparer {
             Root::Filtered(root) => (root, true),
             Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
         };
+        if let Some(skipped) = conflict.check(there.as_ref(), root.digest())? {
+            return Ok(skipped);
+        }
         let same = is_there.is_some_and(|there| there.digest == *root.digest());
         let missing = MissingImage {
             root,

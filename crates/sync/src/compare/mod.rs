@@ -10,6 +10,7 @@ mod fetch_ends;
 mod known_children;
 mod plan;
 mod sparse;
+mod tag_conflict;
 mod target;
 mod verify;
 

@@ -1,8 +1,10 @@
 //! The destination of a comparison.
 
+use image_syncer_registry::Tag;
+
 use crate::graph::SourceImage;
 use crate::inventory::ManifestScope;
-use crate::rule::CopyOptions;
+use crate::rule::{ConflictAction, ConflictPolicy, CopyOptions};
 use crate::store::Destination;
 
 /// Destination to compare an image with, and the options of its copy there.
@@ -13,6 +15,8 @@ pub struct CompareTarget<'a> {
     pub(super) verify: bool,
     /// Scope in which manifests of the image are known there.
     pub(super) scope: ManifestScope,
+    /// Policy for a tag that exists with another digest; `None` overwrites it.
+    conflict: Option<&'a ConflictPolicy>,
 }
 
 impl<'a> CompareTarget<'a> {
@@ -26,7 +30,19 @@ impl<'a> CompareTarget<'a> {
             force,
             verify,
             scope: image.scope(force, verify),
+            conflict: None,
         }
+    }
+    /// Sets the policy for a tag that exists with another digest. Referrers have none: their tags are lists that grow.
+    #[must_use]
+    pub fn with_conflict_policy(self, policy: &'a ConflictPolicy) -> Self {
+        let conflict = Some(policy);
+        Self { conflict, ..self }
+    }
+    /// Returns the action if `tag` exists with another digest.
+    pub(super) fn conflict_action(&self, tag: &Tag) -> ConflictAction {
+        let action = self.conflict.map(|policy| policy.action(tag));
+        action.unwrap_or_default()
     }
     /// Returns the scope in which manifests of the image are known.
     pub(crate) fn scope(&self) -> ManifestScope {

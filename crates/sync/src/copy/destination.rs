@@ -190,7 +190,9 @@ impl DestinationCopy<'_> {
     }
 
     fn compare_target(&self) -> CompareTarget<'_> {
-        CompareTarget::new(&*self.store, self.image, &self.place.options)
+        let options = &self.place.options;
+        CompareTarget::new(&*self.store, self.image, options)
+            .with_conflict_policy(&options.conflict)
     }
 
     /// Returns the outcome of a check that found a difference.

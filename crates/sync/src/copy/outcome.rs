@@ -1,6 +1,6 @@
 //! Outcomes of images, in copies and in runs that write nothing.
 
-use image_syncer_registry::{Cause, Digest, ErrorKind, ManifestHead};
+use image_syncer_registry::{Digest, ManifestHead};
 
 use crate::compare::{Comparison, MissingImage};
 use crate::copy::Copier;
@@ -24,19 +24,10 @@ impl Copier {
         let Some(failure) = unknown.filter(|_| !self.writes()) else {
             return Ok(false);
         };
-        let refused = matches!(
-            failure.kind,
-            Some(ErrorKind::Unauthorized | ErrorKind::Denied)
-        );
-        // A missing or wrong login has another cause.
-        if refused && failure.cause == Cause::NoPushRight {
+        if failure.hides_repository() {
             return Ok(true);
         }
-        let reason = format!("not compared: {}", failure.reason);
-        Err(Failure {
-            reason,
-            ..failure.clone()
-        })
+        Err(failure.clone().not_compared())
     }
     /// Returns true if only differences are of interest.
     pub(super) fn only_checks(&self) -> bool {

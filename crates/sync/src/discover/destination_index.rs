@@ -102,8 +102,10 @@ impl DestinationTagIndex {
         for destination in &rule.destinations {
             let repository = &destination.repository;
             let known = self.inventory.was_copied_to(repository).await;
-            let confirms = lists && known && rule.options_for(destination).has_immutable_tags();
-            if let Some((list, several)) = self.list(repository)
+            let options = rule.options_for(destination);
+            let confirms = lists && known && options.has_immutable_tags();
+            if options.conflict.may_overwrite()
+                && let Some((list, several)) = self.list(repository)
                 && (confirms || several && !known)
             {
                 list.start(&self.tasks);
@@ -137,6 +139,10 @@ impl DestinationTagIndex {
         let Some(place_tag) = &place.tag else {
             return DestinationHint::None;
         };
+        // Its digest decides, which neither a list nor the records prove.
+        if place.options.conflict.keeps(place_tag) {
+            return DestinationHint::None;
+        }
         let repository = &place.repository;
         let Some((list, several)) = self.list(repository) else {
             return DestinationHint::None;

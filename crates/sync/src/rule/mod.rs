@@ -1,5 +1,6 @@
 //! Rules: one source selector and its destinations (docs/files.md#rules).
 
+mod conflict;
 mod destination;
 mod distinct_ids;
 mod immutable;
@@ -23,6 +24,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::Repository;
 use crate::id::RuleId;
 
+pub(crate) use conflict::ConflictDecision;
+pub use conflict::{ConflictAction, ConflictPolicy};
 pub use destination::{Naming, RuleDestination};
 pub use distinct_ids::with_distinct_ids;
 pub use immutable::Immutable;

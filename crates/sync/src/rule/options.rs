@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use image_syncer_registry::{Digest, Tag};
 
-use crate::rule::{Immutable, Parts, PlatformFilter, Referrers};
+use crate::rule::{ConflictPolicy, Immutable, Parts, PlatformFilter, Referrers};
 
 /// Options of the copies of a rule, or of those to one of its destinations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct CopyOptions {
     /// Tags that never change. Tags that the records know as copied are not requested, unless `force` or `verify` is
     /// set.
     pub immutable: Immutable,
+    /// Policy for tags that exist at the destination with another digest. `force` does not override it.
+    pub conflict: ConflictPolicy,
     /// Push manifests even if the destination has the same digest.
     pub force: bool,
     /// Look up everything below a root that the destination has already, and copy what is missing.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::inventory::records::Records;
-use crate::rule::{CopyOptions, Immutable, Parts, PlatformFilter, Referrers, Rule};
+use crate::rule::{ConflictPolicy, CopyOptions, Immutable, Parts, PlatformFilter, Referrers, Rule};
 use crate::settings::{Intent, RunSettings};
 
 /// Settings of a run, and options of all rules without their own.
@@ -15,6 +15,7 @@ pub(crate) struct Settings {
     pub(crate) force: bool,
     pub(crate) verify: bool,
     pub(crate) immutable: Arc<Immutable>,
+    pub(crate) conflict: Arc<ConflictPolicy>,
     pub(crate) referrers: Option<Arc<Referrers>>,
     pub(crate) transfers: Option<usize>,
     pub(crate) images: usize,
@@ -29,6 +30,7 @@ impl Settings {
             parts: self.parts,
             referrers: self.referrers.clone(),
             immutable: Immutable::clone(&self.immutable),
+            conflict: ConflictPolicy::clone(&self.conflict),
             force: self.force,
             verify: self.verify,
         }
@@ -65,6 +67,7 @@ pub(crate) fn settings() -> Settings {
         force: false,
         verify: false,
         immutable: Arc::default(),
+        conflict: Arc::default(),
         referrers: None,
         transfers: None,
         images: 4,

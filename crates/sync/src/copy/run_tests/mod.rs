@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod conflicts;
 mod copying;
 mod healing;
 mod moving_tags;
