@@ -227,7 +227,7 @@ impl Source for MemoryStore {
     fn capabilities(&self) -> SourceCapabilities {
         let registry = self.repository.endpoint().registry();
         SourceCapabilities {
-            limits_pulls: registry.is_some_and(|registry| registry.is_docker_hub()),
+            limits_pulls: registry == Some(&image_syncer_registry::Registry::docker_hub()),
         }
     }
     fn resolve<'a>(
