@@ -11,7 +11,7 @@ use crate::auth::credential::Credential;
 use crate::auth::google::{ACCESS_TOKEN_USER, ServiceAccounts};
 use crate::auth::keychain::Access;
 use crate::auth::known_scheme::{AuthScheme, KnownScheme, LoginScheme};
-use crate::auth::logins::{Admission, Logins};
+use crate::auth::logins::{LoginAdmission, Logins};
 use crate::auth::scope::ScopeSet;
 use crate::auth::scope_batch::TokenQueues;
 use crate::auth::token::TokenSource;
@@ -135,12 +135,12 @@ impl Authenticator {
             let gate = state.logins.gate(&access.credential, is_write(method));
             loop {
                 match gate.admit().await {
-                    Admission::Go(guard) => {
+                    LoginAdmission::Go(guard) => {
                         turn.login = guard;
                         break;
                     }
-                    Admission::Refused(error) => return Err(error),
-                    Admission::Check(guard) => {
+                    LoginAdmission::Refused(error) => return Err(error),
+                    LoginAdmission::Check(guard) => {
                         gate.checked(self.check_login(endpoint, access).await);
                         drop(guard);
                     }

@@ -57,7 +57,7 @@ struct State {
 }
 
 /// Decision on a request with a login.
-pub(super) enum Admission {
+pub(super) enum LoginAdmission {
     /// Send it. The guard is held until the answer is known.
     Go(Option<LoginGuard>),
     /// Check the login alone first, and report to [`LoginGate::checked`].
@@ -121,7 +121,7 @@ impl LoginGate {
         })
     }
     /// Waits for the decision on a request with the login.
-    pub(super) async fn admit(self: &Arc<Self>) -> Admission {
+    pub(super) async fn admit(self: &Arc<Self>) -> LoginAdmission {
         let start = Instant::now();
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -132,20 +132,20 @@ impl LoginGate {
                 return admission;
             }
             if waited >= LIMIT {
-                return Admission::Go(None);
+                return LoginAdmission::Go(None);
             }
             let limit = if waited < PATIENCE { PATIENCE } else { LIMIT };
             timeout_at(start + limit, changed).await.ok();
         }
     }
-    fn try_admit(self: &Arc<Self>, is_patient: bool) -> Option<Admission> {
+    fn try_admit(self: &Arc<Self>, is_patient: bool) -> Option<LoginAdmission> {
         let mut state = self.state();
         if let Some(error) = &state.refused {
-            return Some(Admission::Refused(error.clone()));
+            return Some(LoginAdmission::Refused(error.clone()));
         }
         let is_doubtful = state.refusals >= MAX_REFUSALS;
         if state.is_proven && !is_doubtful {
-            return Some(Admission::Go(None));
+            return Some(LoginAdmission::Go(None));
         }
         let is_unsure = state.refusals > 0 || state.is_renewed;
         let checks = is_doubtful || (is_unsure && !state.is_checked);
@@ -160,9 +160,9 @@ impl LoginGate {
         state.in_flight += 1;
         let guard = LoginGuard(Arc::clone(self));
         Some(if checks {
-            Admission::Check(guard)
+            LoginAdmission::Check(guard)
         } else {
-            Admission::Go(Some(guard))
+            LoginAdmission::Go(Some(guard))
         })
     }
     /// Records that the host accepted the login.
@@ -259,7 +259,7 @@ mod tests {
 
     fn go(gate: &Arc<LoginGate>) -> Option<LoginGuard> {
         match gate.admit().now_or_never() {
-            Some(Admission::Go(guard)) => guard,
+            Some(LoginAdmission::Go(guard)) => guard,
             _ => panic!("it does not go"),
         }
     }
@@ -281,13 +281,13 @@ mod tests {
         let first = go(&gate);
         gate.refused(&error());
         drop(first);
-        let Admission::Check(guard) = gate.admit().await else {
+        let LoginAdmission::Check(guard) = gate.admit().await else {
             panic!("it is not checked");
         };
         assert!(gate.admit().now_or_never().is_none());
         gate.checked(Checked::Refused);
         drop(guard);
-        assert!(matches!(gate.admit().await, Admission::Refused(_)));
+        assert!(matches!(gate.admit().await, LoginAdmission::Refused(_)));
     }
 
     #[tokio::test]
@@ -304,7 +304,7 @@ mod tests {
             refused.refused(&error());
         }
         let refused = logins.gate(&login("bob"), false);
-        assert!(matches!(refused.admit().await, Admission::Refused(_)));
+        assert!(matches!(refused.admit().await, LoginAdmission::Refused(_)));
         logins.forget_refusals();
         let again = logins.gate(&login("bob"), false);
         let first = go(&again);
@@ -321,14 +321,14 @@ mod tests {
         let logins = Logins::default();
         let old = logins.gate(&login("old"), false);
         drop((go(&old), old.refused(&error())));
-        assert!(matches!(old.admit().await, Admission::Check(_)));
+        assert!(matches!(old.admit().await, LoginAdmission::Check(_)));
         old.checked(Checked::Refused);
         let renewed = logins.gate(&login("new"), false);
-        assert!(matches!(renewed.admit().await, Admission::Check(_)));
+        assert!(matches!(renewed.admit().await, LoginAdmission::Check(_)));
         renewed.checked(Checked::Refused);
-        assert!(matches!(renewed.admit().await, Admission::Refused(_)));
+        assert!(matches!(renewed.admit().await, LoginAdmission::Refused(_)));
         let right = logins.gate(&login("right"), true);
-        assert!(matches!(right.admit().await, Admission::Check(_)));
+        assert!(matches!(right.admit().await, LoginAdmission::Check(_)));
         right.checked(Checked::Accepted);
         assert!(go(&right).is_none());
         let other = Credential::Bearer(crate::auth::Secret::new("t"));
@@ -339,11 +339,11 @@ mod tests {
     async fn three_refusals_are_final_where_a_check_says_nothing() {
         let gate = Arc::new(LoginGate::default());
         drop((go(&gate), gate.refused(&error())));
-        assert!(matches!(gate.admit().await, Admission::Check(_)));
+        assert!(matches!(gate.admit().await, LoginAdmission::Check(_)));
         gate.checked(Checked::Unclear);
         drop((go(&gate), gate.refused(&error())));
         drop((go(&gate), gate.refused(&error())));
-        assert!(matches!(gate.admit().await, Admission::Refused(_)));
+        assert!(matches!(gate.admit().await, LoginAdmission::Refused(_)));
     }
 
     #[tokio::test]
@@ -358,7 +358,7 @@ mod tests {
         for _ in 0..3 {
             gate.refused(&error());
         }
-        assert!(matches!(gate.admit().await, Admission::Check(_)));
+        assert!(matches!(gate.admit().await, LoginAdmission::Check(_)));
         gate.checked(Checked::Unclear);
         assert!(go(&gate).is_none());
     }
@@ -370,7 +370,7 @@ mod tests {
         let second = gate.admit().await;
         let third = gate.admit().await;
         let start = Instant::now();
-        assert!(matches!(gate.admit().await, Admission::Go(None)));
+        assert!(matches!(gate.admit().await, LoginAdmission::Go(None)));
         assert_eq!(start.elapsed(), LIMIT);
         drop((first, second, third));
     }

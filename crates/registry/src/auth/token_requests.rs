@@ -8,7 +8,7 @@ use url::Url;
 use crate::auth::authenticator::Authenticator;
 use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
-use crate::auth::logins::{Admission, LoginGate, LoginGuard};
+use crate::auth::logins::{LoginAdmission, LoginGate, LoginGuard};
 use crate::auth::realm::{self, RealmTrust};
 use crate::auth::refusal;
 use crate::auth::scope::ScopeSet;
@@ -225,9 +225,9 @@ async fn admit(
 ) -> Result<Option<LoginGuard>, Error> {
     loop {
         match gate.admit().await {
-            Admission::Go(guard) => return Ok(guard),
-            Admission::Refused(error) => return Err(error),
-            Admission::Check(guard) => {
+            LoginAdmission::Go(guard) => return Ok(guard),
+            LoginAdmission::Refused(error) => return Err(error),
+            LoginAdmission::Check(guard) => {
                 gate.checked(server.check(login).await);
                 drop(guard);
             }

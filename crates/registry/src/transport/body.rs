@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::body_progress::BodyAbortGuard;
-use crate::transport::context::RequestContext;
+use crate::transport::context::ErrorContext;
 use crate::transport::http2_fallback::Http2BodyWatch;
 use crate::transport::limits::{Permit, Throttle};
 use crate::transport::redact::SecretRedactor;
@@ -44,7 +44,7 @@ pub struct ResponseBody {
 
 /// The watch and the permit that the transport adds to a body.
 pub(super) struct BodyGuard {
-    context: RequestContext,
+    context: ErrorContext,
     stall: StallTimer,
     /// Bucket of the user's byte limit, if there is one.
     throttle: Option<Throttle>,
@@ -62,7 +62,7 @@ struct HeldPermit {
 impl BodyGuard {
     /// Returns a guard for an answer in `context` that may be silent for at most `stall`.
     pub(super) fn new(
-        context: RequestContext,
+        context: ErrorContext,
         stall: Duration,
         permit: Permit,
         abort_guard: BodyAbortGuard,
@@ -156,7 +156,7 @@ impl ResponseBody {
         self.received
     }
     /// Host that answered, if a redirect led away from the registry.
-    pub(crate) fn redirected(&self) -> Option<&RequestContext> {
+    pub(crate) fn redirected(&self) -> Option<&ErrorContext> {
         self.guard
             .as_ref()
             .map(|guard| &guard.context)

@@ -11,14 +11,14 @@ use crate::transport::redact::SecretRedactor;
 
 /// An action and its host.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestContext {
+pub(crate) struct ErrorContext {
     action: Arc<str>,
     host: Arc<str>,
     redirected_from: Option<Arc<str>>,
     redactor: SecretRedactor,
 }
 
-impl RequestContext {
+impl ErrorContext {
     /// Returns the context of `action` at the host of `url`. If `url` leads to the registry itself, the host has the
     /// name that the user gave it.
     pub(super) fn new(

@@ -10,7 +10,7 @@ use url::Url;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::text;
 use crate::transport::body_progress::{BodyAbortGuard, BodyProgress, Stall};
-use crate::transport::context::{RequestContext, authority, is_host_of};
+use crate::transport::context::{ErrorContext, authority, is_host_of};
 use crate::transport::limits::Throttle;
 use crate::transport::observer::RequestRecord;
 use crate::transport::request_plan::{Hop, RequestPlan};
@@ -49,7 +49,7 @@ impl ExchangeError {
             Self::Stalled(_) | Self::InvalidUrl => None,
         }
     }
-    fn into_error(self, context: &RequestContext) -> Error {
+    fn into_error(self, context: &ErrorContext) -> Error {
         match self {
             Self::Http(error) => {
                 let cause = error.cause();

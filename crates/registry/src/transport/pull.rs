@@ -4,7 +4,7 @@ use http::Method;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
-use crate::transport::context::RequestContext;
+use crate::transport::context::ErrorContext;
 use crate::transport::limits::PullRefused;
 use crate::transport::shutdown_deadline::OVER;
 use crate::transport::{Call, Response, Transport};
@@ -24,7 +24,7 @@ impl Transport {
             let tell = |text: &str| self.observer().warning(registry.as_str(), text);
             let admitted = account.admit(&self.shutdown, tell).await;
             let context = || {
-                RequestContext::new(
+                ErrorContext::new(
                     &call.action,
                     &call.endpoint,
                     &call.url,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 use url::Url;
 
-use crate::transport::context::RequestContext;
+use crate::transport::context::ErrorContext;
 use crate::transport::{Endpoint, Lane, Trust, redirect};
 
 /// Properties of a call that stay the same over all redirects.
@@ -24,7 +24,7 @@ pub(super) struct RequestPlan {
 
 /// One request of a call, before or after a redirect.
 pub(super) struct Hop {
-    pub(super) context: RequestContext,
+    pub(super) context: ErrorContext,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     /// True if a host of the public internet led here.

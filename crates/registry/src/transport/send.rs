@@ -11,7 +11,7 @@ use url::Url;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::reference::Registry;
 use crate::transport::body::{BodyGuard, ResponseBody};
-use crate::transport::context::{RequestContext, authority};
+use crate::transport::context::{ErrorContext, authority};
 use crate::transport::exchange::{Exchanged, content_length};
 use crate::transport::limits::{Permit, ResponseHead, Throttle, Urgency};
 use crate::transport::request_body::{self, RequestBody};
@@ -89,7 +89,7 @@ impl Transport {
             Ok(()) => Ok(ReservedPermit(permit)),
             Err(DeadlineExceeded) => {
                 Err(
-                    RequestContext::new(action, endpoint, url, self.redactor.clone())
+                    ErrorContext::new(action, endpoint, url, self.redactor.clone())
                         .error(ErrorKind::Cancelled, OVER),
                 )
             }
@@ -196,7 +196,7 @@ impl Transport {
 
     fn prepare(&self, call: Call) -> Result<(RequestPlan, Hop, RequestBody), Error> {
         let redactor = self.redactor.clone();
-        let context = RequestContext::new(&call.action, &call.endpoint, &call.url, redactor);
+        let context = ErrorContext::new(&call.action, &call.endpoint, &call.url, redactor);
         if call.url.scheme() != "https" && !call.endpoint.insecure {
             return Err(context
                 .error(

@@ -18,7 +18,7 @@ const PUSHES: usize = 8;
 
 /// Result of a commit.
 #[derive(Debug)]
-pub enum CommitOutcome {
+pub(crate) enum CommitOutcome {
     /// The root exists under its name.
     Done,
     /// The destination reports that it lacks content that was believed to be there.
@@ -27,7 +27,7 @@ pub enum CommitOutcome {
 
 /// Content that a destination lacks.
 #[derive(Debug)]
-pub struct MissingContent {
+pub(crate) struct MissingContent {
     /// Digests that it reports as missing; may be empty, as not all registries name them.
     pub missing: Vec<Digest>,
     /// Children that it accepted before.
@@ -38,7 +38,7 @@ pub struct MissingContent {
 
 /// Pushes the manifests of `plan`: children by digest, leaves first, siblings together; then the root, in one request
 /// with its tag.
-pub async fn commit(
+pub(crate) async fn commit(
     destination: &dyn Destination,
     plan: &CopyPlan,
 ) -> Result<CommitOutcome, Failure> {
@@ -50,7 +50,7 @@ pub async fn commit(
 }
 
 /// Pushes the same manifests without the tag, for a root whose referrers must exist before its tag.
-pub async fn commit_untagged(
+pub(crate) async fn commit_untagged(
     destination: &dyn Destination,
     plan: &CopyPlan,
 ) -> Result<CommitOutcome, Failure> {
@@ -59,7 +59,7 @@ pub async fn commit_untagged(
 }
 
 /// Tags a root that exists at the destination.
-pub async fn name(
+pub(crate) async fn name(
     destination: &dyn Destination,
     root: &Manifest,
     tag: &Tag,
@@ -102,7 +102,7 @@ async fn commit_as(
 
 /// Pushes the children of `plan` as [`commit`] does, for a root that exists already. Where tags are immutable, that
 /// root could not be pushed again, not even with the same digest.
-pub async fn commit_children(
+pub(crate) async fn commit_children(
     destination: &dyn Destination,
     plan: &CopyPlan,
 ) -> Result<CommitOutcome, Failure> {

@@ -15,7 +15,7 @@ impl Comparer {
     /// Costs a HEAD at each end, both in flight together where possible, and less if an end is pinned by digest or
     /// already known. If these do not settle the comparison, it costs the GET of the root as well. A tag that is known
     /// to be `absent` at the destination is not queried there, unless its policy keeps existing tags: a list may be stale.
-    pub async fn fetch_ends(
+    pub(crate) async fn fetch_ends(
         &self,
         image: &SourceImage,
         destination: CompareTarget<'_>,
@@ -148,7 +148,7 @@ impl Comparer {
     /// Harbor 412, Nexus 400 or 403). `refusal` is the failure of the push.
     ///
     /// Costs a HEAD if the tag was not queried before.
-    pub async fn was_present(
+    pub(crate) async fn was_present(
         &self,
         missing: &MissingImage,
         destination: &dyn Destination,

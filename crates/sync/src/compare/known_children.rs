@@ -16,7 +16,7 @@ use crate::store::Destination;
 
 /// Children that a destination is expected to have with everything below them, and the facts that it contradicted.
 #[derive(Debug, Default)]
-pub struct KnownChildren {
+pub(crate) struct KnownChildren {
     children: HashSet<Digest>,
     contradicted: HashSet<Digest>,
     /// True if the destination lacks content and does not name it.
@@ -25,19 +25,19 @@ pub struct KnownChildren {
 
 impl KnownChildren {
     /// Returns true if the destination is expected to have this child.
-    pub fn has(&self, child: &Digest) -> bool {
+    pub(crate) fn has(&self, child: &Digest) -> bool {
         self.children.contains(child)
     }
     /// Returns true if the destination reported that it lacks this content, or lacks content that it did not name.
-    pub fn is_contradicted(&self, digest: &Digest) -> bool {
+    pub(crate) fn is_contradicted(&self, digest: &Digest) -> bool {
         self.contradicted_all || self.contradicted.contains(digest)
     }
     /// Returns true if the destination contradicted any fact.
-    pub fn is_in_doubt(&self) -> bool {
+    pub(crate) fn is_in_doubt(&self) -> bool {
         self.contradicted_all || !self.contradicted.is_empty()
     }
     /// Records that the destination lacks `missing` (empty: it does not name the content), after it accepted `pushed`.
-    pub fn correct(&mut self, missing: &[Digest], pushed: &[Digest]) {
+    pub(crate) fn correct(&mut self, missing: &[Digest], pushed: &[Digest]) {
         self.children.extend(pushed.iter().cloned());
         if missing.is_empty() {
             self.children.clear();
@@ -56,7 +56,7 @@ impl Comparer {
     /// The old root of the destination (one GET) names children that exist there by construction; the other children
     /// have changed and are not queried. Without an old root, one child is queried, and the others only if it exists:
     /// under a new name, usually all are new or all are known. With `--force` and `--verify` nothing is assumed.
-    pub async fn known(
+    pub(crate) async fn known(
         &self,
         missing: &MissingImage,
         destination: CompareTarget<'_>,

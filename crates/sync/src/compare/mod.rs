@@ -24,16 +24,16 @@ use crate::failure::Failure;
 use crate::inventory::Inventory;
 use crate::keyed::KeyedOnce;
 
-pub use known_children::KnownChildren;
+pub(crate) use known_children::KnownChildren;
 pub(crate) use sparse::SparseChildren;
-pub use target::CompareTarget;
+pub(crate) use target::CompareTarget;
 pub(crate) use verify::Damage;
 
 /// Maximum number of requests in flight that query one destination about the parts of one image.
 const QUESTIONS: usize = 8;
 
 /// Compares images with destinations. Shared by all images of a run.
-pub struct Comparer {
+pub(crate) struct Comparer {
     inventory: Arc<Inventory>,
     /// True if only the difference itself is of interest.
     only_differences: bool,
@@ -47,7 +47,7 @@ pub struct Comparer {
 
 /// Result of a comparison of both ends.
 #[derive(Debug)]
-pub enum Comparison {
+pub(crate) enum Comparison {
     /// The destination already has this manifest.
     Unchanged {
         /// Digest of the root.
@@ -66,7 +66,7 @@ pub enum Comparison {
 
 /// Facts from two HEADs about an image that a destination lacks.
 #[derive(Debug)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Digest at the source.
     pub digest: Digest,
     /// Media type, if the source states one.
@@ -79,7 +79,7 @@ pub struct Difference {
 
 /// An image that a destination lacks.
 #[derive(Debug)]
-pub struct MissingImage {
+pub(crate) struct MissingImage {
     /// Root, after the filter.
     pub root: Arc<Manifest>,
     /// True if the filter wrote the root.
@@ -99,7 +99,7 @@ pub struct MissingImage {
 
 /// Content of one image that one destination lacks.
 #[derive(Debug)]
-pub struct CopyPlan {
+pub(crate) struct CopyPlan {
     /// Root, pushed last: by its tag, or by digest without one.
     pub root: Arc<Manifest>,
     /// Tag to push.
@@ -116,7 +116,7 @@ pub struct CopyPlan {
 
 impl Comparer {
     /// Returns a comparer that uses the facts of `inventory`.
-    pub fn new(inventory: Arc<Inventory>) -> Self {
+    pub(crate) fn new(inventory: Arc<Inventory>) -> Self {
         Self {
             inventory,
             only_differences: false,

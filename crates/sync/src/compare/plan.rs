@@ -17,7 +17,7 @@ impl Comparer {
     /// Costs a GET at the source for each child to push. Blobs that are not known to exist go into the plan without a
     /// query, since the first request of an upload tells. With `--force`, however, the blobs of an image that the
     /// destination already has most likely exist as well, and a HEAD for each saves their bytes.
-    pub async fn plan(
+    pub(crate) async fn plan(
         &self,
         image: &SourceImage,
         destination: CompareTarget<'_>,

@@ -9,7 +9,7 @@ use crate::store::Destination;
 
 /// Destination to compare an image with, and the options of its copy there.
 #[derive(Clone, Copy)]
-pub struct CompareTarget<'a> {
+pub(crate) struct CompareTarget<'a> {
     pub(super) store: &'a dyn Destination,
     pub(super) force: bool,
     pub(super) verify: bool,
@@ -23,7 +23,11 @@ impl<'a> CompareTarget<'a> {
     /// Returns `store` as the destination of `image`, or of a referrer of an image, with the `options` of the copy. With
     /// `force`, manifests are pushed even if the destination has them; with `verify`, an existing manifest proves
     /// nothing about the content below it.
-    pub fn new(store: &'a dyn Destination, image: &SourceImage, options: &CopyOptions) -> Self {
+    pub(crate) fn new(
+        store: &'a dyn Destination,
+        image: &SourceImage,
+        options: &CopyOptions,
+    ) -> Self {
         let CopyOptions { force, verify, .. } = *options;
         Self {
             store,
@@ -35,7 +39,7 @@ impl<'a> CompareTarget<'a> {
     }
     /// Sets the policy for a tag that exists with another digest. Referrers have none: their tags are lists that grow.
     #[must_use]
-    pub fn with_conflict_policy(self, policy: &'a ConflictPolicy) -> Self {
+    pub(crate) fn with_conflict_policy(self, policy: &'a ConflictPolicy) -> Self {
         let conflict = Some(policy);
         Self { conflict, ..self }
     }

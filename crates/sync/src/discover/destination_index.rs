@@ -32,7 +32,7 @@ const SEVERAL: usize = 3;
 
 /// Hint about a destination before it is queried.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum DestinationHint {
+pub(crate) enum DestinationHint {
     /// Nothing is known.
     #[default]
     None,

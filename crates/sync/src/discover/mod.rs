@@ -24,18 +24,18 @@ use crate::failure::Failure;
 use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};
 
 pub(crate) use covered_tags::CoveredTags;
-pub use destination_index::DestinationHint;
+pub(crate) use destination_index::DestinationHint;
 pub(crate) use destination_index::DestinationTagIndex;
 use leftovers::DeferredReferrerTags;
 pub(crate) use referrer_tags::ReferrerTag;
 pub(crate) use source_tags::SourceTags;
-pub use tag_claims::Rival;
+pub(crate) use tag_claims::Rival;
 pub(crate) use tag_claims::located;
 use tag_claims::{Claimant, EarlierRules, TagClaims, Verdict};
 
 /// One image of one rule, and its destinations.
 #[derive(Debug, Clone)]
-pub struct Image {
+pub(crate) struct Image {
     /// Rule that selects the image.
     pub rule: Arc<Rule>,
     /// Repository of the image.
@@ -60,7 +60,7 @@ pub(crate) enum Discovered {
 
 /// Name of an image at a destination.
 #[derive(Debug, Clone)]
-pub struct ImageDestination {
+pub(crate) struct ImageDestination {
     /// The repository.
     pub repository: Repository,
     /// The tag, or `None` to push by digest only.

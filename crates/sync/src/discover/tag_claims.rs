@@ -77,7 +77,7 @@ pub(super) struct ListingGuard(Option<Arc<Listing>>);
 
 /// An image of an earlier rule for the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rival {
+pub(crate) struct Rival {
     /// The rule's name, and where it was written.
     pub rule: String,
     /// The source of the image.

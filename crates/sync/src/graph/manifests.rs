@@ -17,7 +17,7 @@ use crate::store::{Source, StoreResult};
 const MAX_KEPT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Manifests that the run has fetched lately; shared by all images.
-pub struct ManifestCache {
+pub(crate) struct ManifestCache {
     /// By repository as well: a credential for a digest in one repository need not be valid for another.
     manifests: KeyedOnce<(Repository, Digest), Arc<Manifest>, Failure>,
     embedded: EmbeddedContent,
@@ -41,7 +41,11 @@ impl ManifestCache {
         &self.embedded
     }
     /// Returns the manifest of `digest` in `store`. A failure is shared by the images that wait for it, and not kept.
-    pub async fn get(&self, store: &dyn Source, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
+    pub(crate) async fn get(
+        &self,
+        store: &dyn Source,
+        digest: &Digest,
+    ) -> Result<Arc<Manifest>, Failure> {
         let key = (store.repository().clone(), digest.clone());
         let fetch = async {
             let manifest = store.manifest(&Target::Digest(digest.clone())).await;
@@ -51,7 +55,11 @@ impl ManifestCache {
     }
     /// Fetches the manifest of `target`, a tag, from `store` with a request, and keeps it for later requests of its
     /// digest.
-    pub async fn fetch(&self, store: &dyn Source, target: &Target) -> StoreResult<Arc<Manifest>> {
+    pub(crate) async fn fetch(
+        &self,
+        store: &dyn Source,
+        target: &Target,
+    ) -> StoreResult<Arc<Manifest>> {
         let manifest = Arc::new(store.manifest(target).await?);
         let key = (store.repository().clone(), manifest.digest().clone());
         // An earlier copy is returned, so that there is one in memory.

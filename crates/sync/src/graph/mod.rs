@@ -36,10 +36,10 @@ use crate::store::{Source, StoreError};
 
 use caching_source::CachingSource;
 pub(crate) use filter::IMAGE_CONFIGS;
-pub use manifests::ManifestCache;
+pub(crate) use manifests::ManifestCache;
 pub(crate) use sparse::WANTS_ALL_CHILDREN;
 pub(crate) use subject_referrers::{ReferrerQueries, SubjectReferrers, may_list_referrers};
-pub use walk::ImageContent;
+pub(crate) use walk::ImageContent;
 pub(crate) use walk::{FoundEntry, names_blob, names_manifest};
 
 /// Maximum nesting depth of indexes. Real ones have a depth of two.
@@ -62,7 +62,7 @@ const FETCHES: usize = 8;
 
 /// One image at its source, shared by all of its destinations that get the same content. They share failures as well: a
 /// request that failed for one destination is not repeated for another.
-pub struct SourceImage {
+pub(crate) struct SourceImage {
     store: Arc<dyn Source>,
     target: Target,
     filter: Arc<PlatformFilter>,
@@ -86,7 +86,7 @@ struct TargetResolution {
 
 /// Root of an image, after the filter.
 #[derive(Clone, Debug)]
-pub enum Root {
+pub(crate) enum Root {
     /// The manifest as the source has it.
     Whole(Arc<Manifest>),
     /// An index of the entries that pass the filter, with another digest than at the source.
@@ -111,7 +111,7 @@ struct SeenManifests {
 
 impl SourceImage {
     /// Returns the image that `target` names in `store`, narrowed by `filter`. Sends no request yet.
-    pub fn new(
+    pub(crate) fn new(
         store: Arc<dyn Source>,
         target: Target,
         filter: Arc<PlatformFilter>,
@@ -139,13 +139,13 @@ impl SourceImage {
     /// Without effect where pulls are limited: tags often share a digest, so that the HEAD saves a GET, and only a GET
     /// counts as a pull.
     #[must_use]
-    pub fn needed(mut self) -> Self {
+    pub(crate) fn needed(mut self) -> Self {
         self.needed = !self.store.capabilities().limits_pulls;
         self
     }
     /// Sets the parts of the image that are copied.
     #[must_use]
-    pub fn with_parts(mut self, parts: Parts) -> Self {
+    pub(crate) fn with_parts(mut self, parts: Parts) -> Self {
         self.parts = parts;
         self
     }
@@ -170,11 +170,11 @@ impl SourceImage {
         ManifestScope::new(&self.filter, self.parts, force, verify)
     }
     /// Returns the store of the source.
-    pub fn store(&self) -> &Arc<dyn Source> {
+    pub(crate) fn store(&self) -> &Arc<dyn Source> {
         &self.store
     }
     /// Returns true if a filter may change the image.
-    pub fn is_filtered(&self) -> bool {
+    pub(crate) fn is_filtered(&self) -> bool {
         !self.filter.is_empty() || self.parts.strip_attestations
     }
     /// Returns true if the root with this digest is an index that the filter wrote.
@@ -183,7 +183,7 @@ impl SourceImage {
         matches!(root, Some(Root::Filtered(root)) if root.digest() == digest)
     }
     /// Resolves the target: one HEAD, or one GET of the root, for all callers; no request for a digest.
-    pub async fn head(&self) -> Result<ManifestHead, Failure> {
+    pub(crate) async fn head(&self) -> Result<ManifestHead, Failure> {
         if let Target::Digest(digest) = &self.target {
             return Ok(ManifestHead {
                 digest: digest.clone(),
@@ -199,7 +199,7 @@ impl SourceImage {
     }
     /// Returns the root, after the filter: one GET by digest for all callers, unless [`SourceImage::head`] has it
     /// already, plus the manifests that the filter needs.
-    pub async fn root(&self) -> Result<Root, Failure> {
+    pub(crate) async fn root(&self) -> Result<Root, Failure> {
         let root = async {
             let whole = self.unfiltered_root().await?;
             if self.is_filtered() {

@@ -12,7 +12,7 @@ use crate::graph::{FETCHES, MAX_BLOBS, MAX_DEPTH, MAX_MANIFESTS, SourceImage};
 
 /// Content below a root.
 #[derive(Clone, Debug, Default)]
-pub struct ImageContent {
+pub(crate) struct ImageContent {
     /// Children, leaves first, each once.
     pub children: Vec<Arc<Manifest>>,
     /// Blobs that root and children name, each once. Foreign layers are excluded unless requested, since registries
@@ -43,7 +43,7 @@ struct GraphWalk {
 impl SourceImage {
     /// Returns the content below `root`, without the children for which `leave_out` returns true and the content below
     /// them. Goes level by level and visits each digest once, so that cycles and repeats cost nothing.
-    pub async fn content(
+    pub(crate) async fn content(
         &self,
         root: &Arc<Manifest>,
         leave_out: impl Fn(&Digest) -> bool,

@@ -27,7 +27,7 @@ pub(crate) struct LayoutIndex {
     /// Position of the roots among the fields.
     position: usize,
     /// The roots in their order; numbers increase and are never used again.
-    roots: BTreeMap<u64, Root>,
+    roots: BTreeMap<u64, LayoutRoot>,
     next: u64,
     by_name: HashMap<LayoutName, Vec<u64>>,
     by_digest: HashMap<Digest, Vec<u64>>,
@@ -35,7 +35,7 @@ pub(crate) struct LayoutIndex {
 
 /// A root of a layout.
 #[derive(Clone, Debug)]
-pub(crate) struct Root {
+pub(crate) struct LayoutRoot {
     raw: Box<RawValue>,
     /// Name, if it has one.
     pub(crate) name: RootName,
@@ -112,7 +112,7 @@ impl LayoutIndex {
             ..Self::new()
         };
         for (at, raw) in document.roots.into_iter().enumerate() {
-            let root = Root::read(raw)
+            let root = LayoutRoot::read(raw)
                 .map_err(|why| IndexError(format!("entry {} of `manifests` {why}", at + 1)))?;
             index.push(root);
         }
@@ -126,21 +126,21 @@ impl LayoutIndex {
         serde_json::to_vec(self).map_err(|error| IndexError(error.to_string()))
     }
     /// Returns the roots in their order.
-    pub(crate) fn roots(&self) -> impl Iterator<Item = &Root> {
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &LayoutRoot> {
         self.roots.values()
     }
     /// Returns the root with a full name. Of several, the first counts, as for skopeo.
-    pub(crate) fn named(&self, name: &LayoutName) -> Option<&Root> {
+    pub(crate) fn named(&self, name: &LayoutName) -> Option<&LayoutRoot> {
         let numbers = self.by_name.get(name)?;
         self.roots.get(numbers.first()?)
     }
     /// Returns the root whose `ref.name` is `text`.
-    pub(crate) fn with_ref_name(&self, text: &str) -> Option<&Root> {
+    pub(crate) fn with_ref_name(&self, text: &str) -> Option<&LayoutRoot> {
         self.roots()
             .find(|root| root.ref_name.as_deref() == Some(text))
     }
     /// Returns a root with this digest.
-    pub(crate) fn with_digest(&self, digest: &Digest) -> Option<&Root> {
+    pub(crate) fn with_digest(&self, digest: &Digest) -> Option<&LayoutRoot> {
         let numbers = self.by_digest.get(digest)?;
         self.roots.get(numbers.first()?)
     }
@@ -162,7 +162,7 @@ impl LayoutIndex {
         {
             return Ok(false);
         }
-        let root = Root::create(&NewRoot {
+        let root = LayoutRoot::create(&NewRoot {
             media_type: manifest.media_type(),
             digest: manifest.digest().as_str(),
             size: manifest.size(),
@@ -187,7 +187,7 @@ impl LayoutIndex {
         if self.by_digest.contains_key(&root.digest) {
             return Ok(false);
         }
-        self.add(Root::create(&NewRoot {
+        self.add(LayoutRoot::create(&NewRoot {
             media_type: &root.media_type,
             digest: root.digest.as_str(),
             size: root.size.unwrap_or_default(),
@@ -222,7 +222,7 @@ impl LayoutIndex {
         }
         !numbers.is_empty()
     }
-    fn add(&mut self, root: Root) -> Result<(), IndexError> {
+    fn add(&mut self, root: LayoutRoot) -> Result<(), IndexError> {
         if self.roots.len() >= MAX_ENTRIES {
             return Err(IndexError(format!(
                 "it has {MAX_ENTRIES} entries, the maximum"
@@ -231,12 +231,12 @@ impl LayoutIndex {
         self.push(root);
         Ok(())
     }
-    fn push(&mut self, root: Root) {
+    fn push(&mut self, root: LayoutRoot) {
         let number = self.next;
         self.next += 1;
         self.insert(number, root);
     }
-    fn insert(&mut self, number: u64, root: Root) {
+    fn insert(&mut self, number: u64, root: LayoutRoot) {
         if let RootName::Full(name) = &root.name {
             self.by_name.entry(name.clone()).or_default().push(number);
         }
@@ -270,7 +270,7 @@ fn forget<K: std::hash::Hash + Eq>(table: &mut HashMap<K, Vec<u64>>, key: &K, nu
     }
 }
 
-impl Root {
+impl LayoutRoot {
     /// Returns the descriptor as it is written.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn text(&self) -> &str {
@@ -305,7 +305,7 @@ impl Root {
 
 impl Serialize for LayoutIndex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Roots<'a>(&'a BTreeMap<u64, Root>);
+        struct Roots<'a>(&'a BTreeMap<u64, LayoutRoot>);
         impl Serialize for Roots<'_> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let mut list = serializer.serialize_seq(Some(self.0.len()))?;

@@ -11,7 +11,7 @@ use image_syncer_registry::{
 
 use super::directory::LayoutDirectory;
 use super::error::LayoutError;
-use super::index::Root;
+use super::index::LayoutRoot;
 use super::name::{LayoutName, RootName};
 use super::walk::Walk;
 use super::{Layout, blob_path, blob_reader, run_blocking};
@@ -42,7 +42,7 @@ impl Layout {
     /// Returns the tags of `repository`, sorted.
     pub(crate) fn tags(&self, repository: &str, scope: NameScope) -> Vec<Tag> {
         let state = lock(&self.state);
-        let in_scope = |root: &&Root| {
+        let in_scope = |root: &&LayoutRoot| {
             scope == NameScope::WithBareTags || matches!(root.name, RootName::Full(_))
         };
         let roots = state.index.roots().filter(in_scope);
@@ -259,7 +259,7 @@ impl Layout {
 }
 
 /// Returns whether the root is named by a bare tag.
-fn is_bare(root: &Root) -> bool {
+fn is_bare(root: &LayoutRoot) -> bool {
     matches!(root.name, RootName::Tag(_))
 }
 
