@@ -109,6 +109,9 @@ pub trait Destination: Send + Sync {
         subject: &'a Digest,
         referrers: &'a [Descriptor],
     ) -> BoxFuture<'a, StoreResult<IndexedReferrers>>;
+    /// Deletes a tag, or a manifest by its digest, with all of its tags. Blobs stay, for the store's own garbage
+    /// collection. Fails if the target is missing, or the store does not delete.
+    fn delete<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<()>>;
     /// Returns the tags, one page at a time. A repository that does not exist yet may be an error or an empty list.
     fn tags(&self) -> Box<dyn Tags>;
 }

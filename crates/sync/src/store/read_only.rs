@@ -88,6 +88,9 @@ impl Destination for ReadOnlyDestination {
         };
         std::future::ready(Ok(updated)).boxed()
     }
+    fn delete<'a>(&'a self, _target: &'a Target) -> BoxFuture<'a, StoreResult<()>> {
+        std::future::ready(Ok(())).boxed()
+    }
     fn tags(&self) -> Box<dyn Tags> {
         self.0.tags()
     }

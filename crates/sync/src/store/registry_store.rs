@@ -256,6 +256,10 @@ impl Destination for RegistryStore {
             .map_err(StoreError::destination)
             .boxed()
     }
+    fn delete<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<()>> {
+        let deleted = self.client.delete_manifest(&self.name, target);
+        deleted.map_err(StoreError::destination).boxed()
+    }
     fn tags(&self) -> Box<dyn Tags> {
         Box::new(RegistryTags {
             pages: self.client.tags_for_push(&self.name),

@@ -7,6 +7,7 @@
 )]
 
 mod census;
+mod deleting;
 mod events;
 mod heads;
 mod isolation;

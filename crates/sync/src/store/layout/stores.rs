@@ -266,6 +266,22 @@ impl Destination for LayoutStore {
         };
         std::future::ready(Ok(indexed)).boxed()
     }
+    fn delete<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            let removed = match target {
+                Target::Tag(tag) => self.layout.remove_name(self.name(), tag).await,
+                Target::Digest(digest) => self.layout.remove_manifest(digest).await,
+            };
+            if removed.map_err(at_destination)? {
+                return Ok(());
+            }
+            let (action, path) = (format!("delete {target}"), self.layout.path());
+            let why = "the layout does not have it";
+            let missing = LayoutError::new(ErrorKind::NotFound, action, path, why);
+            Err(at_destination(missing))
+        }
+        .boxed()
+    }
     fn tags(&self) -> Box<dyn Tags> {
         let tags = self.layout.tags(self.name(), NameScope::FullNames);
         Box::new(LayoutTags(Some(tags)))

@@ -196,7 +196,6 @@ impl Layout {
     ///
     /// # Errors
     /// If the layout cannot be locked.
-    #[allow(dead_code, reason = "no command removes images yet")]
     pub(crate) async fn remove_name(
         self: &Arc<Self>,
         repository: &str,
@@ -220,7 +219,6 @@ impl Layout {
     ///
     /// # Errors
     /// If the manifest cannot be removed.
-    #[allow(dead_code, reason = "no command removes images yet")]
     pub(crate) async fn remove_manifest(&self, digest: &Digest) -> Result<bool, LayoutError> {
         let writer = self.writer().await?;
         let listed = {

@@ -409,6 +409,24 @@ impl Destination for MemoryStore {
         .map_err(StoreError::destination)
         .boxed()
     }
+    fn delete<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<()>> {
+        async move {
+            self.begin_call("delete", target).await?;
+            let mut state = self.stores.state();
+            let content = state.content(&self.repository);
+            let existed = match target {
+                Target::Tag(tag) => content.tags.remove(tag).is_some(),
+                Target::Digest(digest) => {
+                    content.tags.retain(|_, tagged| tagged != digest);
+                    content.manifests.remove(digest).is_some()
+                }
+            };
+            let missing = || self.error(ErrorKind::NotFound, "there is no such manifest");
+            existed.then_some(()).ok_or_else(missing)
+        }
+        .map_err(StoreError::destination)
+        .boxed()
+    }
     fn tags(&self) -> Box<dyn Tags> {
         Box::new(self.tag_pages(StoreError::destination))
     }

@@ -1,6 +1,9 @@
 //! Names in the index.
 
 use super::*;
+use crate::Repository;
+use crate::store::Stores as _;
+use crate::store::layout::LayoutStores;
 
 #[tokio::test]
 async fn a_name_has_both_annotations_and_one_descriptor() {
@@ -198,6 +201,36 @@ async fn names_and_manifests_are_removed() {
     assert!(!layout.remove_manifest(&digest(two.digest())).await.unwrap());
     assert!(layout.remove_manifest(&digest(one.digest())).await.unwrap());
     layout.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_destination_deletes_names_and_manifests() {
+    let folder = Folder::new();
+    let layout = folder.open().await;
+    let image = Image::oci().label("1").build();
+    push(&layout, "quay.io/a/b:v1", &image).await;
+    push(&layout, "quay.io/a/b:v2", &image).await;
+    layout.finish().await.unwrap();
+    let stores = LayoutStores::default();
+    drop(layout);
+    let repository = Repository::in_layout(&folder.layout(), "quay.io/a/b");
+    let destination = stores.destination(&repository).await.unwrap();
+    let name = Target::Tag(tag("v1"));
+    destination.delete(&name).await.unwrap();
+    let error = destination.delete(&name).await.unwrap_err();
+    let path = folder.layout();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot delete v1 at oci:{}: the layout does not have it",
+            path.display()
+        )
+    );
+    let manifest = Target::Digest(digest(image.digest()));
+    destination.delete(&manifest).await.unwrap();
+    assert!(destination.delete(&manifest).await.is_err());
+    assert!(stores.finish().await.is_empty());
+    assert_eq!(folder.roots(), []);
 }
 
 #[tokio::test]
