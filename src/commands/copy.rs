@@ -105,9 +105,13 @@ fn rule(
 ) -> anyhow::Result<Rule> {
     let source = RuleSource::parse(written)?;
     match (&source.select, all_tags) {
-        (Selection::All, false) => bail!(
-            "{written} has neither tag nor digest. Write {written}:TAG, or add --all-tags to copy every tag."
-        ),
+        (Selection::All, false) => {
+            let nameless = source.repository.path().is_empty();
+            let tag = if nameless { "#NAME:TAG" } else { ":TAG" };
+            bail!(
+                "{written} has neither tag nor digest. Write {written}{tag}, or add --all-tags to copy every tag."
+            )
+        }
         (Selection::All, true) | (_, false) => {}
         (_, true) => bail!(
             "--all-tags cannot be used with {written}, which has a tag or digest. Leave one of them out."

@@ -135,7 +135,11 @@ fn mistakes_are_refused_before_the_run() {
             "the directory is missing. Write oci:DIRECTORY",
         ),
         ("oci:store#", "REG/a", "the name after the # is missing"),
-        ("oci:store", "REG/a", "oci:store has neither tag nor digest"),
+        (
+            "oci:store",
+            "REG/a",
+            "oci:store has neither tag nor digest. Write oci:store#NAME:TAG, or add --all-tags",
+        ),
         (
             "REG/a:v1",
             "oci-archive:a.tar",
@@ -202,4 +206,21 @@ fn valid_names(place: &Place) -> usize {
     }
     let index = place.read("store/index.json");
     index.matches("io.containerd.image.name").count()
+}
+
+#[test]
+fn a_list_without_images_names_the_others() {
+    let (registry, place) = (registry(), Place::new());
+    registry.push("a", Some("v1"), &image("a"));
+    copy(&place, &registry, "REG/a:v1", "oci:store#quay.io/a:v1").exits(0);
+    let place = place.file(
+        "images.yaml",
+        &format!("oci:store: {}/b\n", registry.host()),
+    );
+    place
+        .run(&["--images", "images.yaml"])
+        .exits(1)
+        .says(
+            "cannot list the images of oci:store at oci:store: the images there have other names: quay.io/a. Write oci:store#quay.io/a",
+        );
 }

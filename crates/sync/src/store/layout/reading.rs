@@ -39,6 +39,15 @@ impl Layout {
             .map(|root| (root.name.clone(), root.digest.clone()))
             .collect()
     }
+    /// Returns the repositories of all full names, sorted.
+    pub(super) fn repositories(&self) -> BTreeSet<String> {
+        let state = lock(&self.state);
+        let names = state.index.roots().filter_map(|root| match &root.name {
+            RootName::Full(name) => Some(name.repository.clone()),
+            RootName::Tag(_) | RootName::Unnamed => None,
+        });
+        names.collect()
+    }
     /// Returns the tags of `repository`, sorted.
     pub(crate) fn tags(&self, repository: &str, scope: NameScope) -> Vec<Tag> {
         let state = lock(&self.state);

@@ -22,6 +22,9 @@ use crate::store::{
     Stores, Tags, UnfinishedEndpoint, UploadSession, UploadStart,
 };
 
+/// Maximum number of names in a message.
+const MAX_SHOWN_NAMES: usize = 5;
+
 /// The layouts of a session. All repositories of a directory share one [`Layout`].
 #[derive(Default)]
 pub(crate) struct LayoutStores {
@@ -38,8 +41,8 @@ struct LayoutStore {
 
 struct LayoutSession(LayoutUpload);
 
-/// All tags, as one page.
-struct LayoutTags(Option<Vec<Tag>>);
+/// All tags, as one page, or the reason for the lack of any.
+struct LayoutTags(Option<StoreResult<Vec<Tag>>>);
 
 impl LayoutStores {
     async fn open(&self, repository: &Repository) -> Result<Arc<LayoutStore>, Error> {
@@ -131,6 +134,23 @@ impl LayoutStore {
     fn name(&self) -> &str {
         self.repository.path()
     }
+    /// Returns the error for a repository without images in a layout with others; `None` if no image has a name.
+    fn other_names(&self) -> Option<Error> {
+        let endpoint = self.repository.endpoint().name().into_owned();
+        let names = self.layout.repositories();
+        let first = names.first()?.clone();
+        let count = names.len();
+        let mut shown: Vec<String> = names.into_iter().take(MAX_SHOWN_NAMES).collect();
+        if count > shown.len() {
+            shown.push(format!("{} more", count - shown.len()));
+        }
+        let why = format!(
+            "the images there have other names: {}. Write {endpoint}#{first}",
+            shown.join(", ")
+        );
+        let action = format!("list the images of {}", self.repository);
+        Some(Error::new(ErrorKind::NotFound, action, endpoint, why))
+    }
 }
 
 impl Source for LayoutStore {
@@ -191,8 +211,11 @@ impl Source for LayoutStore {
     ) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
         self.layout.referrers(subject).map_err(at_source).boxed()
     }
+    /// An empty list is an error if other names are there: a copy of nothing would look like a success.
     fn tags(&self) -> Box<dyn Tags> {
         let tags = self.layout.tags(self.name(), NameScope::WithBareTags);
+        let other = tags.is_empty().then(|| self.other_names()).flatten();
+        let tags = other.map_or(Ok(tags), |error| Err(StoreError::source(error)));
         Box::new(LayoutTags(Some(tags)))
     }
 }
@@ -284,7 +307,7 @@ impl Destination for LayoutStore {
     }
     fn tags(&self) -> Box<dyn Tags> {
         let tags = self.layout.tags(self.name(), NameScope::FullNames);
-        Box::new(LayoutTags(Some(tags)))
+        Box::new(LayoutTags(Some(Ok(tags))))
     }
 }
 
@@ -305,8 +328,9 @@ impl UploadSession for LayoutSession {
 
 impl Tags for LayoutTags {
     fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<Tag>>>> {
-        let page = self.0.take().filter(|tags| !tags.is_empty());
-        std::future::ready(Ok(page)).boxed()
+        let page = self.0.take().transpose();
+        let page = page.map(|page| page.filter(|tags| !tags.is_empty()));
+        std::future::ready(page).boxed()
     }
 }
 
