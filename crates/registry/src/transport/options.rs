@@ -123,7 +123,8 @@ setters! { TransportOptions {
 
 impl TransportOptions {
     /// Returns the defaults of `image-syncer`: certificates of registries come from the directories of podman, skopeo
-    /// and docker as well. (Proxies and trusted roots always come from the environment: see [`Transport::new`](crate::transport::Transport::new).)
+    /// and docker as well. (Proxies and trusted roots always come from the environment: see
+    /// [`Transport::new`](crate::transport::Transport::new).)
     pub fn from_env() -> Self {
         Self::default().with_certificate_directories(certificate_directories())
     }
