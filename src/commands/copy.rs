@@ -18,6 +18,9 @@ use crate::problems::Problems;
 use crate::run::Inputs;
 use crate::ui::Printer;
 
+/// Maximum number of names in a message.
+const SHOWN: usize = 3;
+
 /// Copies the images of the arguments.
 pub(super) fn execute(
     arguments: CopyArgs,
@@ -60,7 +63,7 @@ fn rules(arguments: &CopyArgs) -> anyhow::Result<Vec<Arc<Rule>>> {
     let defaults = setup::defaults(&arguments.defaults);
     let mut tags = NamedTags::default();
     let mut rules = Vec::with_capacity(sources.len());
-    for source in expanded(&sources)? {
+    for source in expanded(&sources, destinations)? {
         let rule = rule(&source, destinations, arguments.all_tags, &defaults)?;
         for destination in &rule.destinations {
             if let Some(conflict) = tags.insert(&rule.source, destination, &()) {
@@ -78,10 +81,23 @@ fn rules(arguments: &CopyArgs) -> anyhow::Result<Vec<Arc<Rule>>> {
 }
 
 /// Returns the sources, with those that globs over layouts match.
-fn expanded(sources: &[&str]) -> anyhow::Result<Vec<String>> {
+///
+/// # Errors
+/// If a glob matches several repositories and a destination would put all of them into one.
+fn expanded(sources: &[&str], destinations: &[String]) -> anyhow::Result<Vec<String>> {
     let mut all = Vec::with_capacity(sources.len());
     for source in sources {
-        all.extend(expand_layout_glob(source)?);
+        let matched = expand_layout_glob(source)?;
+        let keeps_names = |to: &&String| to.ends_with('/') || to.starts_with("oci:");
+        if matched.len() > 1
+            && let Some(one) = destinations.iter().find(|to| !keeps_names(to))
+        {
+            bail!(
+                "{source} matches {} repositories, and {one} is one. Write {one}/ to keep their paths below it.",
+                matched.len()
+            );
+        }
+        all.extend(matched);
     }
     Ok(all)
 }
@@ -105,13 +121,12 @@ fn rule(
 ) -> anyhow::Result<Rule> {
     let source = RuleSource::parse(written)?;
     match (&source.select, all_tags) {
-        (Selection::All, false) => {
-            let nameless = source.repository.path().is_empty();
-            let tag = if nameless { "#NAME:TAG" } else { ":TAG" };
-            bail!(
-                "{written} has neither tag nor digest. Write {written}{tag}, or add --all-tags to copy every tag."
-            )
+        (Selection::All, false) if source.repository.path().is_empty() => {
+            bail!("{written} names no image. {}", names_of(written))
         }
+        (Selection::All, false) => bail!(
+            "{written} has neither tag nor digest. Write {written}:TAG, or add --all-tags to copy every tag."
+        ),
         (Selection::All, true) | (_, false) => {}
         (_, true) => bail!(
             "--all-tags cannot be used with {written}, which has a tag or digest. Leave one of them out."
@@ -126,6 +141,21 @@ fn rule(
         defaults.destination(source)
     });
     Ok(rule?)
+}
+
+/// Returns the sentence that says what to write for an image of the layout `written`.
+fn names_of(written: &str) -> String {
+    let glob = format!("{written}#*");
+    match expand_layout_glob(&glob) {
+        Ok(names) => {
+            let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+            format!(
+                "Write, for example, {}; or '{glob}' for all.",
+                shown.join(" or ")
+            )
+        }
+        Err(error) => error.to_string(),
+    }
 }
 
 /// Returns the destination of `source` for a text that ends with a slash: the path of the source below it.

@@ -12,7 +12,7 @@ use image_syncer_sync::{Failure, Side};
 use target::FailureTarget;
 
 /// Closing words of hints to run again: a second run continues where the first ended.
-const NOTHING_TWICE: &str = "what has arrived is not sent again";
+const NOTHING_TWICE: &str = "complete layers are not sent again";
 
 /// Returns what to do about `failure`, or `None` if its reason says everything.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {

@@ -79,6 +79,13 @@ pub(crate) fn several_sources_go_below_one_destination() {
     assert_arrived(&registry, "back/team/a", "v1", &image("a"));
     assert_arrived(&registry, "back/other/b", "v2", &index("b"));
     let all = format!("{host}/all/");
+    place.run(&["copy", "oci:store", &all]).exits(2).says(&format!(
+        "oci:store names no image. Write, for example, oci:store#{host}/other/b:v2 or oci:store#{host}/team/a:v1; or 'oci:store#*' for all."
+    ));
+    let one = format!("{host}/all");
+    place.run(&["copy", "oci:store#*", &one]).exits(2).says(&format!(
+        "oci:store#* matches 2 repositories, and {one} is one. Write {one}/ to keep their paths below it."
+    ));
     let glob = ["copy", "oci:store#*", "--to", &all, "--insecure", &host];
     place.run(&glob).exits(0).says("2 copied");
     assert_arrived(&registry, "all/team/a", "v1", &image("a"));

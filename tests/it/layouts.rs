@@ -138,7 +138,7 @@ fn mistakes_are_refused_before_the_run() {
         (
             "oci:store",
             "REG/a",
-            "oci:store has neither tag nor digest. Write oci:store#NAME:TAG, or add --all-tags",
+            "oci:store names no image. oci:store#*: cannot open the layout in oci:store: there is no such directory",
         ),
         (
             "REG/a:v1",

@@ -49,7 +49,7 @@ fn block(ending: &RunSummary<'_>, files: FullLists<'_>) -> Vec<SummaryLine> {
     block.extend(totals::recorded(summary));
     block.extend(empty(summary));
     if summary.was_interrupted() {
-        let text = "interrupted: run again to finish; what has arrived is not sent again";
+        let text = "interrupted: run again to finish; complete layers are not sent again";
         block.push((Style::Yellow, text.to_owned()));
     }
     block.extend(failure_lines(summary, files));

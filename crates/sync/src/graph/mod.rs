@@ -219,11 +219,22 @@ impl SourceImage {
             head?
         };
         head.ok_or_else(|| {
-            let path = self.store.repository().path();
-            let action = format!("find {path}:{}", self.target);
+            let (path, target) = (self.store.repository().path(), &self.target);
+            let is_registry = self.store.repository().endpoint().registry().is_some();
+            let (action, missing) = match path {
+                "" => (format!("find {target}"), "the layout does not have it"),
+                _ if is_registry => (
+                    format!("find {path}:{target}"),
+                    "the registry does not have it",
+                ),
+                _ => (
+                    format!("find {path}:{target}"),
+                    "the layout does not have it",
+                ),
+            };
             Failure {
-                status: Some(404),
-                ..self.failure(ErrorKind::NotFound, action, "the registry does not have it")
+                status: is_registry.then_some(404),
+                ..self.failure(ErrorKind::NotFound, action, missing)
             }
         })
     }

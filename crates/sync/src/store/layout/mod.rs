@@ -77,9 +77,9 @@ pub(crate) struct Layout {
 /// Manifests that were written by digest, and may be parts of an index that follows.
 #[derive(Default)]
 struct UnnamedManifests {
-    /// Those that become roots at the end, unless an index names them before.
+    /// Manifests that become roots at the end, unless an index names them before.
     waiting: HashMap<Digest, Descriptor>,
-    /// Those that became roots at the end of a run. Another run may still write the index that names them.
+    /// Manifests that became roots at the end of a run. Another run may still write the index that names them.
     listed: HashSet<Digest>,
 }
 
