@@ -17,7 +17,7 @@ fn world() -> World {
 /// Returns the reason of the refused image.
 fn refusal(world: &World) -> String {
     world.with_hosts(&format!(
-        "cannot write SRC/a:v1 to DST/a:v1: the tag exists with {} instead of {}, and its conflict policy is fail",
+        "cannot write SRC/a:v1 to DST/a:v1: the tag exists with {} instead of {}, and the conflict policy (fail) keeps it",
         image("old").digest(),
         image("new").digest()
     ))
@@ -32,7 +32,7 @@ fn a_skipped_tag_keeps_its_digest_until_it_is_overwritten() {
     let world = world();
     let old = Some(image("old").digest().to_owned());
     let reason = format!(
-        "the tag exists with {}, and its conflict policy is skip",
+        "the tag exists with {}, and the conflict policy (skip) keeps it",
         image("old").digest()
     );
     for flags in [

@@ -57,7 +57,8 @@ impl<'a> TagConflictCheck<'a> {
         let there = there.map(|there| &there.digest);
         match (self.action.decide(there, wanted), there) {
             (ConflictDecision::Skip, Some(there)) => {
-                let why = format!("the tag exists with {there}, and its conflict policy is skip");
+                let why =
+                    format!("the tag exists with {there}, and the conflict policy (skip) keeps it");
                 Ok(Some(Comparison::Skipped { why }))
             }
             (ConflictDecision::Fail, Some(there)) if !self.only_differences => {
@@ -72,8 +73,8 @@ impl<'a> TagConflictCheck<'a> {
         let target = Target::Tag(self.tag.clone());
         let destination = full_reference(self.destination.store.repository(), Some(&target));
         format!(
-            "cannot write {source} to {destination}: the tag exists with {there} instead of {wanted}, and its conflict \
-             policy is fail"
+            "cannot write {source} to {destination}: the tag exists with {there} instead of {wanted}, and the \
+             conflict policy (fail) keeps it"
         )
     }
 }

@@ -61,6 +61,8 @@ impl Usage {
                 parts.join("/")
             })
             .filter(|candidate| candidate.len().abs_diff(key.len()) <= NEAR)
+            // One that has a login of its own is another registry, and no slip of the pen.
+            .filter(|candidate| !self.used.contains(candidate))
             .collect();
         let near = candidates
             .into_iter()

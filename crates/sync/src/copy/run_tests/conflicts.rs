@@ -32,13 +32,13 @@ fn digests(scenario: &Scenario) -> (String, String) {
 }
 
 fn skipped(there: &str) -> String {
-    format!("skipped, the tag exists with {there}, and its conflict policy is skip")
+    format!("skipped, the tag exists with {there}, and the conflict policy (skip) keeps it")
 }
 
 fn refused((there, wanted): &(String, String)) -> String {
     format!(
         "failed, cannot write src.example/app:v1 to dst.example/app:v1: the tag exists with {there} instead of {wanted}, \
-         and its conflict policy is fail"
+         and the conflict policy (fail) keeps it"
     )
 }
 

@@ -22,6 +22,19 @@ fn a_login_that_resembles_a_registry_of_the_rules_is_told() {
 }
 
 #[test]
+fn similar_registries_with_logins_of_their_own_are_no_mistake() {
+    let auth = "localhost:5091: {}\nlocalhost:5092: {}\n";
+    let images = (
+        "images.yaml",
+        "docker.io/library/mongo:4: localhost:5092/mongo:4\n",
+    );
+    assert_eq!(
+        warnings(&[("auth.yaml", auth), images]),
+        ["auth.yaml: no rule uses the entries for localhost:5091"]
+    );
+}
+
+#[test]
 fn other_logins_without_a_rule_are_told_in_one_line() {
     let auth = "registry.example.com: {}\nquay.io: {}\nghcr.io: {}\n";
     assert_eq!(
