@@ -101,7 +101,7 @@ pub(super) fn with_name_of(
             "{text}: the image has no name there. Write {repository}#NAME."
         )));
     }
-    Ok(Repository::in_layout(directory, &name))
+    Ok(Repository::in_layout(directory.as_written(), &name))
 }
 
 #[cfg(test)]

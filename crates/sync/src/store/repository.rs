@@ -9,6 +9,8 @@ use std::sync::Arc;
 use image_syncer_registry::{ReferenceError, Registry};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::store::FilePath;
+
 /// A named set of images at an endpoint. Displays as `registry/path`, or as `oci:DIRECTORY#name`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Repository {
@@ -23,9 +25,9 @@ pub enum Endpoint {
     /// A registry.
     Registry(Registry),
     /// An OCI image layout: a directory.
-    Layout(Arc<Path>),
+    Layout(FilePath),
     /// An archive of images: a tar file.
-    Archive(Arc<Path>),
+    Archive(FilePath),
 }
 
 impl Repository {
@@ -37,7 +39,7 @@ impl Repository {
     /// images without one are in the repository with an empty name.
     pub fn in_layout(directory: &Path, name: &str) -> Self {
         Self {
-            endpoint: Endpoint::Layout(Arc::from(directory)),
+            endpoint: Endpoint::Layout(FilePath::new(directory)),
             path: Arc::from(name),
         }
     }
@@ -85,13 +87,21 @@ impl Repository {
 }
 
 impl Endpoint {
-    /// Parses a [name](Self::name), as the records have it.
+    /// Returns the name in the records, which is the same in every working directory.
+    pub(crate) fn record_name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Registry(registry) => Cow::Borrowed(registry.as_str()),
+            Self::Layout(directory) => format!("oci:{}", directory.absolute().display()).into(),
+            Self::Archive(file) => format!("oci-archive:{}", file.absolute().display()).into(),
+        }
+    }
+    /// Parses a [name](Self::name), as the user wrote it or as the records have it.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         if let Some(directory) = name.strip_prefix("oci:") {
-            return Some(Self::Layout(Arc::from(Path::new(directory))));
+            return Some(Self::Layout(FilePath::new(Path::new(directory))));
         }
         if let Some(file) = name.strip_prefix("oci-archive:") {
-            return Some(Self::Archive(Arc::from(Path::new(file))));
+            return Some(Self::Archive(FilePath::new(Path::new(file))));
         }
         Registry::parse(name).ok().map(Self::Registry)
     }
@@ -152,8 +162,8 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registry(registry) => registry.fmt(f),
-            Self::Layout(directory) => write!(f, "oci:{}", directory.display()),
-            Self::Archive(file) => write!(f, "oci-archive:{}", file.display()),
+            Self::Layout(directory) => write!(f, "oci:{}", directory.as_written().display()),
+            Self::Archive(file) => write!(f, "oci-archive:{}", file.as_written().display()),
         }
     }
 }
@@ -164,6 +174,46 @@ impl fmt::Display for Repository {
             Endpoint::Registry(registry) => write!(f, "{registry}/{}", self.path),
             endpoint if self.path.is_empty() => endpoint.fmt(f),
             endpoint => write!(f, "{endpoint}#{}", self.path),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_spellings_of_a_directory_are_one_endpoint() {
+        let written = Repository::in_layout(Path::new("./store"), "quay.io/a");
+        let absolute = std::env::current_dir().unwrap().join("store");
+        let same = Repository::in_layout(&absolute, "quay.io/a");
+        assert_eq!(written, same);
+        assert_eq!(written.to_string(), "oci:./store#quay.io/a");
+        let name = format!("oci:{}", absolute.display());
+        assert_eq!(written.endpoint().record_name(), name);
+        assert_eq!(Endpoint::from_name(&name), Some(same.endpoint().clone()));
+        assert_ne!(
+            written,
+            Repository::in_layout(Path::new("other"), "quay.io/a")
+        );
+    }
+
+    #[test]
+    fn a_repository_reads_as_it_is_shown() {
+        for text in [
+            "r.example/a/b",
+            "oci:store",
+            "oci:./store#quay.io/a",
+            "oci-archive:a.tar#b",
+        ] {
+            let repository: Repository = text.parse().unwrap();
+            assert_eq!(repository.to_string(), text);
+            let json = serde_json::to_string(&repository).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Repository>(&json).unwrap(),
+                repository
+            );
         }
     }
 }

@@ -72,7 +72,7 @@ impl RecordsMaintenance {
         repository: Option<&Repository>,
     ) -> Result<u64, RecordsError> {
         let path = repository.map(Repository::path);
-        forget(&mut self.connection, &endpoint.name(), path)
+        forget(&mut self.connection, &endpoint.record_name(), path)
             .map_err(|error| RecordsError::new(&self.path, error))
     }
 

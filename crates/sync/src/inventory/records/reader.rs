@@ -95,7 +95,7 @@ impl RecordsReader {
         blob: DigestKey,
     ) -> rusqlite::Result<BlobRepositories> {
         let (endpoint, path) = (repository.endpoint(), repository.path());
-        let name = endpoint.name();
+        let name = endpoint.record_name();
         let is_in = self.connection().prepare_cached(IS_IN)?.exists(params![
             name,
             path,
@@ -119,7 +119,7 @@ impl RecordsReader {
         tag: &Tag,
     ) -> rusqlite::Result<Option<RecordedCopy>> {
         let key = (
-            destination.endpoint().name(),
+            destination.endpoint().record_name(),
             destination.path(),
             tag.as_str(),
         );
@@ -132,7 +132,7 @@ impl RecordsReader {
     }
     /// Returns whether anything was ever copied to `destination`.
     pub(super) fn has_copies_in(&mut self, destination: &Repository) -> rusqlite::Result<bool> {
-        let key = (destination.endpoint().name(), destination.path());
+        let key = (destination.endpoint().record_name(), destination.path());
         self.connection().prepare_cached(HAS_COPIES_IN)?.exists(key)
     }
     /// Returns the time of the last answer to `check` for `destination`, in seconds since 1970.
@@ -145,10 +145,10 @@ impl RecordsReader {
             return Ok(None);
         }
         let key = params![
-            destination.endpoint().name(),
+            destination.endpoint().record_name(),
             destination.path(),
             StoredDigest(&check.root),
-            check.source.endpoint().name(),
+            check.source.endpoint().record_name(),
             check.source.path(),
             check.scope
         ];

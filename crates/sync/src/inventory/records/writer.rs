@@ -213,7 +213,7 @@ impl WriteBatch<'_> {
     }
     /// Returns the ids that the file has.
     fn find_id(&self, repository: &Repository) -> rusqlite::Result<Option<RepositoryId>> {
-        let key = (repository.endpoint().name(), repository.path());
+        let key = (repository.endpoint().record_name(), repository.path());
         let mut statement = self.transaction.prepare_cached(IDS)?;
         let number = statement.query_row(key, |row| {
             Ok(RepositoryId {
@@ -224,7 +224,7 @@ impl WriteBatch<'_> {
         number.optional()
     }
     fn insert_id(&self, repository: &Repository) -> rusqlite::Result<RepositoryId> {
-        let name = repository.endpoint().name();
+        let name = repository.endpoint().record_name();
         self.transaction
             .prepare_cached("INSERT OR IGNORE INTO registries (name) VALUES (?1)")?
             .execute((&name,))?;

@@ -18,8 +18,8 @@ use crate::keyed::KeyedLock;
 use crate::lock::lock;
 use crate::store::layout::reading::NameScope;
 use crate::store::{
-    Destination, Endpoint, FallbackTag, Repository, Source, StartedUpload, StoreError, StoreResult,
-    Stores, Tags, UnfinishedEndpoint, UploadSession, UploadStart,
+    Destination, Endpoint, FallbackTag, FilePath, Repository, Source, StartedUpload, StoreError,
+    StoreResult, Stores, Tags, UnfinishedEndpoint, UploadSession, UploadStart,
 };
 
 /// Maximum number of names in a message.
@@ -51,6 +51,7 @@ impl LayoutStores {
             let (action, host) = (format!("open {repository}"), repository.endpoint().name());
             return Err(Error::new(ErrorKind::Refused, action, host, why));
         };
+        let path = path.as_written();
         let key = real_path(path).await;
         let _turn = self.opening.lock(key.clone()).await;
         let known = lock(&self.open).get(&key).cloned();
@@ -119,7 +120,7 @@ impl Stores for LayoutStores {
                 match layout.finish().await {
                     Ok(()) => self.close_if_idle(&key, layout),
                     Err(unwritten) => unfinished.push(UnfinishedEndpoint {
-                        endpoint: Endpoint::Layout(Arc::from(layout.path())),
+                        endpoint: Endpoint::Layout(FilePath::new(layout.path())),
                         error: StoreError::destination(unwritten.into()),
                     }),
                 }
