@@ -122,7 +122,7 @@ fn rule(
     let source = RuleSource::parse(written)?;
     match (&source.select, all_tags) {
         (Selection::All, false) if source.repository.path().is_empty() => {
-            bail!("{written} names no image. {}", names_of(written))
+            bail!("{written} names no image{}", names_of(written))
         }
         (Selection::All, false) => bail!(
             "{written} has neither tag nor digest. Write {written}:TAG, or add --all-tags to copy every tag."
@@ -143,18 +143,18 @@ fn rule(
     Ok(rule?)
 }
 
-/// Returns the sentence that says what to write for an image of the layout `written`.
+/// Returns the end of the sentence: what to write for an image of the layout `written`, or why nothing can be written.
 fn names_of(written: &str) -> String {
     let glob = format!("{written}#*");
     match expand_layout_glob(&glob) {
         Ok(names) => {
             let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
             format!(
-                "Write, for example, {}; or '{glob}' for all.",
+                ". Write, for example, {}; or '{glob}' for all.",
                 shown.join(" or ")
             )
         }
-        Err(error) => error.to_string(),
+        Err(error) => error.to_string().replacen(&glob, "", 1),
     }
 }
 

@@ -16,6 +16,9 @@ const NOTHING_TWICE: &str = "complete layers are not sent again";
 
 /// Returns what to do about `failure`, or `None` if its reason says everything.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {
+    if failure.host.starts_with("oci:") {
+        return in_layout(failure);
+    }
     let target = FailureTarget::from_failure(failure);
     access(failure, &target)
         .or_else(|| existence(failure, &target))
@@ -23,6 +26,18 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
         .or_else(|| connection(failure, &target))
         .or_else(|| trust(failure, &target))
         .or_else(|| content(failure, &target))
+}
+
+/// Layouts, for which advice about registries is wrong.
+fn in_layout(failure: &Failure) -> Option<String> {
+    let advice = match (failure.cause, failure.side) {
+        (Cause::NotFound, Side::Destination) => "check the path: no directory can be created there",
+        (Cause::NotFound, _) => {
+            "check the path, and the name: index.json of the layout has all names"
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
 }
 
 /// Logins and rights.

@@ -138,7 +138,7 @@ fn mistakes_are_refused_before_the_run() {
         (
             "oci:store",
             "REG/a",
-            "oci:store names no image. oci:store#*: cannot open the layout in oci:store: there is no such directory",
+            "oci:store names no image: cannot open the layout in oci:store: there is no such directory",
         ),
         (
             "REG/a:v1",
@@ -190,7 +190,7 @@ fn a_killed_run_leaves_a_valid_layout_and_the_next_one_completes_it() {
         .collect();
     files.sort();
     assert_eq!(files, ["blobs", "index.json", "oci-layout"]);
-    // A layout that was removed is written again, whatever the records say.
+    // A layout that was removed is written again, although the records have its blobs.
     std::fs::remove_dir_all(place.path("store")).unwrap();
     place.run(&arguments).exits(0).says("2 copied");
     assert_eq!(valid_names(&place), 2);
@@ -223,4 +223,22 @@ fn a_list_without_images_names_the_others() {
         .says(
             "cannot list the images of oci:store at oci:store: the images there have other names: quay.io/a. Write oci:store#quay.io/a",
         );
+}
+
+#[test]
+fn advice_about_layouts_names_no_registry() {
+    let (registry, place) = (registry(), Place::new());
+    registry.push("a", Some("v1"), &image("a"));
+    copy(
+        &place,
+        &registry,
+        "REG/a:v1",
+        "oci:/proc/store#quay.io/a:v1",
+    )
+    .exits(1)
+    .says("hint: check the path: no directory can be created there")
+    .does_not_say("curl");
+    copy(&place, &registry, "oci:none#quay.io/a:v2", "REG/b")
+        .exits(1)
+        .says("hint: check the path, and the name: index.json of the layout has all names");
 }

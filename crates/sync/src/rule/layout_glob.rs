@@ -1,12 +1,12 @@
 //! Globs over the names of a layout: `oci:DIRECTORY#docker.io/library/*`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use globset::GlobBuilder;
 
 use crate::rule::RuleError;
-use crate::store::layout_names;
+use crate::store::{LayoutNames, layout_names};
 
 /// Characters that make a name a glob.
 const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
@@ -26,28 +26,41 @@ pub fn expand_layout_glob(text: &str) -> Result<Vec<String>, RuleError> {
     let matcher = matcher.compile_matcher();
     let names = layout_names(Path::new(directory)).map_err(|error| refused(error.to_string()))?;
     let mut tags: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for name in &names {
+    for name in &names.full {
         if matcher.is_match(name.to_string()) {
             let repository = tags.entry(&name.repository).or_default();
             repository.push(name.tag.as_str());
         }
     }
     if tags.is_empty() {
-        let shown: Vec<String> = names.iter().take(5).map(ToString::to_string).collect();
-        return Err(refused(if shown.is_empty() {
-            "no image of the layout has a full name. Write the tag or the digest of an image."
-                .to_owned()
-        } else {
-            format!(
-                "no name matches. Names are, for example: {}",
-                shown.join(", ")
-            )
-        }));
+        return Err(refused(no_match(directory, &names)));
     }
     let source = |(repository, tags): (&str, Vec<&str>)| {
         format!("oci:{directory}#{repository}:{}", tags.join(","))
     };
     Ok(tags.into_iter().map(source).collect())
+}
+
+/// Returns the reason for a glob without a match, with names that exist.
+fn no_match(directory: &str, names: &LayoutNames) -> String {
+    let full: Vec<String> = shown(&names.full);
+    let tags: Vec<String> = shown(&names.bare_tags);
+    match (full.as_slice(), tags.as_slice()) {
+        ([], []) => "no image of the layout has a name. Write its digest.".to_owned(),
+        ([], [first, ..]) => format!(
+            "the images of the layout have no full names, but tags: {}. Write oci:{directory}:{first}.",
+            tags.join(", ")
+        ),
+        _ => format!(
+            "no name matches. Names are, for example: {}",
+            full.join(", ")
+        ),
+    }
+}
+
+/// Returns the first names as texts.
+fn shown<T: ToString>(names: &BTreeSet<T>) -> Vec<String> {
+    names.iter().take(5).map(ToString::to_string).collect()
 }
 
 /// Returns the directory and the glob of a text that has one. An expression between slashes is none.
@@ -96,6 +109,14 @@ mod tests {
         ] {
             assert_eq!(expand_layout_glob(&text).unwrap(), [text]);
         }
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": [root("v2"), root("v1")]});
+        std::fs::write(path.join("index.json"), index.to_string()).unwrap();
+        let error = expanded("*").unwrap_err().to_string();
+        let why = format!(
+            "the images of the layout have no full names, but tags: v1, v2. Write oci:{}:v1.",
+            path.display()
+        );
+        assert!(error.ends_with(&why), "{error}");
         let error = expand_layout_glob("oci:nowhere#*").unwrap_err().to_string();
         assert_eq!(
             error,

@@ -27,7 +27,7 @@ use image_syncer_registry::{
 pub use endpoints::EndpointStores;
 pub use error::StoreError;
 pub use file_path::FilePath;
-pub(crate) use layout::{read_names as layout_names, split_path as split_layout_path};
+pub(crate) use layout::{LayoutNames, read_names as layout_names, split_path as split_layout_path};
 pub(crate) use read_only::ReadOnlyStores;
 pub use registry_store::RegistryStores;
 pub use repository::{Endpoint, Repository};

@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{Descriptor, Digest, ErrorKind};
+use image_syncer_registry::{Descriptor, Digest, ErrorKind, Tag};
 use tokio::sync::OnceCell;
 
 use crate::keyed::KeyedLock;
@@ -145,18 +145,31 @@ fn missing_layout(path: &Path, is_directory: bool) -> LayoutError {
     LayoutError::new(ErrorKind::NotFound, "open the layout", path, why)
 }
 
-/// Returns the full names of the images in the layout at `path`, sorted. Blocks.
+/// Names of the images in a layout.
+#[derive(Debug, Default)]
+pub(crate) struct LayoutNames {
+    /// Full names.
+    pub(crate) full: BTreeSet<LayoutName>,
+    /// Tags of images that have no more than a tag.
+    pub(crate) bare_tags: BTreeSet<Tag>,
+}
+
+/// Returns the names of the images in the layout at `path`. Blocks.
 ///
 /// # Errors
 /// If there is no layout, or it cannot be read.
-pub(crate) fn read_names(path: &Path) -> Result<BTreeSet<LayoutName>, LayoutError> {
+pub(crate) fn read_names(path: &Path) -> Result<LayoutNames, LayoutError> {
     let (directory, index) = open_contents(path)?;
     let index = index.ok_or_else(|| missing_layout(path, directory.is_some()))?;
-    let names = index.roots().filter_map(|root| match &root.name {
-        RootName::Full(name) => Some(name.clone()),
-        RootName::Tag(_) | RootName::Unnamed => None,
-    });
-    Ok(names.collect())
+    let mut names = LayoutNames::default();
+    for root in index.roots() {
+        match &root.name {
+            RootName::Full(name) => drop(names.full.insert(name.clone())),
+            RootName::Tag(tag) => drop(names.bare_tags.insert(tag.clone())),
+            RootName::Unnamed => {}
+        }
+    }
+    Ok(names)
 }
 
 /// Opens the directory and reads the roots. `None` for what does not exist.
