@@ -62,6 +62,10 @@ fn the_message_shows_the_right_form() {
         let words: Vec<&str> = line.split(' ').collect();
         usage(&words, tip);
     }
+}
+
+#[test]
+fn there_is_no_tip_without_a_better_suggestion() {
     // No argument begins with dashes, and no flag is similar.
     let outcome = Place::new()
         .run(&["copy", "a.example/b:c", "d.example/e", "--xyzzy"])
@@ -69,15 +73,22 @@ fn the_message_shows_the_right_form() {
     outcome
         .says("unexpected argument '--xyzzy' found")
         .does_not_say("tip:");
-    // Without a better suggestion there is no hint.
     let outcome = Place::new().run(&["inspect"]).exits(2);
     outcome
         .says("unrecognized subcommand 'inspect'")
         .does_not_say("tip:");
 }
 
+/// Checks that `line` is refused because of `word`, with this tip.
+fn unexpected(line: &str, word: &str, tip: &str) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let outcome = Place::new().run(&words).exits(2);
+    let expected = format!("error: unexpected argument '{word}' found\n\n  tip: {tip}\n\nUsage: ");
+    assert!(outcome.stderr.starts_with(&expected), "{}", outcome.stderr);
+}
+
 #[test]
-fn an_unexpected_argument_is_named_with_what_to_write() {
+fn an_argument_of_a_command_with_flags_only_is_named_with_a_flag() {
     let flags_only = |name: &str, word: &str, flag: &str| {
         format!(
             "{name} takes flags only: leave out {word}, or write its flag before it, such as {flag} {word}"
@@ -119,37 +130,41 @@ fn an_unexpected_argument_is_named_with_what_to_write() {
             "30",
             flags_only("image-syncer records prune", "30", "--older-than"),
         ),
+    ] {
+        unexpected(line, word, &tip);
+    }
+}
+
+#[test]
+fn an_unexpected_argument_is_named_with_what_to_write() {
+    for (line, word, tip) in [
         (
             "records forget a.example b.example",
             "b.example",
-            "image-syncer records forget takes one HOST[/REPOSITORY]: leave out b.example".into(),
+            "image-syncer records forget takes one HOST[/REPOSITORY]: leave out b.example",
         ),
         (
             "completions bash extra",
             "extra",
-            "image-syncer completions takes one SHELL: leave out extra".into(),
+            "image-syncer completions takes one SHELL: leave out extra",
         ),
         (
             "--images x --force true",
             "true",
-            "`=` joins --force and its value: write --force=true".into(),
+            "`=` joins --force and its value: write --force=true",
         ),
         (
             "--images x ",
             "",
-            "an argument is empty, such as a variable without a value: leave it out".into(),
+            "an argument is empty, such as a variable without a value: leave it out",
         ),
         (
             "--images a.yaml b.yaml",
             "b.yaml",
-            "each file needs a flag: write --images b.yaml as well".into(),
+            "each file needs a flag: write --images b.yaml as well",
         ),
     ] {
-        let words: Vec<&str> = line.split(' ').collect();
-        let outcome = Place::new().run(&words).exits(2);
-        let expected =
-            format!("error: unexpected argument '{word}' found\n\n  tip: {tip}\n\nUsage: ");
-        assert!(outcome.stderr.starts_with(&expected), "{}", outcome.stderr);
+        unexpected(line, word, tip);
     }
     // Mistakes in values are shown as well.
     let words = ["--images", "x", "extra", "--retries", "many"];

@@ -243,14 +243,16 @@ impl Client {
         }
         let get = request.clone().method(Method::GET);
         match Box::pin(self.once(&mut context, &get)).await {
-            Ok(CallOutcome::Refused(told)) | Err(told) if told.cause() == Cause::ProjectMissing => {
-                told
+            Ok(CallOutcome::Refused(reason)) | Err(reason)
+                if reason.cause() == Cause::ProjectMissing =>
+            {
+                reason
             }
             _ => error,
         }
     }
 
-    /// Requests a newer credential once, in place of one that was refused and is not retried.
+    /// Replaces a refused credential by a newer one. Happens once.
     pub(super) async fn renew(&self, context: &mut RequestContext) -> Result<bool, Error> {
         if context.renewed {
             return Ok(false);

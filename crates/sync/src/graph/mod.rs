@@ -76,7 +76,7 @@ pub(crate) struct SourceImage {
 }
 
 /// Manifest that a target names. It is resolved once, so that all destinations of an image get the same version,
-/// whatever parts of it they get.
+/// also if they get different parts of it.
 #[derive(Default)]
 struct TargetResolution {
     head: OnceCell<Result<ManifestHead, Failure>>,

@@ -9,7 +9,7 @@ use image_syncer_registry::transport::{RetryPolicy, Timeouts, Transport, Transpo
 use image_syncer_registry::{Descriptor, Digest, Options, Registries};
 use image_syncer_sync::Repository;
 use image_syncer_sync::store::{Destination, RegistryStores, Source, Stores};
-use testkit::{Blob, Profile};
+use testkit::{Blob, Image, Layer, Platform, Profile};
 
 /// Creates stores for registries of a test, which speak plain HTTP and need no login.
 pub(crate) fn stores_of(servers: &[&testkit::Registry]) -> RegistryStores {
@@ -104,4 +104,25 @@ pub(crate) fn assert_good(servers: &[&testkit::Registry]) {
     for server in servers {
         assert_eq!(server.problems(), [""; 0]);
     }
+}
+
+/// Returns an image of one layer.
+pub(crate) fn image(seed: u64) -> Image {
+    Image::single([Layer::synthetic(1_000, seed)])
+}
+
+/// Returns an index of three platforms, whose layers have the seeds from `seed` on.
+pub(crate) fn index(seed: u64) -> Image {
+    let child = |(arch, seed): (&str, u64)| {
+        Image::oci()
+            .platform(Platform::linux(arch))
+            .layer(Layer::synthetic(1_000, seed))
+            .build()
+    };
+    Image::index(
+        ["amd64", "arm64", "s390x"]
+            .into_iter()
+            .zip(seed..)
+            .map(child),
+    )
 }

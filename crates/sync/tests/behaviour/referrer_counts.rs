@@ -9,9 +9,9 @@ use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Immutable;
 use image_syncer_sync::settings::Intent;
-use testkit::{Auth, Image, Layer, Platform, Profile, Registry};
+use testkit::{Auth, Image, Profile, Registry};
 
-use crate::kit::stores_with;
+use crate::kit::{image, index, stores_with};
 use crate::run::{rule, run_over, settings};
 use crate::settings::Settings;
 
@@ -26,25 +26,6 @@ struct Signed {
     source: Registry,
     destination: Registry,
     directory: tempfile::TempDir,
-}
-
-fn image(seed: u64) -> Image {
-    Image::single([Layer::synthetic(1_000, seed)])
-}
-
-fn index(seed: u64) -> Image {
-    let child = |(arch, seed): (&str, u64)| {
-        Image::oci()
-            .platform(Platform::linux(arch))
-            .layer(Layer::synthetic(1_000, seed))
-            .build()
-    };
-    Image::index(
-        ["amd64", "arm64", "s390x"]
-            .into_iter()
-            .zip(seed..)
-            .map(child),
-    )
 }
 
 /// Signature tag whose subject does not exist.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_sync::inventory::records::Records;
-use testkit::{Image, Kind, Layer, Platform, Profile, Registry};
+use testkit::{Image, Kind, Layer, Profile, Registry};
+
+use crate::kit::{image, index};
 
 use crate::run::{rule, run, settings};
 use crate::settings::Settings;
@@ -92,25 +94,6 @@ fn without_blobs(kinds: Vec<Kind>) -> Vec<Kind> {
 /// Returns registries with and without the referrers API.
 fn profiles() -> [Profile; 2] {
     [Profile::zot(), Profile::distribution()]
-}
-
-fn image(seed: u64) -> Image {
-    Image::single([Layer::synthetic(1_000, seed)])
-}
-
-fn index(seed: u64) -> Image {
-    let child = |(arch, seed): (&str, u64)| {
-        Image::oci()
-            .platform(Platform::linux(arch))
-            .layer(Layer::synthetic(1_000, seed))
-            .build()
-    };
-    Image::index(
-        ["amd64", "arm64", "s390x"]
-            .into_iter()
-            .zip(seed..)
-            .map(child),
-    )
 }
 
 #[tokio::test]

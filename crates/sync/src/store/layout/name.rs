@@ -2,7 +2,7 @@
 //!
 //! A root of `index.json` is named by annotations. Tools write them differently: containerd, `BuildKit` and Docker write
 //! the full name as `io.containerd.image.name` and the bare tag as `org.opencontainers.image.ref.name`; Podman writes
-//! the full name as the latter; skopeo writes whatever the user chose, often a bare tag. Both annotations are written
+//! the full name as the latter; skopeo writes the text that the user gives, often a bare tag. Both annotations are written
 //! with the full name, which all of them read.
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ const LOGIN: &str = "Write `username: NAME` and `password: PASSWORD`.";
 const REGISTRY: &str = "Write `registry:`, and below it `username: NAME` and `password: PASSWORD`.";
 const SECTION: &str = "Write `images:`, and below it `source: destination`.";
 
-/// Returns the first line of what is told about a file.
+/// Returns the first line of the problems of a file.
 fn first(name: &str, text: &str) -> String {
     let rule = ("images.yaml", "q.io/x: d.io/y\n");
     let told = match name {

@@ -348,7 +348,7 @@ fn the_id_of_a_rule_depends_on_its_source_and_place_alone() {
     // Another line or another source is another rule.
     let third = ids("\nq.io/a: d.io/x\nq.io/b:v1: d.io/y\n");
     assert!(third.iter().all(|id| !second.contains(id)));
-    // A rule in the same line of the same file is the same, whatever is above it.
+    // The line counts, and not the rules above it.
     let fourth = ids("q.io/z: d.io/x\nq.io/b: d.io/y\n");
     assert_eq!(fourth[1], first[1]);
 }
