@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod commands;
+mod convert;
 mod escape;
 mod exit;
 mod hint;

@@ -14,6 +14,7 @@ pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer plan --images FILE [--auth FILE] [flags]
        image-syncer check --images FILE [--auth FILE] [flags]
        image-syncer validate --images FILE [--auth FILE]
+       image-syncer convert --images FILE [--auth FILE]
        image-syncer records show|prune|forget [--records FILE]";
 
 /// Text after `-h`.
@@ -160,6 +161,18 @@ Examples:
 
 Exit codes:
     0  the files are valid
+    2  at least one mistake; all are shown, with what to write instead";
+
+/// Text after the help of `convert`.
+pub(super) const CONVERT: &str = "\
+Examples:
+  image-syncer convert --auth auth.yaml --images images.yaml > sync.yaml
+  image-syncer validate --config sync.yaml
+
+Variables stay variables. Passwords that are in the classic files are in the output as well.
+
+Exit codes:
+    0  the native file is on stdout
     2  at least one mistake; all are shown, with what to write instead";
 
 /// Text after the help of `records`.

@@ -65,6 +65,9 @@ pub enum Command {
     /// Read the files and show their rules and logins, without any request
     #[command(after_help = help::VALIDATE, args_override_self = true)]
     Validate(ValidateArgs),
+    /// Print the native file that does the same as the classic files
+    #[command(after_help = help::CONVERT, args_override_self = true)]
+    Convert(ConvertArgs),
     /// Show, prune or forget records of earlier runs
     #[command(after_help = help::RECORDS, args_override_self = true, arg_required_else_help = true)]
     Records(RecordsArgs),
@@ -216,6 +219,17 @@ pub struct ValidateArgs {
     /// Platforms to copy.
     #[command(flatten)]
     pub platforms: Platforms,
+}
+
+/// Arguments of `convert`.
+#[derive(Debug, clap::Args)]
+pub struct ConvertArgs {
+    /// The files.
+    #[command(flatten)]
+    pub files: Files,
+    /// Default destination.
+    #[command(flatten)]
+    pub defaults: Defaults,
 }
 
 /// Arguments of `records`.

@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod convert;
 mod copy;
 mod man;
 mod plan;
@@ -25,6 +26,7 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
         Some(Command::Plan(plan)) => plan::execute(*plan, problems, printer),
         Some(Command::Check(check)) => check::execute(*check, problems, printer),
         Some(Command::Validate(validate)) => validate::execute(validate, problems, printer),
+        Some(Command::Convert(convert)) => convert::execute(convert, problems, printer),
         Some(Command::Records(records)) => problems
             .print(printer)
             .and_then(|()| records::execute(&records.action, printer)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use image_syncer_registry::Registry;
 use image_syncer_registry::auth::Credential;
-use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Input};
+use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Environment, Input};
 use image_syncer_sync::rule::{ConflictAction, ConflictPolicy, Parts, PlatformFilter, Referrers};
 use image_syncer_sync::settings::Intent;
 
@@ -25,14 +25,29 @@ pub(super) fn config(
     defaults: &cli::Defaults,
     problems: &mut Problems,
 ) -> Config {
-    let config = problems.collect(read(files, defaults)).unwrap_or_default();
+    classic(files, defaults, &environment, problems)
+}
+
+/// Reads classic files with these environment variables; the result is empty after a mistake.
+pub(super) fn classic(
+    files: cli::Files,
+    defaults: &cli::Defaults,
+    environment: Environment<'_>,
+    problems: &mut Problems,
+) -> Config {
+    let config = read(files, defaults, environment);
+    let config = problems.collect(config).unwrap_or_default();
     for warning in &config.warnings {
         problems.warn(warning);
     }
     config
 }
 
-fn read(files: cli::Files, defaults: &cli::Defaults) -> anyhow::Result<Config> {
+fn read(
+    files: cli::Files,
+    defaults: &cli::Defaults,
+    environment: Environment<'_>,
+) -> anyhow::Result<Config> {
     match (&*files.config, &*files.images, &*files.auth) {
         ([_, ..], [], []) | ([], [_, ..], _) => {}
         ([_, ..], _, _) => bail!(
@@ -53,7 +68,7 @@ fn read(files: cli::Files, defaults: &cli::Defaults) -> anyhow::Result<Config> {
     Ok(Config::classic(
         &files,
         &self::defaults(defaults),
-        &environment,
+        environment,
     )?)
 }
 

@@ -41,7 +41,7 @@ pub(super) fn auth(command: &'static str) {
         _ => ["--images", "images.yaml"],
     };
     let with = |file| run(&place, command, &[&["--auth", file], &rest[..]].concat());
-    if command == "validate" {
+    if ["validate", "convert"].contains(&command) {
         let told = with("auth.yaml").exits(0).stdout;
         assert_ne!(told, with("bare.yaml").exits(0).stdout);
         assert!(told.contains("user"), "{told}");

@@ -31,9 +31,9 @@ const PLANNING: &[&str] = &[SYNC, "copy", "plan"];
 /// Commands that send requests to registries.
 const ASKING: &[&str] = &[SYNC, "copy", "plan", "check"];
 /// Commands that read both files.
-const READING: &[&str] = &[SYNC, "plan", "check", "validate"];
+const READING: &[&str] = &[SYNC, "plan", "check", "validate", "convert"];
 /// Commands with destinations or credentials.
-const NAMING: &[&str] = &[SYNC, "copy", "plan", "check", "validate"];
+const NAMING: &[&str] = &[SYNC, "copy", "plan", "check", "validate", "convert"];
 /// Commands about records.
 const RECORDS: &[&str] = &["records show", "records prune", "records forget"];
 
@@ -241,8 +241,8 @@ fn flags_of_check_have_an_effect() {
 }
 
 #[test]
-fn flags_of_validate_and_records_have_an_effect() {
-    for command in ["validate"].iter().chain(RECORDS) {
+fn flags_of_other_commands_have_an_effect() {
+    for command in ["validate", "convert"].iter().chain(RECORDS) {
         prove(command);
     }
 }
