@@ -41,7 +41,7 @@ pub use ping::{Ping, PingLogin};
 pub use reader::{BlobReader, BlobSize, BlobSource, BlobStream, RangeOptions};
 pub use referrers::{IndexedBy, IndexedReferrers, Referrers, ReferrersOrigin};
 pub use registries::{Options, Registries};
-pub use tags::TagPages;
+pub use tags::{ListedTag, TagPages};
 pub use uploads::{OpenedUpload, Upload};
 
 use crate::auth::{Authenticator, Authenticators, Keychain};

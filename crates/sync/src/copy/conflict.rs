@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::graph::{Root, SourceImage};
 use crate::id::full_reference;
 use crate::rule::{Rule, Selection};
-use crate::store::Source;
+use crate::store::{Source, TagDetail};
 
 /// Images of an earlier rule that are resolved at a time.
 const CONCURRENT_IMAGES: usize = 8;
@@ -138,9 +138,10 @@ impl Copier {
             Selection::Digest { digest, .. } => vec![Target::Digest(digest.clone())],
             Selection::Tags(tags) => tags.iter().cloned().map(Target::Tag).collect(),
             Selection::Matching(pattern) => {
-                let (mut pages, mut targets) = (store.tags(), Vec::new());
+                let (mut pages, mut targets) = (store.tags(TagDetail::Names), Vec::new());
                 while let Some(page) = pages.next().await? {
-                    let page = page.into_iter().filter(|tag| pattern.matches(tag));
+                    let page = page.into_iter().map(|listed| listed.tag);
+                    let page = page.filter(|tag| pattern.matches(tag));
                     targets.extend(page.map(Target::Tag));
                 }
                 targets

@@ -1,6 +1,6 @@
 //! Images from a list of tags.
 
-use image_syncer_registry::{Tag, Target};
+use image_syncer_registry::{ListedTag, Tag, Target};
 
 use crate::discover::RuleSearch;
 use crate::discover::leftovers::DeferredReferrerTags;
@@ -29,11 +29,11 @@ impl RuleSearch<'_> {
             };
             let Some(tags) = page else { break };
             looked_at += tags.len();
-            for (number, tag) in tags.iter().enumerate() {
+            for (number, ListedTag { tag, .. }) in tags.iter().enumerate() {
                 if !announced && let Some(ahead) = pages.ahead() {
-                    let ahead = ahead.iter().filter(|tag| self.will_send(pattern, tag));
-                    let here = tags.iter().skip(number);
-                    let here = here.filter(|tag| self.will_send(pattern, tag));
+                    let will_send = |listed: &&ListedTag| self.will_send(pattern, &listed.tag);
+                    let ahead = ahead.iter().filter(will_send);
+                    let here = tags.iter().skip(number).filter(will_send);
                     let images = self.wanted + here.count() + ahead.count();
                     report_image_count(&*self.discoverer.listener, self.rule, images);
                     announced = true;

@@ -11,7 +11,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 use crate::Repository;
-use crate::store::{StoreError, Stores};
+use crate::store::{StoreError, Stores, TagDetail};
 
 /// Maximum number of tags kept: four megabytes. Tags of longer lists are queried one by one.
 const MAX_TAGS: usize = 500_000;
@@ -129,7 +129,7 @@ async fn fetch(stores: Arc<dyn Stores>, repository: Repository, state: watch::Se
     // Ends all waits, even after a panic.
     let state = ListGuard(state);
     let mut pages = match stores.destination(&repository).await {
-        Ok(destination) => destination.tags(),
+        Ok(destination) => destination.tags(TagDetail::Names),
         Err(error) => {
             tracing::debug!(%error, "the destination's tags are queried one by one");
             return;
@@ -142,7 +142,9 @@ async fn fetch(stores: Arc<dyn Stores>, repository: Repository, state: watch::Se
     for number in 1.. {
         match pages.next().await {
             Ok(Some(page)) => {
-                let hashes = page.iter().map(|tag| tags.hasher.hash_one(tag.as_str()));
+                let hashes = page
+                    .iter()
+                    .map(|listed| tags.hasher.hash_one(listed.tag.as_str()));
                 tags.hashes.extend(hashes);
             }
             Ok(None) => break,

@@ -13,7 +13,9 @@ use image_syncer_registry::{
 };
 
 use crate::graph::ManifestCache;
-use crate::store::{FallbackTag, Repository, Source, SourceCapabilities, StoreResult, Tags};
+use crate::store::{
+    FallbackTag, Repository, Source, SourceCapabilities, StoreResult, TagDetail, Tags,
+};
 
 /// Source that keeps the first blob that was read whole, and uses the blobs embedded in manifests.
 pub(super) struct CachingSource {
@@ -97,8 +99,8 @@ impl Source for CachingSource {
     ) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
         self.source.referrers(subject, tag)
     }
-    fn tags(&self) -> Box<dyn Tags> {
-        self.source.tags()
+    fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
+        self.source.tags(detail)
     }
 }
 

@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 
 use crate::store::layout::LayoutStores;
 use crate::store::{
-    Destination, Endpoint, Repository, Source, StoreResult, Stores, UnfinishedEndpoint,
+    Destination, Endpoint, Repository, RepositoryPages, Source, StoreResult, Stores,
+    UnfinishedEndpoint,
 };
 
 /// Stores of registries and of image layouts.
@@ -23,8 +24,8 @@ impl EndpointStores {
             layouts: LayoutStores::default(),
         }
     }
-    fn of_kind(&self, repository: &Repository) -> &dyn Stores {
-        match repository.endpoint() {
+    fn of_kind(&self, endpoint: &Endpoint) -> &dyn Stores {
+        match endpoint {
             Endpoint::Layout(_) => &self.layouts,
             Endpoint::Registry(_) | Endpoint::Archive(_) => &*self.registries,
         }
@@ -36,13 +37,20 @@ impl Stores for EndpointStores {
         &'a self,
         repository: &'a Repository,
     ) -> BoxFuture<'a, StoreResult<Arc<dyn Source>>> {
-        self.of_kind(repository).source(repository)
+        self.of_kind(repository.endpoint()).source(repository)
     }
     fn destination<'a>(
         &'a self,
         repository: &'a Repository,
     ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>> {
-        self.of_kind(repository).destination(repository)
+        self.of_kind(repository.endpoint()).destination(repository)
+    }
+    fn repositories<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
+        self.of_kind(endpoint).repositories(endpoint, prefix)
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         self.layouts.finish()

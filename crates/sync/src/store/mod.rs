@@ -20,8 +20,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use image_syncer_registry::{
-    BlobSource, BlobStream, Descriptor, Digest, IndexedReferrers, Manifest, ManifestHead,
-    ManifestPresence, Presence, Tag, Target,
+    BlobSource, BlobStream, Descriptor, Digest, IndexedReferrers, ListedTag, Manifest,
+    ManifestHead, ManifestPresence, Presence, Target,
 };
 
 pub use endpoints::EndpointStores;
@@ -76,8 +76,8 @@ pub trait Source: Send + Sync {
         subject: &'a Digest,
         tag: FallbackTag,
     ) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>>;
-    /// Returns the tags, one page at a time.
-    fn tags(&self) -> Box<dyn Tags>;
+    /// Returns the tags with `detail`, one page at a time.
+    fn tags(&self, detail: TagDetail) -> Box<dyn Tags>;
 }
 
 /// A repository that images are copied to.
@@ -114,8 +114,9 @@ pub trait Destination: Send + Sync {
     /// Deletes a tag, or a manifest by its digest, with all of its tags. Blobs stay, for the store's own garbage
     /// collection. Fails if the target is missing, or the store does not delete.
     fn delete<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<()>>;
-    /// Returns the tags, one page at a time. A repository that does not exist yet may be an error or an empty list.
-    fn tags(&self) -> Box<dyn Tags>;
+    /// Returns the tags with `detail`, one page at a time. A repository that does not exist yet may be an error or an
+    /// empty list.
+    fn tags(&self, detail: TagDetail) -> Box<dyn Tags>;
 }
 
 /// Factory for the stores of repositories.
@@ -130,6 +131,13 @@ pub trait Stores: Send + Sync {
         &'a self,
         repository: &'a Repository,
     ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>>;
+    /// Returns the repositories of `endpoint` below `prefix`, one page at a time. `prefix` is a path of whole components, or
+    /// empty for all repositories. A store may return others as well.
+    fn repositories<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>>;
     /// Completes the files that a run has written, at its end. Returns the endpoints that are not complete.
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         std::future::ready(Vec::new()).boxed()
@@ -201,10 +209,34 @@ pub trait UploadSession: Send {
         Self: 'a;
 }
 
+/// Content of a list of tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagDetail {
+    /// Names, in the cheapest way.
+    Names,
+    /// Digests and times of pushes as well, where the store has a list with them; elsewhere names.
+    Digests,
+}
+
 /// Pages of tags.
 pub trait Tags: Send {
     /// Returns the next page, or `None` at the end.
-    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<Tag>>>>;
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<ListedTag>>>>;
+}
+
+/// Pages of repositories.
+pub trait RepositoryPages: Send {
+    /// Returns the next page, or `None` at the end.
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<RepositoryPage>>>;
+}
+
+/// Page of a list of repositories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryPage {
+    /// The repositories.
+    pub repositories: Vec<Repository>,
+    /// Number of repositories in the whole list, if the store states it.
+    pub total: Option<u64>,
 }
 
 /// Checks for `blob` at `destination`. If its size there differs from its descriptor, the source is checked as well,

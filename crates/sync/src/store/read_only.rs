@@ -10,8 +10,8 @@ use image_syncer_registry::{
 };
 
 use crate::store::{
-    Destination, Repository, Source, StartedUpload, StoreError, StoreResult, Stores, Tags,
-    UnfinishedEndpoint, UploadStart,
+    Destination, Endpoint, Repository, RepositoryPages, Source, StartedUpload, StoreError,
+    StoreResult, Stores, TagDetail, Tags, UnfinishedEndpoint, UploadStart,
 };
 
 /// Stores of a run that writes nothing: reads are real, pushed manifests are accepted and discarded. An upload of a
@@ -36,6 +36,13 @@ impl Stores for ReadOnlyStores {
             Ok(Arc::new(ReadOnlyDestination(destination)) as Arc<dyn Destination>)
         }
         .boxed()
+    }
+    fn repositories<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
+        self.0.repositories(endpoint, prefix)
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         self.0.finish()
@@ -91,7 +98,7 @@ impl Destination for ReadOnlyDestination {
     fn delete<'a>(&'a self, _target: &'a Target) -> BoxFuture<'a, StoreResult<()>> {
         std::future::ready(Ok(())).boxed()
     }
-    fn tags(&self) -> Box<dyn Tags> {
-        self.0.tags()
+    fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
+        self.0.tags(detail)
     }
 }

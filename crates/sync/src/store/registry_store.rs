@@ -7,14 +7,16 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use image_syncer_registry::{
-    BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, IndexedReferrers,
-    Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence, Registries, Tag, TagPages,
-    Target, Upload,
+    BlobSource, BlobStream, CatalogPages, Client, Descriptor, Digest, Error, ErrorKind,
+    IndexedReferrers, ListedTag, Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence,
+    Registries, Tag, TagPages, Target, Upload,
 };
 
+use crate::store::repository::is_below;
 use crate::store::{
-    Destination, FallbackTag, Repository, Source, SourceCapabilities, StartedUpload, StoreError,
-    StoreResult, Stores, Tags, UploadSession, UploadStart,
+    Destination, Endpoint, FallbackTag, Repository, RepositoryPage, RepositoryPages, Source,
+    SourceCapabilities, StartedUpload, StoreError, StoreResult, Stores, TagDetail, Tags,
+    UploadSession, UploadStart,
 };
 
 /// Stores of all registries.
@@ -39,6 +41,12 @@ struct RegistryTags {
     with_side: fn(Error) -> StoreError,
 }
 
+/// Pages of the repositories of a registry.
+struct RegistryRepositories {
+    pages: CatalogPages,
+    prefix: String,
+}
+
 impl RegistryStores {
     /// Creates stores over `registries`.
     pub fn new(registries: impl Into<Arc<Registries>>) -> Self {
@@ -46,12 +54,8 @@ impl RegistryStores {
     }
     fn open(&self, repository: &Repository) -> Result<Arc<RegistryStore>, Error> {
         let Some(name) = repository.in_registry() else {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                format!("open {repository}"),
-                repository.endpoint().to_string(),
-                "this session has no access to files",
-            ));
+            let action = format!("open {repository}");
+            return Err(no_registry(repository.endpoint(), action));
         };
         Ok(Arc::new(RegistryStore {
             client: self.0.client(name.registry()),
@@ -76,6 +80,28 @@ impl Stores for RegistryStores {
         let store = self.open(repository).map_err(StoreError::destination);
         std::future::ready(store.map(|store| store as Arc<dyn Destination>)).boxed()
     }
+    fn repositories<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
+        let pages = match endpoint.registry() {
+            Some(registry) => Ok(Box::new(RegistryRepositories {
+                pages: self.0.client(registry).catalog(),
+                prefix: prefix.to_owned(),
+            }) as Box<dyn RepositoryPages>),
+            None => Err(StoreError::source(no_registry(
+                endpoint,
+                format!("list the repositories of {endpoint}"),
+            ))),
+        };
+        std::future::ready(pages).boxed()
+    }
+}
+
+fn no_registry(endpoint: &Endpoint, action: String) -> Error {
+    let why = "this session has no access to files";
+    Error::new(ErrorKind::Refused, action, endpoint.to_string(), why)
 }
 
 impl RegistryStore {
@@ -195,7 +221,7 @@ impl Source for RegistryStore {
         .map_err(StoreError::source)
         .boxed()
     }
-    fn tags(&self) -> Box<dyn Tags> {
+    fn tags(&self, _detail: TagDetail) -> Box<dyn Tags> {
         Box::new(RegistryTags {
             pages: self.client.tags(&self.name),
             with_side: StoreError::source,
@@ -260,7 +286,7 @@ impl Destination for RegistryStore {
         let deleted = self.client.delete_manifest(&self.name, target);
         deleted.map_err(StoreError::destination).boxed()
     }
-    fn tags(&self) -> Box<dyn Tags> {
+    fn tags(&self, _detail: TagDetail) -> Box<dyn Tags> {
         Box::new(RegistryTags {
             pages: self.client.tags_for_push(&self.name),
             with_side: StoreError::destination,
@@ -291,7 +317,26 @@ impl UploadSession for RegistrySession {
 }
 
 impl Tags for RegistryTags {
-    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<Tag>>>> {
-        self.pages.next().map_err(self.with_side).boxed()
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<ListedTag>>>> {
+        let listed = |tags: Vec<Tag>| tags.into_iter().map(ListedTag::from).collect();
+        let page = self.pages.next().map_ok(move |page| page.map(listed));
+        page.map_err(self.with_side).boxed()
+    }
+}
+
+impl RepositoryPages for RegistryRepositories {
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<RepositoryPage>>> {
+        async move {
+            let page = self.pages.next().await.map_err(StoreError::source)?;
+            Ok(page.map(|page| {
+                let page = page.into_iter().map(Repository::from);
+                let below = page.filter(|repository| is_below(repository.path(), &self.prefix));
+                RepositoryPage {
+                    repositories: below.collect(),
+                    total: None,
+                }
+            }))
+        }
+        .boxed()
     }
 }

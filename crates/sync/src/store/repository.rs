@@ -86,6 +86,12 @@ impl Repository {
     }
 }
 
+/// Returns true if `path` is `prefix` or below it. Every path is below an empty prefix.
+pub(crate) fn is_below(path: &str, prefix: &str) -> bool {
+    let rest = path.strip_prefix(prefix);
+    prefix.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl Endpoint {
     /// Returns the name in the records, which is the same in every working directory.
     pub(crate) fn record_name(&self) -> Cow<'_, str> {

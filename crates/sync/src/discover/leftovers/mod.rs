@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Tag, Target};
+use image_syncer_registry::{ListedTag, Tag, Target};
 
 use crate::discover::referrer_tags::ReferrerTag;
 use crate::discover::source_tags::{ListedReferrerTags, SourceList};
 use crate::discover::{CoveredTags, RuleSearch};
 use crate::failure::Failure;
 use crate::rule::{Rule, RuleDestination, Selection};
+use crate::store::TagDetail;
 
 /// Deferred tags of a rule, for those of its destinations to which it copies referrers.
 pub(super) struct DeferredReferrerTags {
@@ -118,13 +119,13 @@ impl RuleSearch<'_> {
         deferred: &DeferredReferrerTags,
         covered: &CoveredTags,
     ) -> Result<(), Failure> {
-        let mut pages = deferred.list.open_pages().await?;
+        let mut pages = deferred.list.open_pages(TagDetail::Names).await?;
         loop {
             let page = self.cancel.run_until_cancelled(pages.next()).await;
             let page = page.ok_or_else(Failure::interrupted)?;
             let page = page?;
             let Some(tags) = page else { return Ok(()) };
-            for tag in tags {
+            for ListedTag { tag, .. } in tags {
                 if let Some(read) = ReferrerTag::parse(tag.as_str()) {
                     self.send_leftover(covered, (read, tag)).await?;
                 }

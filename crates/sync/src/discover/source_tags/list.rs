@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
-use image_syncer_registry::Tag;
+use image_syncer_registry::ListedTag;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -14,8 +14,9 @@ use tracing::Instrument;
 use crate::Repository;
 use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, TagSubject};
 use crate::discover::source_tags::Budget;
+use crate::discover::source_tags::page::PackedPage;
 use crate::failure::Failure;
-use crate::store::{Stores, Tags};
+use crate::store::{Stores, TagDetail, Tags};
 
 /// Maximum number of pages of a list that no rule reads. For a longer list, queries for the tags of the few images that
 /// rules name cost less.
@@ -47,8 +48,7 @@ pub(super) struct ListState {
 
 /// Pages that were read ahead of the searches.
 pub(super) struct BufferedPages {
-    /// Tags of each page, one per line.
-    pages: Vec<Arc<str>>,
+    pages: Vec<Arc<PackedPage>>,
     /// True if some pages are not kept.
     cut: bool,
     budget: Arc<Budget>,
@@ -144,8 +144,11 @@ impl SourceList {
         &self.repository
     }
     /// Opens the list again, from its first page.
-    pub(in crate::discover) async fn open_pages(&self) -> Result<Box<dyn Tags>, Failure> {
-        Ok(self.stores.source(&self.repository).await?.tags())
+    pub(in crate::discover) async fn open_pages(
+        &self,
+        detail: TagDetail,
+    ) -> Result<Box<dyn Tags>, Failure> {
+        Ok(self.stores.source(&self.repository).await?.tags(detail))
     }
 
     /// Returns true if a listing rule may defer tags of `subject`. Before the end of the list, each subject may have tags.
@@ -163,29 +166,24 @@ impl SourceList {
 
 impl BufferedPages {
     /// Returns a page, if it is kept.
-    pub(super) fn page(&self, number: usize) -> Option<&Arc<str>> {
+    pub(super) fn page(&self, number: usize) -> Option<&Arc<PackedPage>> {
         self.pages.get(number)
     }
     /// True if some pages are not kept.
     pub(super) fn is_cut(&self) -> bool {
         self.cut
     }
-    fn push(&mut self, tags: &[Tag]) {
+    fn push(&mut self, tags: &[ListedTag]) {
         if self.cut {
             return;
         }
-        let bytes = tags.iter().map(|tag| tag.as_str().len() + 1).sum();
+        let bytes = PackedPage::size(tags);
         if !self.budget.reserve(bytes) {
             self.cut = true;
             return;
         }
         self.taken += bytes;
-        let mut page = String::with_capacity(bytes);
-        for tag in tags {
-            page.push_str(tag.as_str());
-            page.push('\n');
-        }
-        self.pages.push(Arc::from(page));
+        self.pages.push(Arc::new(PackedPage::new(tags)));
     }
     fn clear(&mut self) {
         self.pages = Vec::new();
@@ -242,7 +240,14 @@ impl ListTask {
 
     /// Reads all pages. Returns false if pages were left out.
     async fn pages(&mut self) -> Result<bool, Failure> {
-        let mut pages = self.stores.source(&self.repository).await?.tags();
+        // A list for referrer tags needs no digests.
+        let detail = if self.few {
+            TagDetail::Names
+        } else {
+            TagDetail::Digests
+        };
+        let source = self.stores.source(&self.repository).await?;
+        let mut pages = source.tags(detail);
         let mut number = 0;
         loop {
             if self.few && number == FEW_PAGES {
@@ -257,12 +262,12 @@ impl ListTask {
         }
     }
 
-    fn record_tags(&mut self, tags: &[Tag]) {
+    fn record_tags(&mut self, tags: &[ListedTag]) {
         // One more than is kept, as a sign of too many.
         let room = (self.most + 1).saturating_sub(self.found.len());
         let found = tags
             .iter()
-            .filter_map(|tag| ReferrerTag::parse(tag.as_str()));
+            .filter_map(|listed| ReferrerTag::parse(listed.tag.as_str()));
         self.found.extend(found.take(room));
         let few = self.few;
         self.state.send_modify(|state| {

@@ -6,12 +6,13 @@
 //!
 //! # Memory
 //!
-//! Text that was read ahead is kept until the last search has read it, up to 16 MiB in a run: some 700,000 tags. Beyond
-//! that, only referrer tags are kept, 34 bytes for each subject; a search that gets there lists the repository itself. With
+//! Tags that were read ahead are kept until the last search has read them, up to 16 MiB in a run: some 700,000 tags, or
+//! 300,000 with digests (`page`). Beyond that, only referrer tags are kept, 34 bytes for each subject; a search that gets there lists the repository itself. With
 //! more than half a million referrer tags in one repository, none is kept. A list is dropped after the end of all rules that
 //! copy from the repository, and of their images.
 
 mod list;
+mod page;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,7 @@ use crate::store::{self, Stores};
 pub(super) use list::{ListedReferrerTags, SourceList};
 pub(super) use reader::PageReader;
 
-/// Maximum size of the text of tags that is read ahead in a run, in bytes.
+/// Maximum size of the tags that are read ahead in a run, in bytes.
 const MAX_AHEAD: usize = 16 * 1024 * 1024;
 
 /// Lists of all source repositories of a run.
@@ -51,7 +52,7 @@ struct Source {
     readers: usize,
 }
 
-/// Remaining capacity for text that is read ahead.
+/// Remaining capacity for tags that are read ahead.
 struct Budget(AtomicUsize);
 
 impl SourceTags {
@@ -60,7 +61,7 @@ impl SourceTags {
         Self::bounded(stores, MAX_AHEAD, MAX_TAGS)
     }
 
-    /// Like [`SourceTags::new`], with a maximum of `ahead` bytes of text read ahead, and of `most` referrer tags kept for one
+    /// Like [`SourceTags::new`], with a maximum of `ahead` bytes of tags read ahead, and of `most` referrer tags kept for one
     /// repository.
     pub(super) fn bounded(stores: Arc<dyn Stores>, ahead: usize, most: usize) -> Arc<Self> {
         Arc::new(Self {

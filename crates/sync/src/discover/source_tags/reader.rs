@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use image_syncer_registry::Tag;
+use image_syncer_registry::ListedTag;
 use tokio::sync::watch;
 
 use crate::discover::source_tags::SourceTags;
 use crate::discover::source_tags::list::{ListState, SourceList};
+use crate::discover::source_tags::page::PackedPage;
 use crate::failure::Failure;
-use crate::store::Tags;
+use crate::store::{TagDetail, Tags};
 
 /// Reader of the pages of a list, at the pace of one search.
 pub(in crate::discover) struct PageReader {
@@ -32,7 +33,7 @@ struct FreshList {
 
 /// Source of the next page.
 enum NextPage {
-    Page(Arc<str>),
+    Page(Arc<PackedPage>),
     Anew,
     Later,
     End(Result<(), Failure>),
@@ -55,7 +56,7 @@ impl PageReader {
     }
 
     /// Returns the next page, or `None` at the end. Must not be called again after a failure.
-    pub(in crate::discover) async fn next(&mut self) -> Result<Option<Vec<Tag>>, Failure> {
+    pub(in crate::discover) async fn next(&mut self) -> Result<Option<Vec<ListedTag>>, Failure> {
         loop {
             if let Some(anew) = &mut self.anew {
                 return anew.next().await;
@@ -63,11 +64,12 @@ impl PageReader {
             match self.read_page() {
                 NextPage::Page(page) => {
                     self.taken += 1;
-                    return tags(&page).map(Some);
+                    let garbled = || Failure::internal("a list of tags was garbled");
+                    return page.tags().map(Some).ok_or_else(garbled);
                 }
                 NextPage::Anew => {
                     let list = Arc::clone(&self.list);
-                    let pages = list.open_pages().await?;
+                    let pages = list.open_pages(TagDetail::Digests).await?;
                     self.anew = Some(self.list_again(pages));
                 }
                 NextPage::End(end) => return end.map(|()| None),
@@ -81,14 +83,14 @@ impl PageReader {
     }
 
     /// Returns the remaining tags, if the list is complete and all of its pages are kept.
-    pub(in crate::discover) fn ahead(&self) -> Option<Vec<Tag>> {
+    pub(in crate::discover) fn ahead(&self) -> Option<Vec<ListedTag>> {
         let state = self.state.borrow();
         if self.anew.is_some() || state.text.is_cut() || !matches!(state.end, Some(Ok(()))) {
             return None;
         }
         let pages = (self.taken..).map_while(|number| state.text.page(number));
-        let tags = pages.flat_map(|page| page.lines());
-        tags.map(Tag::parse).collect::<Result<_, _>>().ok()
+        let pages: Option<Vec<_>> = pages.map(|page| page.tags()).collect();
+        Some(pages?.concat())
     }
 
     fn read_page(&mut self) -> NextPage {
@@ -105,9 +107,11 @@ impl PageReader {
         let hasher = RandomState::new();
         let state = self.state.borrow();
         let read = (0..self.taken).filter_map(|number| state.text.page(number));
-        let taken = read.flat_map(|page| page.lines());
+        let taken = read.filter_map(|page| page.tags()).flatten();
         FreshList {
-            taken: taken.map(|tag| hasher.hash_one(tag)).collect(),
+            taken: taken
+                .map(|listed| hasher.hash_one(listed.tag.as_str()))
+                .collect(),
             pages,
             hasher,
         }
@@ -115,11 +119,14 @@ impl PageReader {
 }
 
 impl FreshList {
-    async fn next(&mut self) -> Result<Option<Vec<Tag>>, Failure> {
+    async fn next(&mut self) -> Result<Option<Vec<ListedTag>>, Failure> {
         let page = self.pages.next().await;
         let page = page?;
         Ok(page.map(|mut tags| {
-            let is_new = |tag: &Tag| !self.taken.contains(&self.hasher.hash_one(tag.as_str()));
+            let is_new = |listed: &ListedTag| {
+                let hash = self.hasher.hash_one(listed.tag.as_str());
+                !self.taken.contains(&hash)
+            };
             tags.retain(is_new);
             tags
         }))
@@ -130,11 +137,4 @@ impl Drop for PageReader {
     fn drop(&mut self) {
         self.sources.was_read(self.list.repository());
     }
-}
-
-/// Parses the tags of a page.
-fn tags(page: &str) -> Result<Vec<Tag>, Failure> {
-    let tags = page.lines().map(Tag::parse);
-    let tags: Result<_, _> = tags.collect();
-    tags.map_err(|error| Failure::internal(&format!("a list of tags was garbled, {error}")))
 }

@@ -58,7 +58,7 @@ async fn remaining_tags(reader: &mut PageReader) -> (Vec<String>, Result<(), Str
     let mut tags = Vec::new();
     loop {
         match reader.next().await {
-            Ok(Some(page)) => tags.extend(page.iter().map(ToString::to_string)),
+            Ok(Some(page)) => tags.extend(page.iter().map(|listed| listed.tag.to_string())),
             Ok(None) => return (tags, Ok(())),
             Err(failure) => return (tags, Err(failure.reason)),
         }

@@ -1,12 +1,13 @@
 //! Reading of a layout: names, manifests, blobs and referrers.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use image_syncer_registry::manifest::MAX_MANIFEST_BYTES;
 use image_syncer_registry::{
-    BlobStream, Descriptor, Digest, ErrorKind, Manifest, ManifestHead, Presence, Tag, Target,
+    BlobStream, Descriptor, Digest, ErrorKind, ListedTag, Manifest, ManifestHead, Presence, Tag,
+    Target,
 };
 
 use super::directory::LayoutDirectory;
@@ -48,17 +49,26 @@ impl Layout {
         });
         names.collect()
     }
-    /// Returns the tags of `repository`, sorted.
-    pub(crate) fn tags(&self, repository: &str, scope: NameScope) -> Vec<Tag> {
+    /// Returns the tags of `repository` with their digests, sorted.
+    pub(crate) fn tags(&self, repository: &str, scope: NameScope) -> Vec<ListedTag> {
         let state = lock(&self.state);
-        let in_scope = |root: &&LayoutRoot| {
-            scope == NameScope::WithBareTags || matches!(root.name, RootName::Full(_))
-        };
-        let roots = state.index.roots().filter(in_scope);
-        let tags: BTreeSet<Tag> = roots
-            .filter_map(|root| root.name.tag_in(repository).cloned())
-            .collect();
-        tags.into_iter().collect()
+        // As in `head_tag`, a full name precedes a bare tag, and of several the first counts.
+        let full = state.index.roots().filter(|root| !is_bare(root));
+        let bare = state.index.roots().filter(|root| is_bare(root));
+        let bare = bare.filter(|_| scope == NameScope::WithBareTags);
+        let mut tags: BTreeMap<Tag, Digest> = BTreeMap::new();
+        for root in full.chain(bare) {
+            if let Some(tag) = root.name.tag_in(repository) {
+                let digest = || root.digest.clone();
+                tags.entry(tag.clone()).or_insert_with(digest);
+            }
+        }
+        let listed = tags.into_iter().map(|(tag, digest)| ListedTag {
+            tag,
+            digest: Some(digest),
+            pushed: None,
+        });
+        listed.collect()
     }
     /// Returns the head of a tag as the index states it, without reading the manifest.
     pub(crate) fn head_tag(

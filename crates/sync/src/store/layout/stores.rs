@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use image_syncer_registry::{
     BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers,
-    Manifest, ManifestHead, ManifestPresence, Presence, Tag, Target,
+    ListedTag, Manifest, ManifestHead, ManifestPresence, Presence, Target,
 };
 
 use super::upload::LayoutUpload;
@@ -17,9 +17,11 @@ use super::{Layout, LayoutError};
 use crate::keyed::KeyedLock;
 use crate::lock::lock;
 use crate::store::layout::reading::NameScope;
+use crate::store::repository::is_below;
 use crate::store::{
-    Destination, Endpoint, FallbackTag, FilePath, Repository, Source, StartedUpload, StoreError,
-    StoreResult, Stores, Tags, UnfinishedEndpoint, UploadSession, UploadStart,
+    Destination, Endpoint, FallbackTag, FilePath, Repository, RepositoryPage, RepositoryPages,
+    Source, StartedUpload, StoreError, StoreResult, Stores, TagDetail, Tags, UnfinishedEndpoint,
+    UploadSession, UploadStart,
 };
 
 /// Maximum number of names in a message.
@@ -42,28 +44,46 @@ struct LayoutStore {
 struct LayoutSession(LayoutUpload);
 
 /// All tags, as one page, or the reason for the lack of any.
-struct LayoutTags(Option<StoreResult<Vec<Tag>>>);
+struct LayoutTags(Option<StoreResult<Vec<ListedTag>>>);
+
+/// All repositories, as one page.
+struct LayoutRepositories(Option<Vec<Repository>>);
 
 impl LayoutStores {
     async fn open(&self, repository: &Repository) -> Result<Arc<LayoutStore>, Error> {
-        let Endpoint::Layout(path) = repository.endpoint() else {
+        let layout = self.open_layout(repository.endpoint()).await?;
+        let repository = repository.clone();
+        Ok(Arc::new(LayoutStore { layout, repository }))
+    }
+    async fn open_layout(&self, endpoint: &Endpoint) -> Result<Arc<Layout>, Error> {
+        let Endpoint::Layout(path) = endpoint else {
             let why = "it is not a directory; this is a defect of image-syncer, please report it";
-            let (action, host) = (format!("open {repository}"), repository.endpoint().name());
+            let (action, host) = (format!("open {endpoint}"), endpoint.name());
             return Err(Error::new(ErrorKind::Refused, action, host, why));
         };
         let path = path.as_written();
         let key = real_path(path).await;
         let _turn = self.opening.lock(key.clone()).await;
         let known = lock(&self.open).get(&key).cloned();
-        let layout = if let Some(layout) = known {
-            layout
-        } else {
-            let layout = Layout::open(path).await?;
-            lock(&self.open).insert(key, Arc::clone(&layout));
-            layout
-        };
-        let repository = repository.clone();
-        Ok(Arc::new(LayoutStore { layout, repository }))
+        if let Some(layout) = known {
+            return Ok(layout);
+        }
+        let layout = Layout::open(path).await?;
+        lock(&self.open).insert(key, Arc::clone(&layout));
+        Ok(layout)
+    }
+    async fn list_repositories(
+        &self,
+        endpoint: &Endpoint,
+        prefix: &str,
+    ) -> Result<Box<dyn RepositoryPages>, Error> {
+        let layout = self.open_layout(endpoint).await?;
+        layout.require()?;
+        let names = layout.repositories().into_iter();
+        let below = names.filter(|name| is_below(name, prefix));
+        let repositories = below.filter_map(|name| Repository::at(endpoint, &name));
+        let page = repositories.collect();
+        Ok(Box::new(LayoutRepositories(Some(page))))
     }
     async fn open_source(&self, repository: &Repository) -> Result<Arc<dyn Source>, Error> {
         let store = self.open(repository).await?;
@@ -111,6 +131,14 @@ impl Stores for LayoutStores {
     ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>> {
         let store = self.open_destination(repository);
         store.map_err(StoreError::destination).boxed()
+    }
+    fn repositories<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
+        let listed = self.list_repositories(endpoint, prefix);
+        listed.map_err(StoreError::source).boxed()
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         async move {
@@ -213,7 +241,7 @@ impl Source for LayoutStore {
         self.layout.referrers(subject).map_err(at_source).boxed()
     }
     /// An empty list is an error if other names are there: a copy of nothing would look like a success.
-    fn tags(&self) -> Box<dyn Tags> {
+    fn tags(&self, _detail: TagDetail) -> Box<dyn Tags> {
         let tags = self.layout.tags(self.name(), NameScope::WithBareTags);
         let other = tags.is_empty().then(|| self.other_names()).flatten();
         let tags = other.map_or(Ok(tags), |error| Err(StoreError::source(error)));
@@ -306,7 +334,7 @@ impl Destination for LayoutStore {
         }
         .boxed()
     }
-    fn tags(&self) -> Box<dyn Tags> {
+    fn tags(&self, _detail: TagDetail) -> Box<dyn Tags> {
         let tags = self.layout.tags(self.name(), NameScope::FullNames);
         Box::new(LayoutTags(Some(Ok(tags))))
     }
@@ -328,10 +356,21 @@ impl UploadSession for LayoutSession {
 }
 
 impl Tags for LayoutTags {
-    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<Tag>>>> {
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<ListedTag>>>> {
         let page = self.0.take().transpose();
         let page = page.map(|page| page.filter(|tags| !tags.is_empty()));
         std::future::ready(page).boxed()
+    }
+}
+
+impl RepositoryPages for LayoutRepositories {
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<RepositoryPage>>> {
+        let page = self.0.take().filter(|page| !page.is_empty());
+        let page = page.map(|repositories| RepositoryPage {
+            total: Some(repositories.len() as u64),
+            repositories,
+        });
+        std::future::ready(Ok(page)).boxed()
     }
 }
 

@@ -18,21 +18,25 @@
 
 mod build;
 mod fault;
+mod list;
 mod script;
 mod session;
 mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use image_syncer_registry::{Descriptor, Digest, Error, ErrorKind, Manifest, Tag, Target};
+use image_syncer_registry::{
+    Descriptor, Digest, Error, ErrorKind, Manifest, Registry, Tag, Target,
+};
 
-use crate::Repository;
 use crate::lock::lock;
-use crate::store::{Destination, Source, StoreResult, Stores};
+use crate::store::{Destination, RepositoryPages, Source, StoreResult, Stores};
+use crate::{Endpoint, Repository};
 
 pub(crate) use build::{attestation, blob_json, entry};
 pub(crate) use fault::Gate;
@@ -65,6 +69,14 @@ pub(crate) struct Behaviour {
     pub(crate) chunk: usize,
 }
 
+/// Digests and times in the lists of a registry.
+#[derive(Default)]
+struct Listing {
+    /// Digests that differ from the real ones, or `None` for a tag without one.
+    digests: HashMap<(Repository, Tag), Option<Digest>>,
+    times: HashMap<(Repository, Tag), SystemTime>,
+}
+
 #[derive(Default)]
 struct State {
     repositories: HashMap<Repository, Content>,
@@ -73,6 +85,8 @@ struct State {
     faults: Vec<fault::Fault>,
     behaviour: Behaviour,
     scripts: script::Scripts,
+    /// Registries whose lists show digests.
+    listings: HashMap<Endpoint, Listing>,
 }
 
 #[derive(Default)]
@@ -220,6 +234,29 @@ impl MemoryStores {
         self.state().content(repository).manifests.remove(digest);
     }
 
+    /// Makes the lists of a registry show digests, by calls like `digests src.example/app`. If such a call fails, the names
+    /// are listed, as at registries whose own API fails.
+    pub(crate) fn list_digests(&self, registry: &str) {
+        let registry = Endpoint::Registry(Registry::parse(registry).unwrap());
+        self.state().listings.entry(registry).or_default();
+    }
+    /// Makes the list of a repository show another digest, or none, for a tag.
+    pub(crate) fn list_digest(&self, name: &str, tag: &str, digest: Option<&Digest>) {
+        let repository = repository(name);
+        let mut state = self.state();
+        let listing = state.listings.entry(repository.endpoint().clone());
+        let key = (repository, Tag::parse(tag).unwrap());
+        let digests = &mut listing.or_default().digests;
+        digests.insert(key, digest.cloned());
+    }
+    /// Makes the list of a repository show the time of a push.
+    pub(crate) fn list_time(&self, name: &str, tag: &str, pushed: SystemTime) {
+        let repository = repository(name);
+        let mut state = self.state();
+        let listing = state.listings.entry(repository.endpoint().clone());
+        let key = (repository, Tag::parse(tag).unwrap());
+        listing.or_default().times.insert(key, pushed);
+    }
     /// Removes a repository.
     pub(crate) fn remove_repository(&self, repository: &Repository) {
         self.state().repositories.remove(repository);
@@ -242,6 +279,14 @@ impl Stores for MemoryStores {
         repository: &'a Repository,
     ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>> {
         std::future::ready(Ok(self.destination_at(repository))).boxed()
+    }
+    fn repositories<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        prefix: &'a str,
+    ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
+        let pages = list::MemoryRepositories::new(self, endpoint, prefix);
+        std::future::ready(Ok(Box::new(pages) as Box<dyn RepositoryPages>)).boxed()
     }
 }
 

@@ -6,27 +6,21 @@ use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use image_syncer_registry::manifest::ManifestView;
 use image_syncer_registry::{
     BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers, Manifest,
-    ManifestHead, ManifestPresence, Presence, Tag, Target,
+    ManifestHead, ManifestPresence, Presence, Target,
 };
 
 use crate::Repository;
+use crate::store::memory::list::MemoryTags;
 use crate::store::memory::session::{MemorySession, read};
 use crate::store::memory::{Content, MemoryStores, OpenScript, ReadScript, error};
 use crate::store::{
     Destination, FallbackTag, Source, SourceCapabilities, StartedUpload, StoreError, StoreResult,
-    Tags, UploadStart,
+    TagDetail, Tags, UploadStart,
 };
 
 pub(super) struct MemoryStore {
     pub(super) stores: MemoryStores,
     pub(super) repository: Repository,
-}
-
-struct MemoryTags {
-    stores: MemoryStores,
-    repository: Repository,
-    from: usize,
-    with_side: fn(Error) -> StoreError,
 }
 
 impl MemoryStore {
@@ -141,14 +135,6 @@ impl MemoryStore {
     fn session(&self, blob: &Descriptor, instead_of_mount: bool) -> StartedUpload {
         let session = MemorySession::new(&self.stores, &self.repository, blob, instead_of_mount);
         StartedUpload::Session(Box::new(session))
-    }
-    fn tag_pages(&self, with_side: fn(Error) -> StoreError) -> MemoryTags {
-        MemoryTags {
-            stores: self.stores.clone(),
-            repository: self.repository.clone(),
-            from: 0,
-            with_side,
-        }
     }
     /// Returns the referrers that the registry finds itself, and those that were listed explicitly.
     fn listed(&self, subject: &Digest) -> Vec<Descriptor> {
@@ -326,8 +312,8 @@ impl Source for MemoryStore {
         .map_err(StoreError::source)
         .boxed()
     }
-    fn tags(&self) -> Box<dyn Tags> {
-        Box::new(self.tag_pages(StoreError::source))
+    fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
+        Box::new(MemoryTags::new(self, detail, StoreError::source))
     }
 }
 
@@ -427,38 +413,7 @@ impl Destination for MemoryStore {
         .map_err(StoreError::destination)
         .boxed()
     }
-    fn tags(&self) -> Box<dyn Tags> {
-        Box::new(self.tag_pages(StoreError::destination))
-    }
-}
-
-impl Tags for MemoryTags {
-    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<Tag>>>> {
-        let with_side = self.with_side;
-        async move {
-            self.stores
-                .begin_call(format!("tags {}", self.repository))
-                .await?;
-            let state = self.stores.state();
-            let Some(content) = state.repositories.get(&self.repository) else {
-                let host = &self.repository.endpoint().to_string();
-                let action = format!("list the tags of {}", self.repository.path());
-                let message = "there is no such repository";
-                let error = Error::new(ErrorKind::NotFound, action, host, message);
-                return Err(error.with_code("NAME_UNKNOWN"));
-            };
-            let page = state.behaviour.page;
-            let tags: Vec<Tag> = content
-                .tags
-                .keys()
-                .skip(self.from)
-                .take(page)
-                .cloned()
-                .collect();
-            self.from += tags.len();
-            Ok((!tags.is_empty()).then_some(tags))
-        }
-        .map_err(with_side)
-        .boxed()
+    fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
+        Box::new(MemoryTags::new(self, detail, StoreError::destination))
     }
 }

@@ -41,7 +41,7 @@ async fn check(folder: &Folder) -> Vec<String> {
         }
     }
     let layout = folder.open().await;
-    for tag in layout.tags("quay.io/a/b", NameScope::FullNames) {
+    for tag in tags(&layout, "quay.io/a/b", NameScope::FullNames) {
         let number = tag.as_str().trim_start_matches('v').parse().unwrap();
         let image = image(number);
         let root = layout

@@ -45,7 +45,7 @@ async fn ten_thousand_names_cost_one_write_of_the_index() {
     assert_eq!(folder.roots().len(), 10_000);
     let layout = folder.open().await;
     assert_eq!(
-        layout.tags("quay.io/a/b", NameScope::FullNames).len(),
+        tags(&layout, "quay.io/a/b", NameScope::FullNames).len(),
         10_000
     );
     push_many(&layout, 10_000, &images).await;

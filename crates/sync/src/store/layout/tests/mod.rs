@@ -181,6 +181,17 @@ async fn read_blob(layout: &Layout, blob: &Descriptor, offset: u64) -> Result<Ve
     Ok(chunks.concat())
 }
 
+/// Returns the tags of `repository`. Their listed digests are those that the tags resolve to.
+fn tags(layout: &Layout, repository: &str, scope: NameScope) -> Vec<Tag> {
+    let listed = layout.tags(repository, scope).into_iter();
+    let tags = listed.map(|listed| {
+        let head = layout.head_tag(repository, &listed.tag, scope).unwrap();
+        assert_eq!(listed.digest, Some(head.digest));
+        listed.tag
+    });
+    tags.collect()
+}
+
 fn head(layout: &Layout, full: &str) -> Option<String> {
     let name = name(full);
     let head = layout.head_tag(&name.repository, &name.tag, NameScope::FullNames);

@@ -57,9 +57,9 @@ async fn tags_are_sorted() {
     }
     layout.finish().await.unwrap();
     let layout = folder.open().await;
-    let tags = layout.tags("quay.io/a/b", NameScope::FullNames);
-    assert_eq!(tags, [tag("v1"), tag("v2")]);
-    assert_eq!(layout.tags("quay.io/a/c", NameScope::WithBareTags), []);
+    let full = tags(&layout, "quay.io/a/b", NameScope::FullNames);
+    assert_eq!(full, [tag("v1"), tag("v2")]);
+    assert_eq!(tags(&layout, "quay.io/a/c", NameScope::WithBareTags), []);
     assert_eq!(
         head(&layout, "quay.io/a/b:v2").as_deref(),
         Some(image.digest())
@@ -92,10 +92,10 @@ async fn a_bare_tag_is_read_and_never_replaced() {
     assert_eq!(find(NameScope::WithBareTags), Some(digest(theirs.digest())));
     assert_eq!(find(NameScope::FullNames), None);
     assert_eq!(
-        layout.tags("quay.io/a/b", NameScope::WithBareTags),
+        tags(&layout, "quay.io/a/b", NameScope::WithBareTags),
         [tag("3.20")]
     );
-    assert_eq!(layout.tags("quay.io/a/b", NameScope::FullNames), []);
+    assert_eq!(tags(&layout, "quay.io/a/b", NameScope::FullNames), []);
     push(&layout, "quay.io/a/b:3.20", &ours).await;
     // The full name comes first.
     let find = |scope| {
@@ -246,4 +246,38 @@ async fn the_end_of_another_run_leaves_no_part_of_an_index_among_the_roots() {
     layout.finish().await.unwrap();
     let root = ("quay.io/a/b:v1".to_owned(), index.digest().to_owned());
     assert_eq!(folder.roots(), [root]);
+}
+
+#[tokio::test]
+async fn repositories_are_listed_below_a_prefix() {
+    let folder = Folder::new();
+    let layout = folder.open().await;
+    let image = Image::single([]);
+    for name in [
+        "quay.io/a/b:v1",
+        "quay.io/a/b:v2",
+        "quay.io/ab/c:v1",
+        "quay.io/a:v1",
+    ] {
+        push(&layout, name, &image).await;
+    }
+    layout.finish().await.unwrap();
+    let endpoint = Repository::in_layout(&folder.layout(), "");
+    let stores = LayoutStores::default();
+    for (prefix, expected) in [
+        ("", vec!["quay.io/a", "quay.io/a/b", "quay.io/ab/c"]),
+        ("quay.io/a", vec!["quay.io/a", "quay.io/a/b"]),
+        ("quay.io/a/b", vec!["quay.io/a/b"]),
+        ("quay.io/x", vec![]),
+    ] {
+        let pages = stores.repositories(endpoint.endpoint(), prefix).await;
+        let mut pages = pages.unwrap();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await.unwrap() {
+            assert_eq!(page.total, Some(page.repositories.len() as u64));
+            found.extend(page.repositories);
+        }
+        let paths: Vec<&str> = found.iter().map(Repository::path).collect();
+        assert_eq!(paths, expected, "{prefix}");
+    }
 }

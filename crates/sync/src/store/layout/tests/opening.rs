@@ -18,7 +18,7 @@ fn with_index(folder: &Folder, index: &str) {
 async fn a_path_that_does_not_exist_is_created_by_the_first_write_and_not_before() {
     let folder = Folder::new();
     let layout = folder.open().await;
-    assert_eq!(layout.tags(ALPINE, NameScope::WithBareTags), []);
+    assert_eq!(tags(&layout, ALPINE, NameScope::WithBareTags), []);
     assert_eq!(layout.referrers(&Digest::sha256(b"x")).await.unwrap(), []);
     let error = layout.require().err().unwrap().to_string();
     let shown = folder.layout().display().to_string();

@@ -107,7 +107,7 @@ async fn layouts_of_skopeo_are_read() {
         );
     }
     let layout = Layout::open(&theirs).await.unwrap();
-    let tags = layout.tags("quay.io/a/b", NameScope::WithBareTags);
+    let tags = tags(&layout, "quay.io/a/b", NameScope::WithBareTags);
     assert_eq!(tags, [tag("v1"), tag("v2")]);
     assert_eq!(
         head(&layout, "quay.io/a/b:v2").as_deref(),
@@ -162,7 +162,7 @@ async fn layouts_of_umoci_are_read() {
     run("umoci", &["new", "--image", &format!("{shown}:v1")]);
     let layout = folder.open().await;
     assert_eq!(
-        layout.tags("quay.io/a/b", NameScope::WithBareTags),
+        tags(&layout, "quay.io/a/b", NameScope::WithBareTags),
         [tag("v1")]
     );
     assert_eq!(
@@ -191,7 +191,7 @@ async fn layouts_of_buildah_are_read() {
     buildah(&["commit", "--format", "oci", container.trim(), &target]);
     let layout = folder.open().await;
     assert_eq!(
-        layout.tags("quay.io/a/b", NameScope::FullNames),
+        tags(&layout, "quay.io/a/b", NameScope::FullNames),
         [tag("v1")]
     );
     assert!(read_all(&layout, "quay.io/a/b", Target::Tag(tag("v1"))).await >= 1);
