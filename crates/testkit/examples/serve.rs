@@ -23,6 +23,7 @@ fn profile(name: &str) -> Option<Profile> {
         Profile::ecr(),
         Profile::google(),
         Profile::ghcr(),
+        Profile::gitlab(),
         Profile::quay(),
     ];
     all.into_iter().find(|profile| profile.name == name)

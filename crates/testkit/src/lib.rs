@@ -39,6 +39,8 @@
 //! - [`Profile`] describes its behaviour: plain data, with a constructor for each known registry and a field for each
 //!   difference between registries. [`Auth`] describes permissions, [`TokenRules`] the token server.
 //!   [`RegistryBuilder::harbor`] and similar functions set both.
+//! - [`ListingApi`](profile::ListingApi) describes the vendor's API for lists of repositories and tags, with faults of
+//!   its content. Its requests are of [`Kind::Listing`].
 //! - [`Fault`] and [`Action`] change the result of selected requests: answers, cuts and stalls at a byte, damage, lost
 //!   replies, expired tokens, delays.
 //! - [`State`] is its contents, to inspect and to change without a request.

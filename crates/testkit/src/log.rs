@@ -47,6 +47,8 @@ pub enum Kind {
     Catalog,
     /// `GET …/referrers/<digest>`.
     Referrers,
+    /// A request to a vendor's listing API, or to its login. A probe for one that does not exist is counted, too.
+    Listing,
     /// A request for a token, by GET or POST.
     Token,
     /// A request at the storage host that blobs are redirected to.

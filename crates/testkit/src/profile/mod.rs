@@ -8,10 +8,12 @@
 //! # assert_eq!(profile.name, "distribution");
 //! ```
 
+mod listing;
 mod quirks;
 mod servers;
 mod vendors;
 
+pub use listing::*;
 pub use quirks::*;
 
 /// The behaviour of a registry. Every field describes a difference between real ones.
@@ -128,6 +130,8 @@ pub struct Profile {
     pub catalog: bool,
     /// Form of the link to the next page of `_catalog`.
     pub catalog_link: LinkForm,
+    /// The vendor's listing API, if it has one.
+    pub listing_api: Option<ListingApi>,
 
     /// Pull limit: `ratelimit-limit`, `ratelimit-remaining` and `docker-ratelimit-source` in manifest answers. A GET
     /// counts, a HEAD does not; when none remain, the answer is 429.

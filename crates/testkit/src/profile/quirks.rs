@@ -215,7 +215,8 @@ pub struct TagsRule {
     pub null_when_empty: bool,
     /// True if tags are in order of creation, not sorted.
     pub creation_order: bool,
-    /// Adds `manifest` (digests of all tags) as Google does.
+    /// Adds `manifest` (digests and times of all tags) and `child` (components below) as Google does; a name with
+    /// repositories below is then no unknown one.
     pub google: bool,
     /// Status with which callers with a user name are refused (Alibaba Cloud, by configuration).
     pub refuses_users: Option<u16>,

@@ -1,9 +1,9 @@
 //! distribution, the specification, and other self-hosted programs.
 
 use super::{
-    AcceptRule, ContentRange, DeleteRule, Existence, LinkForm, LocationForm, MountRule, NameRule,
-    Paging, PatchRule, Profile, RangeForm, Referrers, ReferrersList, StaleSession, TagsRule,
-    Unknown,
+    AcceptRule, ContentRange, DeleteRule, Existence, LinkForm, ListingApi, LocationForm, MountRule,
+    NameRule, Paging, PatchRule, Profile, RangeForm, Referrers, ReferrersList, StaleSession,
+    TagsRule, Unknown,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -65,6 +65,7 @@ impl Profile {
             tags: TagsRule::without_pages(),
             catalog: true,
             catalog_link: LinkForm::Relative,
+            listing_api: None,
             pull_limit: None,
             web_server: None,
             drain_limit: 256 * 1024,
@@ -166,6 +167,7 @@ impl Profile {
                 ..base.tags
             },
             catalog: false,
+            listing_api: Some(ListingApi::harbor()),
             ..Self::distribution()
         }
     }

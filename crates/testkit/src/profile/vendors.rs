@@ -1,8 +1,8 @@
 //! Hosted registries of vendors.
 
 use super::{
-    AcceptRule, DeleteRule, Existence, LinkForm, MountRule, NameRule, Paging, PatchRule, Profile,
-    RangeForm, Referrers, ReferrersList, TagsRule, Unknown,
+    AcceptRule, DeleteRule, Existence, LinkForm, ListingApi, MountRule, NameRule, Paging,
+    PatchRule, Profile, RangeForm, Referrers, ReferrersList, TagsRule, Unknown,
 };
 use crate::image::media;
 
@@ -45,6 +45,7 @@ impl Profile {
                 ..base.tags
             },
             catalog: false,
+            listing_api: Some(ListingApi::hub()),
             ..Self::distribution()
         }
     }
@@ -76,7 +77,9 @@ impl Profile {
         }
     }
 
-    /// Google Artifact Registry: one PATCH per session; tag lists contain digests.
+    /// Google Artifact Registry: one PATCH per session; tag lists contain digests, times and the names below, so that
+    /// they are its listing API:
+    /// <https://github.com/google/go-containerregistry/blob/main/pkg/v1/google/list.go>.
     pub fn google() -> Self {
         let base = Self::distribution();
         Self {
@@ -108,6 +111,28 @@ impl Profile {
             referrers: Referrers::Elsewhere,
             cancel_status: 405,
             catalog: false,
+            listing_api: Some(ListingApi::github()),
+            ..Self::distribution()
+        }
+    }
+
+    /// GitLab: the project must exist, tag lists have pages, and there is no catalog.
+    pub fn gitlab() -> Self {
+        let base = Self::distribution();
+        Self {
+            name: "gitlab",
+            names: NameRule::Specified,
+            existence: Existence::Namespace,
+            unknown_repository: Unknown::Denied,
+            accept: AcceptRule::Ignored,
+            delete: DeleteRule::All,
+            tags: TagsRule {
+                paging: Paging::Link(LinkForm::Relative),
+                page_size: 1000,
+                ..base.tags
+            },
+            catalog: false,
+            listing_api: Some(ListingApi::gitlab()),
             ..Self::distribution()
         }
     }
@@ -148,6 +173,7 @@ impl Profile {
                 always_pages: true,
                 ..base.tags
             },
+            listing_api: Some(ListingApi::quay()),
             ..Self::distribution()
         }
     }

@@ -106,6 +106,14 @@ impl RegistryBuilder {
         self
     }
 
+    /// Creates these empty repositories, with their namespaces.
+    pub fn repositories(self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        for name in names {
+            self.state.create_repository(name.as_ref());
+        }
+        self
+    }
+
     /// Sets the authentication of callers; the default is anonymous.
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = auth;

@@ -83,6 +83,12 @@ fn observe(connection: &Connection, parts: &http::request::Parts) -> (Request, S
     let path = parts.uri.path();
     let query = parts.uri.query();
     let mut route = route::route(&parts.method, path, query);
+    if route.kind == Kind::Other
+        && connection.role == Role::Registry
+        && let Some(listing) = endpoints::listing_route(&connection.shared, &parts.method, path)
+    {
+        route = listing;
+    }
     let token = connection.role == Role::Token || connection.shared.is_token_path(path);
     if token {
         route.kind = Kind::Token;
@@ -181,7 +187,8 @@ async fn endpoint(call: &mut Call) -> Reply {
     if call.request().kind == Kind::Token {
         return endpoints::token(call).await;
     }
-    if call.connection.role == Role::Registry {
+    // Listing APIs have their own logins.
+    if call.connection.role == Role::Registry && call.request().kind != Kind::Listing {
         let realm = shared.realm();
         match auth::check(&shared.auth(), &shared.tokens, &realm, call.request()) {
             Ok(caller) => call.caller = caller,
@@ -232,7 +239,9 @@ fn finish(call: Call, running: Arc<Running>, reply: Reply, changes: Changes) -> 
     let headers = response.headers_mut();
     *headers = *reply.headers;
     let profile = connection.shared.profile();
-    let is_registry = connection.role == Role::Registry && profile.web_server.is_none();
+    let is_registry = connection.role == Role::Registry
+        && profile.web_server.is_none()
+        && entry.request().kind != Kind::Listing;
     if is_registry && entry.request().path.starts_with("/v2") {
         headers.insert(
             "docker-distribution-api-version",

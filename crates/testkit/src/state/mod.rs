@@ -5,6 +5,7 @@ mod session;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -155,6 +156,14 @@ impl State {
         self.lock()
             .create_repository(repository)
             .set_tag(tag, digest);
+    }
+
+    /// Sets the push time of a tag, which listing APIs name; otherwise it is 14 November 2023, 22:13:20 UTC.
+    pub fn set_pushed(&self, repository: &str, tag: &str, time: SystemTime) {
+        self.create_repository(repository);
+        self.lock()
+            .create_repository(repository)
+            .set_pushed(tag, time);
     }
 
     /// Removes a tag. Returns true if it existed.

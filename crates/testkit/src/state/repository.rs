@@ -1,6 +1,7 @@
 //! One repository of a registry.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
 
 use crate::image::Manifest;
 
@@ -15,6 +16,8 @@ pub(crate) struct Repository {
     tags: Vec<(String, String)>,
     /// Index of each tag in `tags`, so that a repository may have a hundred thousand.
     places: HashMap<String, usize>,
+    /// Push times of tags, where a test has set them.
+    pushed: HashMap<String, SystemTime>,
 }
 
 impl Repository {
@@ -53,6 +56,25 @@ impl Repository {
             self.places.insert(tag.to_owned(), self.tags.len());
             self.tags.push((tag.to_owned(), digest.to_owned()));
         }
+    }
+
+    pub(crate) fn set_pushed(&mut self, tag: &str, time: SystemTime) {
+        self.pushed.insert(tag.to_owned(), time);
+    }
+
+    /// Returns the push time of a tag.
+    pub(crate) fn pushed(&self, tag: &str) -> SystemTime {
+        let usual = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        self.pushed.get(tag).copied().unwrap_or(usual)
+    }
+
+    /// Returns the tags of a manifest, sorted, and the newest of their push times.
+    pub(crate) fn tags_of(&self, digest: &str) -> (Vec<&str>, SystemTime) {
+        let tags = self.tags().filter(|(_, root)| *root == digest);
+        let mut tags: Vec<&str> = tags.map(|(tag, _)| tag).collect();
+        tags.sort_unstable();
+        let pushed = tags.iter().map(|tag| self.pushed(tag)).max();
+        (tags, pushed.unwrap_or_else(|| self.pushed("")))
     }
 
     pub(crate) fn untag(&mut self, tag: &str) -> bool {

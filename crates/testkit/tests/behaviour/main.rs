@@ -10,6 +10,7 @@ mod auth;
 mod faults;
 mod images;
 mod judges;
+mod listing;
 mod quirks;
 mod referrers;
 mod registry;

@@ -5,6 +5,7 @@ mod blob_body;
 mod blobs;
 mod gate;
 mod invention;
+mod listing;
 mod location;
 mod manifests;
 mod mounts;
@@ -22,6 +23,7 @@ use crate::auth::{self, Auth};
 use crate::log::Kind;
 use crate::reply::Reply;
 
+pub(crate) use listing::route as listing_route;
 pub(crate) use storage::is_storage_path;
 
 /// Answers an authorised request.
@@ -30,6 +32,9 @@ pub(super) async fn dispatch(call: &mut Call) -> Reply {
         let is_read = matches!(call.request().method, Method::GET | Method::HEAD);
         let status = if is_read { reads } else { writes };
         return Reply::new(status).bytes("text/html", "<html><title>nginx</title></html>");
+    }
+    if call.request().kind == Kind::Listing {
+        return listing::answer(call).await;
     }
     if let Err(refusal) = gate::check(call) {
         return refusal;
@@ -51,7 +56,7 @@ pub(super) async fn dispatch(call: &mut Call) -> Reply {
         Kind::Catalog => tags::catalog(call),
         Kind::Referrers => referrers::list(call),
         Kind::Storage => storage::get(call),
-        Kind::Token | Kind::Other => other(call),
+        Kind::Listing | Kind::Token | Kind::Other => other(call),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Lists of tags and of repositories, with pages.
 
+use std::time::SystemTime;
+
 use http::header;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
@@ -18,7 +20,16 @@ pub(super) fn list(call: &Call) -> Reply {
     }
     let state = call.connection.shared.state.lock();
     let repository = state.repositories.get(name);
-    let Some(repository) = repository.filter(|r| rule.null_when_empty || r.tags().len() > 0) else {
+    let children = if rule.google {
+        children(state.repositories.keys(), name)
+    } else {
+        Vec::new()
+    };
+    let parent = Repository::default();
+    let repository = repository.or_else(|| (!children.is_empty()).then_some(&parent));
+    let Some(repository) =
+        repository.filter(|r| rule.null_when_empty || r.tags().len() > 0 || !children.is_empty())
+    else {
         return reply::name_unknown(name);
     };
     let mut tags: Vec<String> = repository.tags().map(|(tag, _)| tag.to_owned()).collect();
@@ -40,6 +51,7 @@ pub(super) fn list(call: &Call) -> Reply {
         },
     );
     if rule.google {
+        document.insert("child".into(), json!(children));
         document.insert("manifest".into(), google(repository));
     }
     let reply = Reply::new(200).json(&Value::Object(document));
@@ -186,19 +198,29 @@ pub(super) fn linked(
     reply.with(header::LINK, &value)
 }
 
-/// Returns all digests with their tags, as Google's lists do.
+/// Returns all digests with their tags and times, as Artifact Registry does: numbers are texts, except for
+/// `timeUploadedMs`, which only the older Container Registry sends as text.
 fn google(repository: &Repository) -> Value {
     let entries = repository.manifests.values().map(|manifest| {
-        let tags: Vec<&str> = repository
-            .tags()
-            .filter(|(_, digest)| *digest == manifest.digest)
-            .map(|(tag, _)| tag)
-            .collect();
+        let (tags, pushed) = repository.tags_of(&manifest.digest);
+        let pushed = pushed.duration_since(SystemTime::UNIX_EPOCH);
+        let pushed = pushed.map_or(0, |age| age.as_millis());
         let entry = json!({
-            "mediaType": manifest.media_type, "tag": tags,
-            "imageSizeBytes": manifest.size().to_string(), "timeUploadedMs": "1700000000000",
+            "imageSizeBytes": manifest.size().to_string(), "layerId": "", "mediaType": manifest.media_type,
+            "tag": tags, "timeCreatedMs": "0", "timeUploadedMs": u64::try_from(pushed).unwrap_or(u64::MAX),
         });
         (manifest.digest.clone(), entry)
     });
     Value::Object(entries.collect())
+}
+
+/// Returns the components below a name that lead to repositories, sorted.
+fn children<'a>(names: impl Iterator<Item = &'a String>, name: &str) -> Vec<&'a str> {
+    let below = names.filter_map(|other| other.strip_prefix(name)?.strip_prefix('/'));
+    let mut children: Vec<&str> = below
+        .map(|rest| rest.split('/').next().unwrap_or(rest))
+        .collect();
+    children.sort_unstable();
+    children.dedup();
+    children
 }
