@@ -13,6 +13,7 @@ mod platform;
 mod referrers;
 mod source;
 mod tag_pattern;
+pub mod tag_policy;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub use platform::{PlatformError, PlatformFilter};
 pub use referrers::Referrers;
 pub use source::{Pattern, RuleSource, Selection};
 pub use tag_pattern::TagPattern;
+pub use tag_policy::TagPolicy;
 
 /// One source and its destinations.
 #[derive(Debug, Clone)]

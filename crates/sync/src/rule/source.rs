@@ -73,7 +73,11 @@ impl Pattern {
     }
     /// Returns whether the expression is found in the tag.
     pub fn matches(&self, tag: &Tag) -> bool {
-        self.0.is_match(tag.as_str())
+        self.matches_text(tag.as_str())
+    }
+    /// Returns true if the expression is found in `text`, a tag or a part of one.
+    pub(crate) fn matches_text(&self, text: &str) -> bool {
+        self.0.is_match(text)
     }
     /// The expression without its slashes.
     pub fn as_str(&self) -> &str {

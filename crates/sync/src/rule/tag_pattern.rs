@@ -28,6 +28,15 @@ impl PartialEq for TagPattern {
 }
 impl Eq for TagPattern {}
 
+impl std::hash::Hash for TagPattern {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        match &self.0 {
+            Kind::Glob(glob) => glob.glob().glob().hash(state),
+            Kind::Expression(pattern) => pattern.hash(state),
+        }
+    }
+}
+
 impl TagPattern {
     /// Parses a pattern.
     ///
@@ -69,9 +78,13 @@ impl TagPattern {
     }
     /// Returns true if the pattern matches `tag`.
     pub fn matches(&self, tag: &Tag) -> bool {
+        self.matches_text(tag.as_str())
+    }
+    /// Returns true if the pattern matches `text`, a tag or a part of one.
+    pub(crate) fn matches_text(&self, text: &str) -> bool {
         match &self.0 {
-            Kind::Glob(glob) => glob.is_match(tag.as_str()),
-            Kind::Expression(pattern) => pattern.matches(tag),
+            Kind::Glob(glob) => glob.is_match(text),
+            Kind::Expression(pattern) => pattern.matches_text(text),
         }
     }
 }

@@ -1,0 +1,366 @@
+//! The pipeline by example.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// 30 November 2026, 09:14 in UTC.
+pub(super) fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_030_040)
+}
+
+pub(super) fn days(count: u64) -> Duration {
+    Duration::from_secs(count * DAY)
+}
+
+pub(super) fn patterns(texts: &[&str]) -> Vec<TagPattern> {
+    let parse = |text: &&str| TagPattern::parse(text).unwrap();
+    texts.iter().map(parse).collect()
+}
+
+pub(super) fn newest(count: usize, by: NewestBy, per: NewestPer) -> Option<Newest> {
+    let count = NonZeroUsize::new(count).unwrap();
+    Some(Newest { count, by, per })
+}
+
+pub(super) fn range(text: &str) -> Option<VersionRange> {
+    Some(VersionRange::parse(text).unwrap())
+}
+
+pub(super) fn limit(count: u64) -> Option<AgeLimit> {
+    Some(AgeLimit {
+        age: days(count),
+        by: AgeSource::Auto,
+    })
+}
+
+/// Runs the pipeline over tags with their push times.
+pub(super) fn run(policy: &TagPolicy, tags: &[(String, Option<SystemTime>)]) -> PolicyResult {
+    let mut pipeline = TagPipeline::new(&policy.clone().into(), now());
+    let mut ready = Vec::new();
+    for (tag, pushed) in tags {
+        let tag = Tag::parse(tag).unwrap();
+        if let Some(candidate) = pipeline.pass_name(&tag) {
+            let times = TagTimes {
+                pushed: *pushed,
+                created: *pushed,
+                ..TagTimes::default()
+            };
+            pipeline.admit(candidate, None, &times).unwrap();
+        }
+        ready.extend(pipeline.drain_ready());
+    }
+    let mut result = pipeline.finish();
+    ready.append(&mut result.tags);
+    result.tags = ready;
+    result
+}
+
+pub(super) fn names(result: &PolicyResult) -> Vec<String> {
+    result.tags.iter().map(|it| it.tag.to_string()).collect()
+}
+
+/// Runs the pipeline over tags that were pushed a year ago.
+fn select(policy: &TagPolicy, tags: &[&str]) -> (Vec<String>, String) {
+    let old = |tag: &&str| ((*tag).to_owned(), Some(now() - days(365)));
+    let result = run(policy, &tags.iter().map(old).collect::<Vec<_>>());
+    (names(&result), result.explanation.to_string())
+}
+
+#[test]
+fn every_tag_passes_an_empty_policy() {
+    let (tags, explanation) = select(&TagPolicy::default(), &["latest", "v1"]);
+    assert_eq!(tags, ["latest", "v1"]);
+    assert_eq!(explanation, "2 tags");
+    assert_eq!(select(&TagPolicy::default(), &["a"]).1, "1 tag");
+}
+
+#[test]
+fn the_explanation_names_what_each_stage_let_through() {
+    let policy = TagPolicy {
+        include: patterns(&["v*", "/^1/"]),
+        exclude: patterns(&["*-perl"]),
+        semver: range(">=1.30"),
+        older_than: limit(3),
+        newer_than: limit(300),
+        newest: newest(2, NewestBy::Version, NewestPer::Minor),
+        ..TagPolicy::default()
+    };
+    let tags = [
+        ("latest", 365),
+        ("v1.31.5-perl", 10),
+        ("vnext", 10),
+        ("v1.29.0", 10),
+        ("v1.31.4-rc.1", 10),
+        ("v1.31.3-alpine", 10),
+        ("v1.31.4", 1),
+        ("v1.31.5", 0),
+        ("v1.31.3", 10),
+        ("v1.31.2", 10),
+        ("v1.31.1", 10),
+        ("v1.30.9", 400),
+        ("v1.30.8", 30),
+    ];
+    let tags: Vec<(String, Option<SystemTime>)> = tags
+        .iter()
+        .map(|(tag, age)| ((*tag).to_owned(), Some(now() - days(*age))))
+        .collect();
+    let result = run(&policy, &tags);
+    assert_eq!(names(&result), ["v1.31.3", "v1.31.2", "v1.30.8"]);
+    assert_eq!(
+        result.explanation.to_string(),
+        "13 tags; include 12; exclude 11; semver 9; 1 prerelease; 1 of other variants; 2 younger than 3 d (v1.31.4 until \
+         2 Dec 09:14); 1 older than 300 d; newest 2 per minor: 3"
+    );
+    let held: Vec<String> = result.quarantined.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        held,
+        ["v1.31.5 until 3 Dec 09:14", "v1.31.4 until 2 Dec 09:14"]
+    );
+    let json = serde_json::to_string(&result.explanation).unwrap();
+    let read: TagExplanation = serde_json::from_str(&json).unwrap();
+    assert_eq!(read, result.explanation);
+}
+
+#[test]
+fn versions_matter_only_if_the_policy_uses_them() {
+    let tags = ["latest", "1.2", "1.3-rc1", "1.2-alpine3.20", "main"];
+    let by_pushed = TagPolicy {
+        newest: newest(9, NewestBy::Pushed, NewestPer::Repository),
+        ..TagPolicy::default()
+    };
+    let (selected, explanation) = select(&by_pushed, &tags);
+    assert_eq!(selected.len(), 5);
+    assert_eq!(explanation, "5 tags; newest 9 pushed: 5");
+    let by_version = TagPolicy {
+        newest: newest(9, NewestBy::Version, NewestPer::Repository),
+        ..TagPolicy::default()
+    };
+    let (selected, explanation) = select(&by_version, &tags);
+    assert_eq!(selected, ["1.2"]);
+    assert_eq!(
+        explanation,
+        "5 tags; versions 3; 1 prerelease; 1 of other variants; newest 9: 1"
+    );
+    let any = TagPolicy {
+        prerelease: true,
+        variants: vec![VariantPattern::parse("*").unwrap()],
+        ..by_version.clone()
+    };
+    assert_eq!(select(&any, &tags).0, ["1.3-rc1", "1.2-alpine3.20", "1.2"]);
+    let alpine = TagPolicy {
+        variants: vec![VariantPattern::parse("alpine*").unwrap()],
+        ..TagPolicy::default()
+    };
+    assert_eq!(select(&alpine, &tags).0, ["1.2-alpine3.20"]);
+    let both = ["", "/^alpine/"].map(|text| VariantPattern::parse(text).unwrap());
+    let both = TagPolicy {
+        variants: both.to_vec(),
+        ..alpine
+    };
+    assert_eq!(select(&both, &tags).0, ["1.2", "1.2-alpine3.20"]);
+}
+
+#[test]
+fn variants_are_counted_separately_and_their_numbers_compared() {
+    let tags = [
+        "3.9.6-debian-12-r9",
+        "3.9.6-debian-12-r19",
+        "3.9.6-debian-12-r2",
+        "3.9.6-alpine3.9",
+        "3.9.6-alpine3.20",
+        "3.9.5-alpine3.21",
+        "3.9.6",
+    ];
+    let policy = TagPolicy {
+        variants: vec![VariantPattern::parse("*").unwrap()],
+        newest: newest(1, NewestBy::Version, NewestPer::Repository),
+        ..TagPolicy::default()
+    };
+    let (selected, _) = select(&policy, &tags);
+    assert_eq!(
+        selected,
+        ["3.9.6-debian-12-r19", "3.9.6-alpine3.20", "3.9.6"]
+    );
+}
+
+#[test]
+fn too_few_tags_are_none() {
+    let policy = TagPolicy {
+        include: patterns(&["v*"]),
+        at_least: 3,
+        ..TagPolicy::default()
+    };
+    let tags = |names: &[&str]| -> Vec<(String, Option<SystemTime>)> {
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), None))
+            .collect()
+    };
+    let few = run(&policy, &tags(&["v1", "v2", "latest"]));
+    assert!(few.too_few && few.tags.is_empty());
+    assert_eq!(few.explanation.to_string(), "3 tags; include 2");
+    assert_eq!(few.explanation.selected, 2);
+    let enough = run(&policy, &tags(&["v1", "v2", "latest", "v3", "v4"]));
+    assert!(!enough.too_few);
+    assert_eq!(names(&enough), ["v1", "v2", "v3", "v4"]);
+}
+
+#[test]
+fn a_tag_without_the_time_that_decides_is_an_error_or_held_back() {
+    let tag = Tag::parse("v1").unwrap();
+    let admit = |older: Option<AgeSource>, newer: Option<AgeSource>, newest: Option<Newest>| {
+        let limit = |by: AgeSource| AgeLimit { age: days(3), by };
+        let policy = TagPolicy {
+            older_than: older.map(limit),
+            newer_than: newer.map(limit),
+            newest,
+            ..TagPolicy::default()
+        };
+        let mut pipeline = TagPipeline::new(&policy.into(), now());
+        let candidate = pipeline.pass_name(&tag).unwrap();
+        let admitted = pipeline.admit(candidate, None, &TagTimes::default());
+        admitted.map(|()| pipeline.finish().explanation.to_string())
+    };
+    use AgeSource::{Auto, Created, FirstSeen, Pushed};
+    assert_eq!(admit(Some(Auto), None, None), Err(UnknownTime::Either));
+    assert_eq!(admit(Some(Pushed), None, None), Err(UnknownTime::Pushed));
+    assert_eq!(
+        admit(Some(FirstSeen), None, None),
+        Err(UnknownTime::FirstSeen)
+    );
+    assert_eq!(
+        admit(Some(Created), None, None).unwrap(),
+        "1 tag; 1 younger than 3 d (v1 of unknown age)"
+    );
+    assert_eq!(admit(None, Some(Pushed), None), Err(UnknownTime::Pushed));
+    assert_eq!(
+        admit(None, Some(FirstSeen), None),
+        Err(UnknownTime::FirstSeen)
+    );
+    for by in [Auto, Created] {
+        let explanation = admit(None, Some(by), None).unwrap();
+        assert_eq!(explanation, "1 tag; 0 older than 3 d, 1 of unknown age");
+    }
+    let pushed = newest(1, NewestBy::Pushed, NewestPer::Repository);
+    assert_eq!(admit(None, None, pushed), Err(UnknownTime::Pushed));
+    let created = newest(1, NewestBy::Created, NewestPer::Repository);
+    assert_eq!(
+        admit(None, None, created).unwrap(),
+        "1 tag; newest 1 created: 1"
+    );
+}
+
+#[test]
+fn times_are_looked_up_only_if_the_policy_needs_them() {
+    let needed = |policy: &TagPolicy, listed: bool| {
+        let pushed = listed.then(now);
+        let known = TagTimes {
+            pushed,
+            ..TagTimes::default()
+        };
+        let needed = policy.needed_times(&known);
+        (needed.first_seen, needed.created)
+    };
+    let by = |by| Some(AgeLimit { age: days(1), by });
+    for (older, newer, newest, unlisted, listed) in [
+        (None, None, None, (false, false), (false, false)),
+        (
+            by(AgeSource::Auto),
+            None,
+            None,
+            (true, false),
+            (false, false),
+        ),
+        (
+            by(AgeSource::Pushed),
+            None,
+            None,
+            (false, false),
+            (false, false),
+        ),
+        (
+            by(AgeSource::FirstSeen),
+            None,
+            None,
+            (true, false),
+            (true, false),
+        ),
+        (
+            by(AgeSource::Created),
+            None,
+            None,
+            (false, true),
+            (false, true),
+        ),
+        (
+            None,
+            by(AgeSource::Auto),
+            None,
+            (true, true),
+            (false, false),
+        ),
+        (
+            None,
+            None,
+            newest(1, NewestBy::Created, NewestPer::Repository),
+            (false, true),
+            (false, true),
+        ),
+        (
+            None,
+            None,
+            newest(1, NewestBy::Pushed, NewestPer::Repository),
+            (false, false),
+            (false, false),
+        ),
+    ] {
+        let policy = TagPolicy {
+            older_than: older,
+            newer_than: newer,
+            newest,
+            ..TagPolicy::default()
+        };
+        assert_eq!(needed(&policy, false), unlisted, "{policy:?}");
+        assert_eq!(needed(&policy, true), listed, "{policy:?}");
+    }
+}
+
+#[test]
+fn seven_hundred_thousand_tags_keep_five() {
+    let policy = TagPolicy {
+        newest: newest(5, NewestBy::Version, NewestPer::Repository),
+        ..TagPolicy::default()
+    };
+    let mut pipeline = TagPipeline::new(&policy.into(), now());
+    let mut most = 0;
+    // Neither ascending nor descending.
+    for number in 0..700_000_u64 {
+        let mixed = number * 7_919 % 700_001;
+        let tag = Tag::parse(&format!("v1.{}.{}", mixed / 1_000, mixed % 1_000)).unwrap();
+        let candidate = pipeline.pass_name(&tag).unwrap();
+        let admitted = pipeline.admit(candidate, None, &TagTimes::default());
+        admitted.unwrap();
+        most = most.max(pipeline.kept());
+    }
+    assert_eq!(most, 5);
+    let result = pipeline.finish();
+    assert_eq!(
+        names(&result),
+        [
+            "v1.700.0",
+            "v1.699.999",
+            "v1.699.998",
+            "v1.699.997",
+            "v1.699.996"
+        ]
+    );
+    assert_eq!(
+        result.explanation.to_string(),
+        "700000 tags; versions 700000; newest 5: 5"
+    );
+}
