@@ -70,6 +70,7 @@ mod file;
 #[doc(hidden)]
 pub mod fuzzing;
 mod keyed_once;
+mod listing;
 mod lock;
 pub mod manifest;
 mod open_files;
@@ -95,6 +96,10 @@ pub use client::{
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error::{Cause, Error, ErrorKind, Retryable, UnknownName};
 pub use file::require_regular;
+pub use listing::{
+    ListedTag, ListedTagPages, Lister, ListingSettings, Listings, RepositoryPage, RepositoryPages,
+    UnknownLister,
+};
 pub use manifest::{Descriptor, Manifest, Platform};
 pub use reference::{Reference, ReferenceError, Registry, Repository, Tag, Target};
 pub use text::{clean as clean_text, io_clause};

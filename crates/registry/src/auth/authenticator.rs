@@ -102,6 +102,13 @@ impl Authenticator {
             AuthScheme::Bearer { .. } => LoginScheme::Token,
         })
     }
+    /// Returns the service that tokens of the registry are for, as far as a challenge said so.
+    pub(crate) fn token_service(&self, endpoint: &Endpoint) -> Option<String> {
+        match self.state(endpoint).memory().scheme()? {
+            AuthScheme::Basic => None,
+            AuthScheme::Bearer { service, .. } => service,
+        }
+    }
     /// Forgets which logins were refused, so that each is tried once more.
     pub(crate) fn forget_refusals(&self) {
         for state in [&self.verified, &self.unverified] {

@@ -45,7 +45,7 @@ pub(super) const ACCESS_TOKEN_USER: &str = "oauth2accesstoken";
 
 /// Returns whether `_oauth2_` means a service account at `registry`: `gcr.io`, `*.gcr.io` and Artifact Registry's
 /// `*-docker.pkg.dev`.
-pub(super) fn is_google(registry: &Registry) -> bool {
+pub(crate) fn is_google(registry: &Registry) -> bool {
     let host = registry.api_host();
     host == "gcr.io" || host.ends_with(".gcr.io") || host.ends_with("-docker.pkg.dev")
 }

@@ -207,18 +207,22 @@ impl Keychain {
         let siblings = self.entries.get(resource.registry())?;
         siblings
             .iter()
-            .filter_map(|given| Some((covered(&given.path, resource)?, given)))
+            .filter_map(|given| {
+                Some((
+                    covered(&given.path, resource.registry(), resource.path())?,
+                    given,
+                ))
+            })
             .max_by_key(|(covered, given)| (*covered, given.path.len()))
             .map(|(_, given)| &given.entry)
     }
 }
 
-/// Returns the number of bytes of the path of `resource` that a prefix covers: all of it or its first components. The
+/// Returns the number of bytes of a `path` of `registry` that a prefix covers: all of it or its first components. The
 /// empty prefix covers every path with 0 bytes.
-fn covered(prefix: &str, resource: &Resource) -> Option<usize> {
-    let path = resource.path();
+pub(crate) fn covered(prefix: &str, registry: &Registry, path: &str) -> Option<usize> {
     // On Docker Hub `nginx` is both a namespace and short for `library/nginx`.
-    if resource.registry().is_docker_hub() && path.strip_prefix("library/") == Some(prefix) {
+    if registry.is_docker_hub() && path.strip_prefix("library/") == Some(prefix) {
         return Some(path.len());
     }
     let covers = prefix.is_empty()

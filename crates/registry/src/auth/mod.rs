@@ -48,13 +48,16 @@ pub(crate) use challenge::is_present as challenge_in;
 pub use challenge_probe::ProbeGuard;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;
+pub(crate) use google::is_google;
+pub(crate) use keychain::covered;
 pub use keychain::{Access, Keychain, KeychainEntry};
 pub use known_scheme::LoginScheme;
 #[doc(hidden)]
 pub use refusal::AuthRefusal;
-pub(crate) use refusal::no_login;
+pub(crate) use refusal::{describe_login, no_login};
 #[doc(hidden)]
 pub use scope::{Action, ScopeSet};
 pub use secret::Secret;
+pub(crate) use token::{basic, bearer};
 #[doc(hidden)]
 pub use unauthorized::{MAX_AGAIN, UnauthorizedAction};

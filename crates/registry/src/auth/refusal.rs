@@ -22,7 +22,7 @@ pub struct AuthRefusal {
 }
 
 /// Describes the login and its origin: `user "u" (from auth.yaml)`.
-fn describe_login(access: &Access) -> String {
+pub(crate) fn describe_login(access: &Access) -> String {
     let origin = &access.origin;
     match &access.credential {
         Credential::Anonymous => format!("nobody ({origin})"),

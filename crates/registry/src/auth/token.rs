@@ -296,12 +296,12 @@ impl TokenReply {
 }
 
 /// Returns a `Bearer …` header that is marked as sensitive.
-pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
+pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
     sensitive(&format!("Bearer {token}"))
 }
 
 /// Returns a `Basic …` header that is marked as sensitive.
-pub(super) fn basic(username: &str, password: &Secret) -> Option<HeaderValue> {
+pub(crate) fn basic(username: &str, password: &Secret) -> Option<HeaderValue> {
     sensitive(&format!(
         "Basic {}",
         STANDARD.encode(format!("{username}:{}", password.reveal()))

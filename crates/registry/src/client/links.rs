@@ -73,6 +73,14 @@ pub(super) fn with_paging_advice(error: Error) -> Error {
     )
 }
 
+/// Returns the target of the link to the next page, as written; an error is a clause.
+pub(crate) fn next_link(headers: &HeaderMap) -> Result<Option<String>, String> {
+    let link = next(headers).map_err(|Unparsable| {
+        "the `Link` header that leads to its next page cannot be parsed".to_owned()
+    })?;
+    Ok(link.map(str::to_owned))
+}
+
 /// Returns the target of the first link whose relation is `next`, as written. Several links in one header, several
 /// headers, unquoted and multiple relations (`rel="prev next"`) all occur. A link without a relation counts as `next`,
 /// as does a target without `< >`: containers/image follows both.

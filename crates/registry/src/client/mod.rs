@@ -30,6 +30,7 @@ mod request;
 mod request_context;
 mod tags;
 mod uploads;
+mod vendor_api;
 
 use std::sync::Arc;
 
@@ -43,13 +44,17 @@ pub use referrers::{IndexedBy, IndexedReferrers, Referrers, ReferrersOrigin};
 pub use registries::{Options, Registries};
 pub use tags::{ListedTag, TagPages};
 pub use uploads::{OpenedUpload, Upload};
+pub(crate) use vendor_api::{ApiAccess, FetchedPage};
 
 use crate::auth::{Authenticator, Authenticators, Keychain};
+use crate::listing::{ListingMemory, Listings};
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
 use capabilities::RegistryCapabilities;
+pub(crate) use links::next_link;
 use reader::RangeBudget;
 use redirect_targets::RedirectTargets;
+pub(crate) use request::in_query;
 
 /// A client of one registry: cheap to clone, shared by all tasks.
 #[derive(Clone)]
@@ -70,6 +75,10 @@ struct Inner {
     capabilities: RegistryCapabilities,
     /// Memory for blobs that are fetched in ranges; shared by all clients of a run.
     room: Arc<RangeBudget>,
+    /// Settings of lists.
+    listings: Arc<Listings>,
+    /// What was learned about the lists of the registry in this run.
+    listing: ListingMemory,
 }
 
 impl Client {
@@ -90,6 +99,8 @@ impl Client {
                 targets: RedirectTargets::default(),
                 capabilities: RegistryCapabilities::default(),
                 room,
+                listings: Arc::clone(&options.listings),
+                listing: ListingMemory::default(),
             }),
         }
     }
@@ -100,6 +111,7 @@ impl Client {
             transport: Arc::clone(&self.inner.transport),
             keychain: Arc::clone(&self.inner.keychain),
             retry: self.inner.retry,
+            listings: Arc::clone(&self.inner.listings),
         };
         let authenticators = &self.inner.authenticators;
         Self::new(registry, &options, authenticators, self.range_budget())
@@ -126,7 +138,7 @@ impl Client {
     }
 
     /// Reports a warning about this registry to the observer.
-    fn warn(&self, text: &str) {
+    pub(crate) fn warn(&self, text: &str) {
         self.inner
             .transport
             .observer()

@@ -7,6 +7,7 @@ use crate::auth::{Authenticators, Keychain};
 use crate::client::reader::RangeBudget;
 use crate::client::{Client, RangeOptions};
 use crate::error::Error;
+use crate::listing::Listings;
 use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport, TransportOptions};
@@ -20,6 +21,8 @@ pub struct Options {
     pub keychain: Arc<Keychain>,
     /// Policy for retries.
     pub retry: RetryPolicy,
+    /// Settings of lists of repositories and tags.
+    pub listings: Arc<Listings>,
 }
 
 impl Options {
@@ -29,6 +32,7 @@ impl Options {
             transport,
             keychain,
             retry: RetryPolicy::default(),
+            listings: Arc::default(),
         }
     }
     /// Returns the settings of `image-syncer` without flags and files of its own: credentials of docker and podman,
@@ -47,6 +51,12 @@ impl Options {
     #[must_use]
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
+        self
+    }
+    /// Sets the APIs that list repositories and tags.
+    #[must_use]
+    pub fn with_listings(mut self, listings: Listings) -> Self {
+        self.listings = Arc::new(listings);
         self
     }
 }

@@ -288,7 +288,7 @@ impl RequestSpec {
 
 /// Encodes `text` as a value in a query: everything except unreserved characters is escaped (`:` as `%3A`, which some
 /// proxies require).
-pub(super) fn in_query(text: &str) -> String {
+pub(crate) fn in_query(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, RESERVED).to_string()
 }
 

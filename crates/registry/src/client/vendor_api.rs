@@ -1,0 +1,461 @@
+//! Requests to the API of a vendor, at the registry's host or at another one (docs/protocol.md#listings).
+//!
+//! The host of the API has its own limits, pauses and connections. A login is sent to that host alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use crate::auth::{Access, Credential, ScopeSet, Secret, basic, bearer, describe_login};
+use crate::client::request::RequestSpec;
+use crate::client::{Client, checked_url};
+use crate::error::{Cause, Error, ErrorKind};
+use crate::listing::{ApiAnswer, ListingMemory, ListingSettings, LoginForm, VendorApi};
+use crate::reference::{Registry, Repository, Resource};
+use crate::transport::{
+    AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, authority,
+};
+
+/// Maximum number of bytes of a token answer.
+const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
+
+/// Maximum number of retries of a request that another one can replace, and the longest wait for it.
+const MAX_OPTIONAL_RETRIES: u32 = 2;
+const MAX_OPTIONAL_WAIT: Duration = Duration::from_secs(10);
+
+/// Access to the API of a vendor.
+#[derive(Clone)]
+pub(crate) struct ApiAccess {
+    pub(crate) api: Arc<dyn VendorApi>,
+    /// Registry or repository that the list belongs to, for credentials and errors.
+    pub(crate) resource: Resource,
+    pub(crate) endpoint: Endpoint,
+    /// Base URL of the API, ending in `/`.
+    pub(crate) base: Url,
+    /// Login for the API.
+    login: Access,
+    /// True if the login is that of the registry, which may be renewed.
+    is_of_registry: bool,
+    /// True if a newer login or token was requested already.
+    is_renewed: bool,
+    retry: RetryPolicy,
+}
+
+/// Answer with the address that it came from.
+pub(crate) struct FetchedPage {
+    pub(crate) status: StatusCode,
+    pub(crate) url: Url,
+    pub(crate) answer: ApiAnswer,
+}
+
+impl Client {
+    /// Returns the memory of lists.
+    pub(crate) fn listing_memory(&self) -> &ListingMemory {
+        &self.inner.listing
+    }
+
+    /// Returns the settings of lists for `resource`.
+    pub(crate) fn listing_settings(&self, path: &str) -> ListingSettings {
+        self.inner.listings.settings(&self.inner.registry, path)
+    }
+
+    /// Returns whether the registry's challenge is that of Harbor, as far as one is known.
+    pub(crate) async fn has_harbor_challenge(&self, resource: &Resource) -> bool {
+        let Ok(context) = self.request_context(resource).await else {
+            return false;
+        };
+        let service = self.inner.auth.token_service(&context.endpoint);
+        service.as_deref() == Some("harbor-registry")
+    }
+
+    /// Determines the address and the login of an API.
+    pub(crate) async fn api_access(
+        &self,
+        api: Arc<dyn VendorApi>,
+        settings: &ListingSettings,
+        resource: &Resource,
+        action: &str,
+    ) -> Result<ApiAccess, Error> {
+        let context = self.request_context(resource).await?;
+        let registry = &self.inner.registry;
+        let given = match (&settings.api, api.base()) {
+            (Some(url), _) => Some(with_slash(url.clone())),
+            (None, Some(text)) => Url::parse(text).ok(),
+            (None, None) => None,
+        };
+        let (endpoint, base) = match given {
+            Some(base) => (self.api_endpoint(&base, context.endpoint.insecure), base),
+            None => {
+                let base = self.base(&context, action).await?;
+                (context.endpoint.clone(), base)
+            }
+        };
+        let is_own_host = endpoint.registry == *registry;
+        let (login, is_of_registry) = match &settings.api_login {
+            Some(credential) => (
+                Access {
+                    credential: credential.clone(),
+                    insecure: endpoint.insecure,
+                    origin: "api-login".to_owned(),
+                },
+                false,
+            ),
+            None if is_own_host || api.accepts_registry_login() => (context.access, true),
+            None => (
+                Access {
+                    credential: Credential::Anonymous,
+                    insecure: endpoint.insecure,
+                    origin: "no api-login".to_owned(),
+                },
+                false,
+            ),
+        };
+        Ok(ApiAccess {
+            api,
+            resource: resource.clone(),
+            endpoint,
+            base,
+            login,
+            is_of_registry,
+            is_renewed: false,
+            retry: self.inner.retry,
+        })
+    }
+
+    /// Returns the host of an API as the network sees it. Plain http is used only if the address says so.
+    fn api_endpoint(&self, base: &Url, is_registry_insecure: bool) -> Endpoint {
+        let registry = &self.inner.registry;
+        let host = Registry::parse(&authority(base)).unwrap_or_else(|_| registry.clone());
+        let insecure = base.scheme() == "http" || (host == *registry && is_registry_insecure);
+        Endpoint {
+            registry: host,
+            insecure,
+        }
+    }
+
+    /// Returns the address that the answer from `from` names as its next page, if it is at the API's host.
+    pub(crate) fn api_link(
+        &self,
+        access: &ApiAccess,
+        from: &Url,
+        text: &str,
+        action: &str,
+    ) -> Result<Url, Error> {
+        let resolved = checked_url::resolve(&access.base, from, text);
+        let address = resolved
+            .map_err(|why| access.error(ErrorKind::Refused, action, why))
+            .map_err(|error| error.with_cause(Cause::NotUnderstood))?;
+        if address.home {
+            return Ok(address.url);
+        }
+        let host = authority(&address.url);
+        let message = format!(
+            "the next page is at {host}, and a list is not followed to another host; set `api` to the address by which \
+             {} is reached",
+            access.api.name()
+        );
+        Err(access.error(ErrorKind::Refused, action, message))
+    }
+
+    /// Sends a GET to the API until it is answered with 200, or with another status that `fits`.
+    pub(crate) async fn api_get(
+        &self,
+        access: &mut ApiAccess,
+        url: &Url,
+        limit: u64,
+        action: &Arc<str>,
+        fits: impl Fn(StatusCode) -> bool,
+    ) -> Result<FetchedPage, Error> {
+        let mut attempts = Attempts::new(&self.inner.transport, &access.endpoint, access.retry)
+            .with_resource(&access.resource);
+        let mut tries = 1;
+        loop {
+            let read = async {
+                let response = self.api_response(access, url, action, tries, &fits).await?;
+                Ok(FetchedPage {
+                    status: response.status,
+                    url: response.url,
+                    answer: ApiAnswer {
+                        headers: response.headers,
+                        bytes: response.body.bytes(limit).await?,
+                    },
+                })
+            };
+            match read.await {
+                Ok(page) => return Ok(page),
+                Err(error) => tries = attempts.after(error).await?,
+            }
+        }
+    }
+
+    /// Sends a GET to the registry itself, with its tokens, until it is answered with 200 or another status that `fits`.
+    pub(crate) async fn registry_page(
+        &self,
+        repository: &Repository,
+        path: &str,
+        limit: u64,
+        action: &Arc<str>,
+        fits: impl Fn(StatusCode) -> bool,
+    ) -> Result<FetchedPage, Error> {
+        let scopes = ScopeSet::pull(repository);
+        let request = RequestSpec::new(Method::GET, repository, scopes, path, Arc::clone(action));
+        let whole = self
+            .buffered(&request, limit, |status| {
+                status == StatusCode::OK || fits(status)
+            })
+            .await?;
+        Ok(FetchedPage {
+            status: whole.status,
+            url: whole.url,
+            answer: ApiAnswer {
+                headers: whole.headers,
+                bytes: whole.bytes,
+            },
+        })
+    }
+
+    /// Makes one try, and a second one with a newer login after a 401.
+    async fn api_response(
+        &self,
+        access: &mut ApiAccess,
+        url: &Url,
+        action: &Arc<str>,
+        tries: u32,
+        fits: impl Fn(StatusCode) -> bool,
+    ) -> Result<Response, Error> {
+        loop {
+            // Until the API accepted a login, requests with it are sent one at a time: hosts lock accounts.
+            let memory = &self.inner.listing;
+            let _turn = memory.login_turn(&access.login.credential).await;
+            if let Some(error) = memory.login_refusal(&access.login.credential) {
+                return Err(error.shared_with(action).with_resource(&access.resource));
+            }
+            let header = self.api_authorization(access, action).await?;
+            let mut call = access.call(Method::GET, url.clone(), action, tries);
+            if let Some(value) = &header {
+                call.headers.insert(AUTHORIZATION, value.clone());
+            }
+            let response = self.inner.transport.send(call).await?;
+            let status = response.status;
+            if status != StatusCode::UNAUTHORIZED {
+                if header.is_some() && !is_transient(status) {
+                    memory.login_accepted(&access.login.credential);
+                }
+                if status == StatusCode::OK || fits(status) {
+                    return Ok(response);
+                }
+                return Err(access.failure(action, response).await);
+            }
+            let error = access.failure(action, response).await;
+            if self.renew_api_login(access, header.as_ref()).await? {
+                continue;
+            }
+            if header.is_some() {
+                memory.login_refused(&access.login.credential, &error);
+            }
+            return Err(error);
+        }
+    }
+
+    /// Replaces a refused token or login by a newer one. Happens once.
+    async fn renew_api_login(
+        &self,
+        access: &mut ApiAccess,
+        used: Option<&HeaderValue>,
+    ) -> Result<bool, Error> {
+        if access.is_renewed || used.is_none() {
+            return Ok(false);
+        }
+        access.is_renewed = true;
+        if matches!(access.api.login_form(), LoginForm::Exchange(_))
+            && self.inner.listing.forget_token(&access.login.credential)
+        {
+            return Ok(true);
+        }
+        if !access.is_of_registry {
+            return Ok(false);
+        }
+        let newer = self
+            .inner
+            .keychain
+            .renewed_for(&access.resource, &access.login)
+            .await?;
+        Ok(match newer {
+            Some(newer) => {
+                access.login = newer;
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Returns the `Authorization` header of a request to the API.
+    async fn api_authorization(
+        &self,
+        access: &ApiAccess,
+        action: &Arc<str>,
+    ) -> Result<Option<HeaderValue>, Error> {
+        Ok(match (&access.login.credential, access.api.login_form()) {
+            (Credential::Anonymous | Credential::GoogleServiceAccount(_), _) => None,
+            (Credential::Bearer(token) | Credential::Identity(token), _) => bearer(token.reveal()),
+            (Credential::Basic { username, password }, LoginForm::Basic) => {
+                basic(username, password)
+            }
+            (Credential::Basic { password, .. }, LoginForm::Bearer) => bearer(password.reveal()),
+            (Credential::Basic { username, password }, LoginForm::Exchange(path)) => {
+                let fetch = self.exchange(access, path, (username, password), action);
+                let token = self
+                    .inner
+                    .listing
+                    .token(&access.login.credential, Box::pin(fetch))
+                    .await?;
+                bearer(token.reveal())
+            }
+        })
+    }
+
+    /// Gets a token for a login: `{"identifier", "secret"}` is answered with `{"access_token"}`.
+    async fn exchange(
+        &self,
+        access: &ApiAccess,
+        path: &str,
+        (username, password): (&str, &Secret),
+        action: &Arc<str>,
+    ) -> Result<Secret, Error> {
+        let url = access.url(path, action)?;
+        let body = serde_json::json!({"identifier": username, "secret": password.reveal()});
+        let body = Bytes::from(body.to_string());
+        let transport = &self.inner.transport;
+        let mut attempts = Attempts::new(transport, &access.endpoint, access.retry)
+            .with_resource(&access.resource);
+        let mut tries = 1;
+        loop {
+            let read = async {
+                let mut call = access.call(Method::POST, url.clone(), action, tries);
+                call.headers
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                call.body = RequestBody::Bytes(body.clone());
+                call.follow_redirects = false;
+                let response = transport.send(call).await?;
+                if response.status != StatusCode::OK {
+                    return Err(access.failure(action, response).await);
+                }
+                response.body.bytes(MAX_TOKEN_BYTES).await
+            };
+            match read.await {
+                Ok(bytes) => return access.token_in(&bytes, action),
+                Err(error) => tries = attempts.after(error).await?,
+            }
+        }
+    }
+}
+
+impl ApiAccess {
+    /// Returns the access without a login.
+    pub(crate) fn without_login(mut self) -> Self {
+        self.login.credential = Credential::Anonymous;
+        self.is_of_registry = false;
+        self
+    }
+
+    /// Limits the retries, for lists that can be replaced by another one.
+    pub(crate) fn with_few_retries(mut self) -> Self {
+        let retry = &mut self.retry;
+        retry.retries = retry.retries.min(MAX_OPTIONAL_RETRIES);
+        retry.max_retry_after = retry.max_retry_after.min(MAX_OPTIONAL_WAIT);
+        self
+    }
+
+    /// Returns the address of `path` below the base.
+    pub(crate) fn url(&self, path: &str, action: &str) -> Result<Url, Error> {
+        self.base.join(path).map_err(|error| {
+            let message = format!("{path} makes no URL");
+            self.error(ErrorKind::Protocol, action, message)
+                .with_source(error)
+        })
+    }
+
+    /// Returns an error of this program about a request to the API.
+    pub(crate) fn error(&self, kind: ErrorKind, action: &str, message: impl Into<String>) -> Error {
+        Error::new(kind, action, authority(&self.base), message).with_resource(&self.resource)
+    }
+
+    fn call(&self, method: Method, url: Url, action: &Arc<str>, tries: u32) -> Call {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Call {
+            action: Arc::clone(action),
+            endpoint: self.endpoint.clone(),
+            method,
+            url,
+            headers,
+            body: RequestBody::Empty,
+            lane: Lane::Calls,
+            public_only: false,
+            answer: AnswerLimit::Normal,
+            follow_redirects: true,
+            weight: 0,
+            tries,
+        }
+    }
+
+    /// Returns the error for an answer, with the login and the advice if the answer is about it.
+    async fn failure(&self, action: &str, response: Response) -> Error {
+        let host = authority(&response.url);
+        let error = Error::from_answer_of(self.api.name(), action, &host, response).await;
+        let error = error.with_resource(&self.resource);
+        let advice = self.api.login_advice();
+        let is_anonymous = self.login.credential == Credential::Anonymous;
+        match error.kind() {
+            ErrorKind::Unauthorized | ErrorKind::Denied if is_anonymous => {
+                error.with_cause(Cause::NoLogin).with_clause(&format!(
+                    "no login is used ({}): {advice}",
+                    self.login.origin
+                ))
+            }
+            ErrorKind::Unauthorized => error.with_cause(Cause::LoginRefused).with_clause(&format!(
+                "the login of {} is refused: {advice}",
+                describe_login(&self.login)
+            )),
+            ErrorKind::Denied => error.with_cause(Cause::NoPullRight).with_clause(&format!(
+                "the login of {} lacks a right: {advice}",
+                describe_login(&self.login)
+            )),
+            _ => error,
+        }
+    }
+
+    fn token_in(&self, bytes: &[u8], action: &str) -> Result<Secret, Error> {
+        #[derive(serde::Deserialize)]
+        struct Reply {
+            access_token: String,
+        }
+        let reply: Reply = serde_json::from_slice(bytes).map_err(|_| {
+            let message = format!("{} answered a login without a token", self.api.name());
+            self.error(ErrorKind::Protocol, action, message)
+        })?;
+        Ok(Secret::new(reply.access_token))
+    }
+}
+
+fn with_slash(mut url: Url) -> Url {
+    // Credentials in an address would be sent as Basic, and shown in messages.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url
+}
+
+/// Returns whether an answer is not about the request, so that the server may not have checked the credential.
+fn is_transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500..)
+}

@@ -1,0 +1,69 @@
+//! Lists of repositories, and of tags with their digests, from the APIs of vendors (docs/protocol.md#listings).
+//!
+//! The distribution protocol lists tags by name alone, and most registries do not list repositories. The APIs of
+//! vendors do both, and state the digest of each tag, so that an unchanged tag needs no request of its own.
+//!
+//! Each vendor is a [`VendorApi`]: pure functions that form the request for a page and read its answer, tested on
+//! literal documents. One driver ([`pages`]) sends the requests, follows pages, counts entries against the stated
+//! total, and refuses repeated pages and links to other hosts.
+//!
+//! To add a vendor: implement [`VendorApi`] in a file here, and return it from `vendor` in [`detection`].
+
+mod detection;
+mod document;
+mod harbor;
+mod lister;
+mod pages;
+mod repositories;
+mod settings;
+mod skipped;
+mod tags;
+mod time;
+mod vendor;
+
+use std::time::SystemTime;
+
+use crate::digest::Digest;
+use crate::reference::Tag;
+
+pub(crate) use detection::ListingMemory;
+pub use lister::{Lister, UnknownLister};
+pub use repositories::{RepositoryPage, RepositoryPages};
+pub use settings::{ListingSettings, Listings};
+pub use tags::ListedTagPages;
+pub(crate) use vendor::{ApiAnswer, ApiRequest, LoginForm, VendorApi};
+
+/// A tag, as far as a list describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// Digest of the manifest that the tag names, if the list states it. A hint: the tag may have moved since.
+    pub digest: Option<Digest>,
+    /// Time of the last push of the tag, if the list states it.
+    pub pushed: Option<SystemTime>,
+}
+
+impl ListedTag {
+    /// Returns a tag without further facts.
+    pub fn new(tag: Tag) -> Self {
+        Self {
+            tag,
+            digest: None,
+            pushed: None,
+        }
+    }
+    /// Sets the digest.
+    #[must_use]
+    pub fn with_digest(mut self, digest: Option<Digest>) -> Self {
+        self.digest = digest;
+        self
+    }
+    /// Sets the time of the last push.
+    #[must_use]
+    pub fn with_pushed(mut self, pushed: Option<SystemTime>) -> Self {
+        self.pushed = pushed;
+        self
+    }
+}
