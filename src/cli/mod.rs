@@ -13,7 +13,7 @@ pub use args::{
     Asking, Auth, CheckFormat, Common, CompletionsArgs, ConflictAction, Conflicts, Copying,
     Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, LogFormat, LogLevel, Logging,
     ManArgs, Output, Parts, PlanFormat, Platforms, ProgressMode, RecordsFile, Referrers,
-    Remembering, Reporting, Safety, Shell, Showing, Transfer, WhichReferrers,
+    Remembering, Reporting, RuleSelection, Safety, Shell, Showing, Transfer, WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
@@ -85,6 +85,9 @@ pub struct SyncArgs {
     /// The files.
     #[command(flatten)]
     pub files: Files,
+    /// Rules of the files.
+    #[command(flatten)]
+    pub selection: RuleSelection,
     /// Default destination.
     #[command(flatten)]
     pub defaults: Defaults,
@@ -164,6 +167,9 @@ pub struct PlanArgs {
     /// The files.
     #[command(flatten)]
     pub files: Files,
+    /// Rules of the files.
+    #[command(flatten)]
+    pub selection: RuleSelection,
     /// Default destination.
     #[command(flatten)]
     pub defaults: Defaults,
@@ -190,6 +196,9 @@ pub struct CheckArgs {
     /// The files.
     #[command(flatten)]
     pub files: Files,
+    /// Rules of the files.
+    #[command(flatten)]
+    pub selection: RuleSelection,
     /// Default destination.
     #[command(flatten)]
     pub defaults: Defaults,
@@ -213,6 +222,9 @@ pub struct ValidateArgs {
     /// The files.
     #[command(flatten)]
     pub files: Files,
+    /// Rules of the files.
+    #[command(flatten)]
+    pub selection: RuleSelection,
     /// Default destination.
     #[command(flatten)]
     pub defaults: Defaults,

@@ -15,7 +15,12 @@ pub(super) fn execute(
 ) -> anyhow::Result<Exit> {
     image_syncer_registry::transport::prepare();
     let inputs = setup::input_files(&arguments.files);
-    let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
+    let config = setup::config(
+        arguments.files,
+        &arguments.selection,
+        &arguments.defaults,
+        &mut problems,
+    );
     let flags = RunFlags {
         command: "plan",
         config,

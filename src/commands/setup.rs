@@ -6,7 +6,9 @@ use anyhow::{Context, bail};
 use image_syncer_registry::Registry;
 use image_syncer_registry::auth::Credential;
 use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Environment, Input};
-use image_syncer_sync::rule::{ConflictAction, ConflictPolicy, Parts, PlatformFilter, Referrers};
+use image_syncer_sync::rule::{
+    ConflictAction, ConflictPolicy, Parts, PlatformFilter, Referrers, RuleFilter,
+};
 use image_syncer_sync::settings::Intent;
 
 use crate::cli;
@@ -19,13 +21,20 @@ pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Reads the files; the result is empty after a mistake.
+/// Reads the files, with the rules that the flags select; the result is empty after a mistake.
 pub(super) fn config(
     files: cli::Files,
+    selection: &cli::RuleSelection,
     defaults: &cli::Defaults,
     problems: &mut Problems,
 ) -> Config {
-    classic(files, defaults, &environment, problems)
+    let Some(mut config) = problems.collect(read(files, defaults, &environment)) else {
+        return Config::default();
+    };
+    warn(&config, problems);
+    let kept = config.keep_rules(&RuleFilter::new(&selection.rule));
+    problems.collect(kept.context("--rule"));
+    config
 }
 
 /// Reads classic files with these environment variables; the result is empty after a mistake.
@@ -37,10 +46,14 @@ pub(super) fn classic(
 ) -> Config {
     let config = read(files, defaults, environment);
     let config = problems.collect(config).unwrap_or_default();
+    warn(&config, problems);
+    config
+}
+
+fn warn(config: &Config, problems: &mut Problems) {
     for warning in &config.warnings {
         problems.warn(warning);
     }
-    config
 }
 
 fn read(

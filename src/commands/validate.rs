@@ -22,7 +22,12 @@ pub(super) fn execute(
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
-    let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
+    let config = setup::config(
+        arguments.files,
+        &arguments.selection,
+        &arguments.defaults,
+        &mut problems,
+    );
     let platforms = problems.collect(setup::platforms(&arguments.platforms));
     // Some mistakes appear only when the credentials are combined: a service account, two names of one registry.
     let keychain = problems.collect(Keychain::new(config.credentials.clone(), None));

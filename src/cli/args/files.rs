@@ -31,6 +31,17 @@ pub struct Files {
     pub config: Vec<PathBuf>,
 }
 
+/// Rules of the files.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Files")]
+pub struct RuleSelection {
+    /// Only the rules with this name: a glob
+    ///
+    /// The name of a rule is its `name`, or its source as written. Repeatable.
+    #[arg(long, value_name = "GLOB")]
+    pub rule: Vec<String>,
+}
+
 /// Credentials alone.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Credentials")]

@@ -65,6 +65,25 @@ pub(super) fn config(command: &'static str) {
     run(&stage.place, command, &["--config", "both.yaml"]).exits(fine(command));
 }
 
+/// Runs with two rules, of which one is selected.
+pub(super) fn rule(command: &'static str) {
+    let stage = Stage::new(command).with(&image("a"));
+    let (from, to) = (stage.source.host(), stage.destination.host());
+    let rules = format!("{from}/a: {to}/a\n{from}/missing: {to}/b\n");
+    std::fs::write(stage.place.path("images.yaml"), rules).unwrap();
+    stage.run(&["--rule", "*/b"]).exits(2).says(&format!(
+        "--rule: no rule is called `*/b`. The rules are `{from}/a`, `{from}/missing`."
+    ));
+    let outcome = stage.run(&["--rule", "*/a"]).exits(fine(command));
+    let all = stage.run(&[]);
+    if command == "validate" {
+        assert!(outcome.stdout.contains("1 rule, "), "{}", outcome.stdout);
+        assert!(all.stdout.contains("2 rules, "), "{}", all.stdout);
+    } else {
+        all.exits(1);
+    }
+}
+
 /// Runs with an empty destination.
 fn to_nowhere(command: &'static str, flags: &[&str]) -> (Stage, Outcome) {
     let stage = Stage::new(command).with(&image("a"));

@@ -46,6 +46,11 @@ fn table() -> Vec<Entry> {
         ("images", READING, Here(about::images)),
         ("auth", NAMING, Here(about::auth)),
         ("config", READING, Here(about::config)),
+        (
+            "rule",
+            &[SYNC, "plan", "check", "validate"],
+            Here(about::rule),
+        ),
         ("registry", NAMING, Here(about::registry)),
         ("namespace", NAMING, Here(about::namespace)),
         ("insecure", &["copy"], Here(about::insecure_of_copy)),

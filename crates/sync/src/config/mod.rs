@@ -20,7 +20,7 @@ use image_syncer_registry::Registry;
 use image_syncer_registry::auth::KeychainEntry;
 
 use crate::Repository;
-use crate::rule::{Rule, RuleError};
+use crate::rule::{Rule, RuleError, RuleFilter};
 
 pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
 pub use error::{ConfigError, Problem};
@@ -100,6 +100,17 @@ impl Config {
         environment: Environment<'_>,
     ) -> Result<Self, ConfigError> {
         classic::credentials(auth, rules, environment)
+    }
+
+    /// Keeps the rules that `filter` selects.
+    ///
+    /// # Errors
+    /// If a glob of the filter matches no rule.
+    pub fn keep_rules(&mut self, filter: &RuleFilter) -> Result<(), RuleError> {
+        let names = self.rules.iter().map(|rule| &*rule.name);
+        filter.check(&names.collect::<Vec<&str>>())?;
+        self.rules.retain(|rule| filter.selects(&rule.name));
+        Ok(())
     }
 }
 
