@@ -89,9 +89,9 @@ struct Readme;
 
 pub use client::{
     BlobReader, BlobSize, BlobSource, BlobStream, CatalogPages, Client, CopiedBlob, IndexedBy,
-    IndexedReferrers, ListedTag, ManifestHead, ManifestPresence, OpenedUpload, Options, Ping,
-    PingLogin, Presence, PushedManifest, RangeOptions, Referrers, ReferrersOrigin, Registries,
-    TagPages, Upload,
+    IndexedReferrers, ManifestHead, ManifestPresence, OpenedUpload, Options, Ping, PingLogin,
+    Presence, PushedManifest, RangeOptions, Referrers, ReferrersOrigin, Registries, TagPages,
+    Upload,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error::{Cause, Error, ErrorKind, Retryable, UnknownName};

@@ -42,7 +42,7 @@ pub use ping::{Ping, PingLogin};
 pub use reader::{BlobReader, BlobSize, BlobSource, BlobStream, RangeOptions};
 pub use referrers::{IndexedBy, IndexedReferrers, Referrers, ReferrersOrigin};
 pub use registries::{Options, Registries};
-pub use tags::{ListedTag, TagPages};
+pub use tags::TagPages;
 pub use uploads::{OpenedUpload, Upload};
 pub(crate) use vendor_api::{ApiAccess, FetchedPage};
 

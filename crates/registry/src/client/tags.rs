@@ -1,38 +1,13 @@
 //! Tags of a repository (docs/protocol.md#tag-lists).
 
-use std::time::SystemTime;
-
 use crate::auth::ScopeSet;
 use crate::client::Client;
 use crate::client::name_list::{ListKind, ListRequest, NameList};
-use crate::digest::Digest;
 use crate::error::Error;
 use crate::reference::{Repository, Tag};
 
 /// Tags of one repository, one page at a time, so that work can start before the list is complete.
 pub struct TagPages(NameList);
-
-/// A tag, as a list of tags shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedTag {
-    /// The tag.
-    pub tag: Tag,
-    /// Digest of the manifest that the tag names, if the list shows it.
-    pub digest: Option<Digest>,
-    /// Time of the last push of the tag, if the list shows it.
-    pub pushed: Option<SystemTime>,
-}
-
-impl From<Tag> for ListedTag {
-    /// Returns a tag of a list that shows no more than names.
-    fn from(tag: Tag) -> Self {
-        Self {
-            tag,
-            digest: None,
-            pushed: None,
-        }
-    }
-}
 
 impl Client {
     /// Lists the tags of `repository`.

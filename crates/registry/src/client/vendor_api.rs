@@ -20,6 +20,8 @@ use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, authority,
 };
 
+/// Service that the tokens of every Harbor are for.
+const HARBOR_SERVICE: &str = "harbor-registry";
 /// Maximum number of bytes of a token answer.
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
@@ -63,13 +65,11 @@ impl Client {
         self.inner.listings.settings(&self.inner.registry, path)
     }
 
-    /// Returns whether the registry's challenge is that of Harbor, as far as one is known.
-    pub(crate) async fn has_harbor_challenge(&self, resource: &Resource) -> bool {
-        let Ok(context) = self.request_context(resource).await else {
-            return false;
-        };
-        let service = self.inner.auth.token_service(&context.endpoint);
-        service.as_deref() == Some("harbor-registry")
+    /// Returns whether the registry's challenge is that of Harbor; `None` if no challenge with a service is known.
+    pub(crate) async fn has_harbor_challenge(&self, resource: &Resource) -> Option<bool> {
+        let context = self.request_context(resource).await.ok()?;
+        let service = self.inner.auth.token_service(&context.endpoint)?;
+        Some(service == HARBOR_SERVICE)
     }
 
     /// Determines the address and the login of an API.
@@ -82,7 +82,7 @@ impl Client {
     ) -> Result<ApiAccess, Error> {
         let context = self.request_context(resource).await?;
         let registry = &self.inner.registry;
-        let given = match (&settings.api, api.base()) {
+        let given = match (&settings.api, api.base(registry)) {
             (Some(url), _) => Some(with_slash(url.clone())),
             (None, Some(text)) => Url::parse(text).ok(),
             (None, None) => None,
@@ -94,7 +94,6 @@ impl Client {
                 (context.endpoint.clone(), base)
             }
         };
-        let is_own_host = endpoint.registry == *registry;
         let (login, is_of_registry) = match &settings.api_login {
             Some(credential) => (
                 Access {
@@ -104,7 +103,7 @@ impl Client {
                 },
                 false,
             ),
-            None if is_own_host || api.accepts_registry_login() => (context.access, true),
+            None if api.accepts_registry_login() => (context.access, true),
             None => (
                 Access {
                     credential: Credential::Anonymous,

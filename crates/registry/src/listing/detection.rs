@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::keyed_once::{KeyedOnce, SingleFlight};
 use crate::listing::harbor::Harbor;
+use crate::listing::vendor::{ApiList, ApiPage};
 use crate::listing::{Lister, ListingSettings, VendorApi, document};
 use crate::lock::lock;
 use crate::reference::{Registry, Resource};
@@ -42,6 +43,8 @@ pub(crate) struct ListingMemory {
     is_reported: AtomicBool,
     /// Namespaces, by name, with true if their lists of tags may lack some.
     partial: KeyedOnce<String, bool>,
+    /// Owners whose lists are at their second place.
+    alternatives: Mutex<HashSet<String>>,
 }
 
 /// Logins that the API accepted or refused.
@@ -62,6 +65,7 @@ impl Default for ListingMemory {
             lists_no_tags: AtomicBool::new(false),
             is_reported: AtomicBool::new(false),
             partial: KeyedOnce::new(MAX_NAMESPACES),
+            alternatives: Mutex::default(),
         }
     }
 }
@@ -143,6 +147,18 @@ impl ListingMemory {
         }
         (gives_up || !is_unknown) && !self.is_reported.swap(true, Ordering::Relaxed)
     }
+    /// Returns the first page of a list, at the place where other lists of its owner were found.
+    pub(super) fn first_page(&self, mut list: ApiList) -> ApiPage {
+        list.is_alternative |= lock(&self.alternatives).contains(list.owner());
+        ApiPage::first(list)
+    }
+    /// Records that a list was found at its second place.
+    pub(super) fn record_alternative(&self, list: &ApiList) {
+        let mut alternatives = lock(&self.alternatives);
+        if alternatives.len() < MAX_NAMESPACES && !alternatives.contains(list.owner()) {
+            alternatives.insert(list.owner().to_owned());
+        }
+    }
     /// Returns whether the lists of tags in a namespace may lack some, with `fetch` if that is unknown.
     pub(super) async fn is_partial(
         &self,
@@ -200,10 +216,10 @@ impl Client {
         }
         match self.listing_memory().harbor.peek() {
             Some(is_harbor) => Some(of_unknown_host(is_harbor)),
-            None if self.has_harbor_challenge(&self.registry().into()).await => {
-                Some(of_unknown_host(true))
+            None => {
+                let is_harbor = self.has_harbor_challenge(&self.registry().into()).await;
+                is_harbor.map(of_unknown_host)
             }
-            None => None,
         }
     }
 

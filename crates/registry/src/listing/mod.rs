@@ -35,7 +35,6 @@ pub(crate) use vendor::{ApiAnswer, ApiRequest, LoginForm, VendorApi};
 
 /// A tag, as far as a list describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ListedTag {
     /// The tag.
     pub tag: Tag,
@@ -45,25 +44,13 @@ pub struct ListedTag {
     pub pushed: Option<SystemTime>,
 }
 
-impl ListedTag {
-    /// Returns a tag without further facts.
-    pub fn new(tag: Tag) -> Self {
+impl From<Tag> for ListedTag {
+    /// Returns a tag of a list that states no more than names.
+    fn from(tag: Tag) -> Self {
         Self {
             tag,
             digest: None,
             pushed: None,
         }
-    }
-    /// Sets the digest.
-    #[must_use]
-    pub fn with_digest(mut self, digest: Option<Digest>) -> Self {
-        self.digest = digest;
-        self
-    }
-    /// Sets the time of the last push.
-    #[must_use]
-    pub fn with_pushed(mut self, pushed: Option<SystemTime>) -> Self {
-        self.pushed = pushed;
-        self
     }
 }

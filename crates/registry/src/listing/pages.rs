@@ -69,11 +69,12 @@ struct ListedPages {
 impl ApiPages {
     /// Creates the pages of `list`. No request is made before [`ApiPages::next`].
     pub(super) fn new(client: &Client, access: ApiAccess, list: ApiList, action: Arc<str>) -> Self {
+        let memory = client.listing_memory();
         Self {
+            pending: vec![memory.first_page(list)],
             client: client.clone(),
             access,
             action,
-            pending: vec![ApiPage::first(list)],
             names: ListedNames::default(),
             contents: ListedPages::default(),
             pages: 0,
@@ -124,8 +125,10 @@ impl ApiPages {
         let received = page.received.saturating_add(content.count);
         let next = self.following(&page, &fetched, &content, received)?;
         self.pending.extend(next);
+        let memory = self.client.listing_memory();
         let nested = content.nested.into_iter().rev().filter(|list| wanted(list));
-        self.pending.extend(nested.map(ApiPage::first));
+        self.pending
+            .extend(nested.map(|list| memory.first_page(list)));
         if self.pending.len() > MAX_PENDING {
             return Err(self.broken(&format!("it names more than {MAX_PENDING} lists")));
         }
@@ -135,17 +138,22 @@ impl ApiPages {
     /// Fetches and reads a page. Returns `None` if another list takes its place.
     async fn read(&mut self, page: &ApiPage) -> Result<Option<(FetchedPage, PageContent)>, Error> {
         let api = Arc::clone(&self.access.api);
-        let alternative = |status| match page.position {
-            Position::First => api.alternative(&page.list, status),
-            _ => None,
+        let has_alternative = |status| {
+            page.position == Position::First
+                && !page.list.is_alternative
+                && api.has_alternative(&page.list, status)
         };
-        let fetched = self
-            .fetch(page, |status| alternative(status).is_some())
-            .await?;
+        let fetched = self.fetch(page, has_alternative).await?;
         if fetched.status != StatusCode::OK {
-            let other = alternative(fetched.status);
-            self.pending.extend(other.map(ApiPage::first));
+            let list = ApiList {
+                is_alternative: true,
+                ..page.list.clone()
+            };
+            self.pending.push(ApiPage::first(list));
             return Ok(None);
+        }
+        if page.list.is_alternative {
+            self.client.listing_memory().record_alternative(&page.list);
         }
         let content = api.read(page, &fetched.answer).map_err(|why| {
             self.broken(&format!("the answer is not understood: {why}"))

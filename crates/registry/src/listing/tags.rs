@@ -203,7 +203,7 @@ impl ListedTagPages {
             None => true,
         };
         let tags = tags.into_iter().filter(|tag| is_new(tag));
-        tags.map(ListedTag::new).collect()
+        tags.map(ListedTag::from).collect()
     }
 
     fn parsed(&mut self, entries: Vec<ApiEntry>) -> Vec<ListedTag> {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::reference::Repository;
+use crate::reference::{Registry, Repository};
 
 /// Number of entries of a page. All APIs accept it, and for most it is the maximum.
 pub(super) const PAGE_SIZE: u64 = 100;
@@ -15,15 +15,15 @@ pub(crate) trait VendorApi: Send + Sync + 'static {
     /// Name in messages: `the Harbor API`.
     fn name(&self) -> &'static str;
 
-    /// Base URL of the API, ending in `/`; `None` if it is at the registry's own host.
-    fn base(&self) -> Option<&'static str> {
+    /// Base URL of the API of `registry`, ending in `/`; `None` if it is at the registry's own host.
+    fn base(&self, _registry: &Registry) -> Option<&'static str> {
         None
     }
 
     /// Form in which the API accepts a login.
     fn login_form(&self) -> LoginForm;
 
-    /// Returns whether the login of the registry works at the API as well, if no login is given for the API.
+    /// Returns whether the API accepts the login of the registry, which is used if no login is given for the API.
     fn accepts_registry_login(&self) -> bool {
         true
     }
@@ -55,10 +55,10 @@ pub(crate) trait VendorApi: Send + Sync + 'static {
     /// Reads the answer with a page. An error is a clause that says what is wrong with the document.
     fn read(&self, page: &ApiPage, answer: &ApiAnswer) -> Result<PageContent, String>;
 
-    /// Returns the list to read instead of one whose first page was answered with the error `status`; `None` if that is
-    /// an error.
-    fn alternative(&self, _list: &ApiList, _status: StatusCode) -> Option<ApiList> {
-        None
+    /// Returns whether the [alternative](ApiList::is_alternative) of a list may exist, since its first page was answered
+    /// with the error `status`. If it does, all lists whose name has the same first component are read there.
+    fn has_alternative(&self, _list: &ApiList, _status: StatusCode) -> bool {
+        false
     }
 }
 
@@ -80,6 +80,8 @@ pub(crate) struct ApiList {
     pub(crate) kind: ListContent,
     /// Name of the list at the API: a project, a namespace, a repository.
     pub(crate) name: String,
+    /// True for the list at its second place: GitHub has users beside organisations, GitLab projects beside groups.
+    pub(crate) is_alternative: bool,
 }
 
 /// Kind of the entries of a list.
@@ -172,7 +174,15 @@ impl ApiList {
         Self {
             kind,
             name: name.into(),
+            is_alternative: false,
         }
+    }
+}
+
+impl ApiList {
+    /// Returns the first component of the name, which decides on the place of a list.
+    pub(super) fn owner(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
     }
 }
 
