@@ -15,6 +15,8 @@ pub struct ListingApi {
     pub anonymous: bool,
     /// Owners that are users instead of organisations (GitHub).
     pub users: Vec<String>,
+    /// Projects that are proxy caches (Harbor).
+    pub proxies: Vec<String>,
     /// Faults of the content. For faults of single requests see [`Fault`](crate::Fault).
     pub faults: Vec<(ListKind, ListingFault)>,
 }
@@ -103,6 +105,7 @@ impl ListingApi {
             login,
             anonymous: true,
             users: Vec::new(),
+            proxies: Vec::new(),
             faults: Vec::new(),
         }
     }

@@ -87,6 +87,37 @@ async fn harbor() {
 }
 
 #[tokio::test]
+async fn harbor_knows_proxies_and_accessories() {
+    let (registry, client, digest) = seeded(Profile::harbor()).await;
+    let app = Image::oci().build();
+    registry.push(
+        "team/app",
+        Some("signature"),
+        &Image::referrer_of(&app, "text/plain", "x"),
+    );
+    let artifacts = "/api/v2.0/projects/team/repositories/app/artifacts";
+    let list = get(&client, artifacts).await.json();
+    assert_eq!(
+        (&list[0]["digest"], &list[0]["accessories"]),
+        (&json!(digest), &Value::Null)
+    );
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    let list = get(&client, &format!("{artifacts}?with_accessory=true"))
+        .await
+        .json();
+    assert_eq!(list[0]["accessories"][0]["subject_artifact_digest"], digest);
+    let project = "/api/v2.0/projects/team";
+    assert_eq!(get(&client, project).await.json().get("registry_id"), None);
+    let api = ListingApi {
+        proxies: vec!["team".to_owned()],
+        ..ListingApi::harbor()
+    };
+    registry.change_profile(|p| p.listing_api = Some(api));
+    assert_eq!(get(&client, project).await.json()["registry_id"], 1);
+    assert_eq!(get(&client, "/api/v2.0/projects/nobody").await.status, 404);
+}
+
+#[tokio::test]
 async fn docker_hub() {
     let (_registry, client, digest) = seeded(Profile::docker_hub()).await;
     let list = get(&client, "/v2/namespaces/team/repositories?page_size=100")

@@ -35,15 +35,29 @@ pub(super) fn system() -> Reply {
 pub(super) fn projects(call: &Call, api: &ListingApi) -> Result<Reply, Reply> {
     let all = namespaces(call);
     let page = page::cut(api, ListKind::Projects, &all, asked(call, api)?)?;
-    let document = entries(&page, |name| {
-        let inside = names(call, |repository| is_inside(repository, name));
-        json!({
-            "name": name, "project_id": number(&all, name), "owner_name": "admin", "deleted": false,
-            "repo_count": inside.len(), "metadata": {"public": "true"},
-            "creation_time": "2023-11-14T22:13:20.000Z", "update_time": "2023-11-14T22:13:20.000Z",
-        })
-    });
+    let document = entries(&page, |name| described(call, api, &all, name));
     Ok(counted(call, &page, &document))
+}
+
+pub(super) fn project(call: &Call, api: &ListingApi, name: &str) -> Result<Reply, Reply> {
+    let all = namespaces(call);
+    if !all.iter().any(|known| known == name) {
+        return Err(missing(api, &format!("project {name} not found")));
+    }
+    Ok(Reply::new(200).json(&described(call, api, &all, name)))
+}
+
+fn described(call: &Call, api: &ListingApi, all: &[String], name: &str) -> Value {
+    let inside = names(call, |repository| is_inside(repository, name));
+    let mut project = json!({
+        "name": name, "project_id": number(all, name), "owner_name": "admin", "deleted": false,
+        "repo_count": inside.len(), "metadata": {"public": "true"},
+        "creation_time": "2023-11-14T22:13:20.000Z", "update_time": "2023-11-14T22:13:20.000Z",
+    });
+    if api.proxies.iter().any(|proxy| proxy == name) {
+        project["registry_id"] = json!(1);
+    }
+    project
 }
 
 pub(super) fn repositories(call: &Call, api: &ListingApi, project: &str) -> Result<Reply, Reply> {
@@ -64,49 +78,72 @@ pub(super) fn repositories(call: &Call, api: &ListingApi, project: &str) -> Resu
 }
 
 pub(super) fn artifacts(call: &Call, api: &ListingApi, name: &str) -> Result<Reply, Reply> {
-    let with_tags = call.request().parameter("with_tag").as_deref() != Some("false");
-    let all = of_repository(call, api, name, |found| listed(found, with_tags))?;
+    let is = |name: &str, value: &str| call.request().parameter(name).as_deref() == Some(value);
+    let with_tags = !is("with_tag", "false");
+    let with_accessories = is("with_accessory", "true");
+    let all = of_repository(call, api, name, |found| {
+        listed(found, with_tags, with_accessories)
+    })?;
     let page = page::cut(api, ListKind::Tags, &all, asked(call, api)?)?;
     let document = entries(&page, Value::clone);
     Ok(counted(call, &page, &document))
 }
 
-/// Returns the artifacts of a repository: those with tags, and those that no other one names.
-fn listed(repository: &Repository, with_tags: bool) -> Vec<Value> {
-    let manifests = repository.manifests.values();
-    let children: Vec<String> = manifests
-        .flat_map(|manifest| manifest.links().children)
-        .map(|link| link.digest)
-        .collect();
+/// Returns the artifacts of a repository: those with tags, and those that no other one names. Referrers are
+/// accessories of their subjects, and no artifacts of the list, even with a tag.
+fn listed(repository: &Repository, with_tags: bool, with_accessories: bool) -> Vec<Value> {
+    let mut children = Vec::new();
+    let mut accessories = Vec::new();
+    for manifest in repository.manifests.values() {
+        let links = manifest.links();
+        children.extend(links.children.into_iter().map(|link| link.digest));
+        let subject = links.subject.map(|link| link.digest);
+        let subject = subject.filter(|digest| repository.manifests.contains_key(digest));
+        accessories.extend(subject.map(|subject| (subject, manifest.digest.clone())));
+    }
     let mut artifacts = Vec::new();
     for manifest in repository.manifests.values() {
-        let (tags, pushed) = repository.tags_of(&manifest.digest);
-        let below = children.contains(&manifest.digest) || manifest.links().subject.is_some();
-        if tags.is_empty() && below {
+        let (tags, _) = repository.tags_of(&manifest.digest);
+        let is_accessory = accessories.iter().any(|(_, own)| *own == manifest.digest);
+        if is_accessory || (tags.is_empty() && children.contains(&manifest.digest)) {
             continue;
         }
         let id = artifacts.len() + 1;
-        let tags: Vec<Value> = tags
-            .into_iter()
-            .map(|tag| {
-                json!({
-                    "name": tag, "artifact_id": id, "immutable": false,
-                    "push_time": rfc3339(repository.pushed(tag)), "pull_time": "0001-01-01T00:00:00.000Z",
-                })
-            })
-            .collect();
-        let tags = if with_tags && !tags.is_empty() {
-            json!(tags)
-        } else {
-            Value::Null
-        };
-        artifacts.push(json!({
-            "id": id, "type": "IMAGE", "digest": manifest.digest, "size": manifest.size(),
-            "manifest_media_type": manifest.media_type, "push_time": rfc3339(pushed),
-            "pull_time": "0001-01-01T00:00:00.000Z", "tags": tags,
-        }));
+        let mut artifact = artifact(repository, &manifest.digest, id, with_tags);
+        if with_accessories {
+            let own = accessories.iter().filter(|(of, _)| *of == manifest.digest);
+            let own = own.map(|(subject, digest)| {
+                json!({"type": "signature.cosign", "digest": digest, "subject_artifact_digest": subject})
+            });
+            artifact["accessories"] = own.collect();
+        }
+        artifacts.push(artifact);
     }
     artifacts
+}
+
+fn artifact(repository: &Repository, digest: &str, id: usize, with_tags: bool) -> Value {
+    let (tags, pushed) = repository.tags_of(digest);
+    let manifest = repository.manifests.get(digest);
+    let tags: Vec<Value> = tags
+        .into_iter()
+        .map(|tag| {
+            json!({
+                "name": tag, "artifact_id": id, "immutable": false,
+                "push_time": rfc3339(repository.pushed(tag)), "pull_time": "0001-01-01T00:00:00.000Z",
+            })
+        })
+        .collect();
+    let tags = if with_tags && !tags.is_empty() {
+        json!(tags)
+    } else {
+        Value::Null
+    };
+    json!({
+        "id": id, "type": "IMAGE", "digest": digest, "size": manifest.map(crate::image::Manifest::size),
+        "manifest_media_type": manifest.map(|found| &found.media_type), "push_time": rfc3339(pushed),
+        "pull_time": "0001-01-01T00:00:00.000Z", "tags": tags, "accessories": null,
+    })
 }
 
 fn is_inside(repository: &str, project: &str) -> bool {

@@ -63,6 +63,7 @@ pub(super) async fn answer(call: &mut Call) -> Reply {
     let answer = match &target {
         Target::HarborSystem => Ok(harbor::system()),
         Target::HarborProjects => harbor::projects(call, api),
+        Target::HarborProject(name) => harbor::project(call, api, name),
         Target::HarborRepositories(project) => harbor::repositories(call, api, project),
         Target::HarborArtifacts(repository) => harbor::artifacts(call, api, repository),
         Target::HubRepositories(namespace) => hub::repositories(call, api, namespace),

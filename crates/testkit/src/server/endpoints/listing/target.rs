@@ -9,6 +9,7 @@ use crate::profile::Vendor;
 pub(super) enum Target {
     HarborSystem,
     HarborProjects,
+    HarborProject(String),
     HarborRepositories(String),
     HarborArtifacts(String),
     HubLogin,
@@ -75,6 +76,7 @@ impl Target {
         match self {
             Self::HarborSystem
             | Self::HarborProjects
+            | Self::HarborProject(_)
             | Self::HarborRepositories(_)
             | Self::HarborArtifacts(_) => Vendor::Harbor,
             Self::HubLogin | Self::HubRepositories(_) | Self::HubTags(_) => Vendor::Hub,
@@ -123,6 +125,7 @@ fn harbor(parts: &[&str]) -> Option<Target> {
     Some(match parts {
         ["systeminfo"] => Target::HarborSystem,
         ["projects"] => Target::HarborProjects,
+        ["projects", project] => Target::HarborProject((*project).to_owned()),
         ["projects", project, "repositories"] => Target::HarborRepositories((*project).to_owned()),
         // A slash that is encoded once is a slash to Harbor's router, which then knows no such path.
         ["projects", project, "repositories", name, "artifacts"] if !name.contains('/') => {
