@@ -211,7 +211,7 @@ mod tests {
         let prefixes: Vec<&str> = entries.iter().map(|entry| entry.prefix.as_str()).collect();
         assert_eq!(prefixes, ["r.example/team/", "s.example", "r.example"]);
         assert!(entries.iter().all(|entry| entry.insecure));
-        assert_eq!(entries.first().unwrap().credential, entry("").credential);
+        assert_eq!(entries.first().unwrap().login, entry("").login);
     }
 
     #[test]

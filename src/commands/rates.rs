@@ -1,36 +1,25 @@
 //! Rate limits of the user: `[HOST[:PORT]=]N`.
 
-use std::str::FromStr;
-
 use anyhow::{Context, anyhow};
-use bytesize::ByteSize;
 use image_syncer_registry::Registry;
 use image_syncer_registry::transport::PerRegistry;
-
-/// Minimum of `--max-rate`. Bodies are sent in chunks of up to 128 KiB, so with less, a body would pause for longer
-/// than registries wait.
-const LEAST_RATE: u64 = 64 * 1024;
-/// Minimum and maximum of `--max-requests`.
-const REQUESTS: std::ops::RangeInclusive<f64> = 0.01..=1_000_000.0;
+use image_syncer_sync::config::RegistryLimits;
 
 /// Parses `--max-requests`, in requests per second.
 pub(super) fn requests(values: &[String]) -> anyhow::Result<PerRegistry<f64>> {
     read("--max-requests", values, |text| {
-        let number = f64::from_str(text).ok();
-        number.filter(|number| REQUESTS.contains(number)).ok_or(
-            "not a number of requests per second. Write a number from 0.01 to 1000000, such as 10 or registry.example.com=0.5.",
-        )
+        RegistryLimits::parse_requests(text).map_err(|_| {
+            "not a number of requests per second. Write a number from 0.01 to 1000000, such as 10 or registry.example.com=0.5."
+        })
     })
 }
 
 /// Parses `--max-rate`, in bytes per second.
 pub(super) fn bytes(values: &[String]) -> anyhow::Result<PerRegistry<u64>> {
     read("--max-rate", values, |text| {
-        let size = ByteSize::from_str(text.strip_suffix("/s").unwrap_or(text));
-        size.ok()
-            .map(|ByteSize(bytes)| bytes)
-            .filter(|bytes| *bytes >= LEAST_RATE)
-            .ok_or("not a rate. Write bytes per second, 64KiB or more, such as 50MiB, 10MB or registry.example.com=1GiB.")
+        RegistryLimits::parse_rate(text).map_err(|_| {
+            "not a rate. Write bytes per second, 64KiB or more, such as 50MiB, 10MB or registry.example.com=1GiB."
+        })
     })
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use image_syncer_registry::Registry;
-use image_syncer_registry::auth::Credential;
+use image_syncer_registry::auth::{Credential, LoginChoice};
 use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Environment, Input};
 use image_syncer_sync::rule::{
     ConflictAction, ConflictPolicy, Parts, PlatformFilter, Referrers, RuleFilter,
@@ -202,14 +202,25 @@ pub(super) fn check_purpose(flags: cli::Differences) -> Purpose {
     })
 }
 
-/// Returns the identity of a credential, without its secret.
-pub(super) fn identity(credential: &Credential) -> String {
-    match credential {
-        Credential::Anonymous => "anonymous".to_owned(),
-        Credential::Basic { username, .. } => format!("as {username}"),
-        Credential::Identity(_) => "by identity token".to_owned(),
-        Credential::Bearer(_) => "by registry token".to_owned(),
-        Credential::GoogleServiceAccount(_) => "as a Google service account".to_owned(),
+/// Returns the identity of a login, without its secret.
+pub(super) fn identity(login: &LoginChoice) -> String {
+    let who = match login {
+        LoginChoice::Docker => "the login of docker or podman".to_owned(),
+        LoginChoice::Helper(name) => format!("the login of docker-credential-{name}"),
+        LoginChoice::Anonymous => "anonymous".to_owned(),
+        login => match login.credential() {
+            Credential::Anonymous => {
+                "the login of docker or podman, if there is one, else anonymous".to_owned()
+            }
+            Credential::Basic { username, .. } => format!("as {username}"),
+            Credential::Identity(_) => "by identity token".to_owned(),
+            Credential::Bearer(_) => "by registry token".to_owned(),
+            Credential::GoogleServiceAccount(_) => "as a Google service account".to_owned(),
+        },
+    };
+    match login.secret_file() {
+        Some(file) => format!("{who}, with the secret in {}", file.path().display()),
+        None => who,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
+use image_syncer_registry::auth::{Keychain, KeychainEntry, LoginChoice};
 use image_syncer_sync::config::Config;
 use image_syncer_sync::rule::{
     Naming, PlatformFilter, Rule, RuleDestination, RuleSource, Selection,
@@ -82,14 +82,11 @@ fn logins(config: &Config, keychain: &Keychain) -> Vec<String> {
 }
 
 fn login(place: &str, entry: Option<&KeychainEntry>) -> String {
-    let otherwise = "the login of docker or podman, if there is one, else anonymous";
     let Some(entry) = entry else {
+        let otherwise = setup::identity(&LoginChoice::Auto);
         return format!("login at {place}: no entry, so {otherwise}");
     };
-    let who = match &entry.credential {
-        Credential::Anonymous => otherwise.to_owned(),
-        credential => setup::identity(credential),
-    };
+    let who = setup::identity(&entry.login);
     let insecure = if entry.insecure { ", insecure" } else { "" };
     format!("login at {place}: {who}{insecure}  ({})", entry.origin)
 }

@@ -60,17 +60,17 @@ fn write_entry(text: &mut String, entry: &KeychainEntry, placeholders: &Placehol
 
 /// Returns the login in the flow style; `None` for an entry without one, which uses the logins of docker and podman.
 fn login(entry: &KeychainEntry, placeholders: &Placeholders) -> Option<String> {
-    let Credential::Basic { username, .. } = &entry.credential else {
+    let Credential::Basic { username, .. } = entry.login.credential() else {
         return None;
     };
-    let username = scalar(&placeholders.native_text(username));
+    let username = scalar(&placeholders.native_text(&username));
     let (password, _) = password(entry, placeholders)?;
     Some(format!("{{username: {username}, password: {password}}}"))
 }
 
 /// Returns the password in the flow style, and true if it is the password itself.
 fn password(entry: &KeychainEntry, placeholders: &Placeholders) -> Option<(String, bool)> {
-    let Credential::Basic { password, .. } = &entry.credential else {
+    let Credential::Basic { password, .. } = entry.login.credential() else {
         return None;
     };
     let secret = password.reveal();

@@ -235,7 +235,7 @@ fn normal(key: &str) -> String {
 }
 
 /// The names under which a helper may keep the login: Docker Hub's own, and the one that is written.
-fn servers(registry: &Registry, written: &str) -> Vec<String> {
+pub(super) fn servers(registry: &Registry, written: &str) -> Vec<String> {
     let mut servers = Vec::new();
     if registry.is_docker_hub() {
         servers.push(HUB_SERVER.to_owned());

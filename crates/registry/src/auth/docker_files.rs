@@ -163,6 +163,10 @@ impl DockerFiles {
         self.helpers = Arc::new(Helpers::new(Some(path), limit));
         self
     }
+    /// Returns the helpers with their cached answers.
+    pub(super) fn helpers(&self) -> Arc<Helpers> {
+        Arc::clone(&self.helpers)
+    }
     /// Searches the login for `resource`.
     pub(super) async fn find(&self, resource: &Resource) -> Result<FoundLogin, Error> {
         let (mut passed_over, mut missing) = (Vec::new(), Vec::new());
@@ -237,9 +241,8 @@ impl DockerFiles {
     pub(super) fn remove_warnings(&self) -> Vec<String> {
         self.missing_helpers.remove_warnings()
     }
-    /// Drops cached contents and answers because `stale` was refused.
-    pub(super) fn forget(&self, stale: &Credential) {
-        self.helpers.forget(stale);
+    /// Drops cached contents because a login was refused.
+    pub(super) fn forget(&self) {
         for source in &*self.sources {
             source
                 .content

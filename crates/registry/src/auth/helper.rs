@@ -31,6 +31,9 @@ const MAX_SHOWN: usize = 200;
 const MAX_ANSWERS: usize = 1024;
 /// Output of a failing helper that has no entry for a server.
 const NOT_FOUND: &str = "credentials not found in native keychain";
+/// Clause about an invalid name.
+pub(super) const NO_NAME: &str =
+    "that is no name of a helper: letters, digits, dots, dashes and underscores";
 /// User name that marks the secret as an identity token.
 pub(super) const TOKEN_USER: &str = "<token>";
 
@@ -90,11 +93,8 @@ impl Helpers {
             server,
             origin,
         };
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if suffix.is_empty() || !suffix.chars().all(is_plain) {
-            return Err(call.failed(
-                "that is no name of a helper: letters, digits, dots, dashes and underscores",
-            ));
+        if !is_name(suffix) {
+            return Err(call.failed(NO_NAME));
         }
         let ask = async {
             let outcome = call.run(self.path.as_ref(), self.limit).await?;
@@ -114,6 +114,12 @@ impl Helpers {
                 && matches!(&answer.outcome, HelperOutcome::Credential(own) if own == stale)
         });
     }
+}
+
+/// Returns true if `suffix` can follow `docker-credential-` in the name of a program.
+pub(super) fn is_name(suffix: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !suffix.is_empty() && suffix.chars().all(is_plain)
 }
 
 /// One run of a helper for a server.

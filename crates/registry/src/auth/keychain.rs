@@ -1,16 +1,20 @@
 //! Selection of the credential for a repository.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 
 use crate::auth::credential::Credential;
+use crate::auth::docker_config::servers;
 use crate::auth::docker_files::{DockerFiles, FoundLogin};
-use crate::auth::google;
-use crate::error::{Error, ErrorKind};
+use crate::auth::entry::{KeychainEntry, ParsedEntry, duplicate};
+use crate::auth::helper::{HelperOutcome, Helpers};
+use crate::auth::login_choice::{FileLogin, LoginChoice};
+use crate::error::{Cause, Error, ErrorKind};
+use crate::lock::lock;
 use crate::reference::{Registry, Repository, Resource};
 
-/// User name whose password is a service account in base64, on Google's registries.
-const SERVICE_ACCOUNT_USER: &str = "_oauth2_";
+/// Maximum number of secret files that are reported.
+const MAX_REPORTED: usize = 256;
 
 /// Credential and connection settings of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,21 +27,6 @@ pub struct Access {
     pub origin: String,
 }
 
-/// An entry of the auth file: a registry, or a registry with a path prefix.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct KeychainEntry {
-    /// `registry` or `registry/namespace/…`, as written; a trailing `/` is fine.
-    pub prefix: String,
-    /// Credential. [`Credential::Anonymous`] means that the entry has no login: the files of docker and podman are
-    /// then searched for one.
-    pub credential: Credential,
-    /// Allows http, and https with any certificate.
-    pub insecure: bool,
-    /// Place of the entry in messages.
-    pub origin: String,
-}
-
 /// Credentials of a run: the entry with the longest matching prefix, or else the files of docker and podman.
 ///
 /// Only the entry with the longest prefix decides: one without a login is not completed by an entry with a shorter
@@ -47,36 +36,27 @@ pub struct Keychain {
     /// Entries by registry.
     entries: HashMap<Registry, Vec<ParsedEntry>>,
     files: Option<DockerFiles>,
+    helpers: Arc<Helpers>,
+    unread: UnreadFiles,
     trusted_realms: Arc<[String]>,
 }
 
-/// A parsed entry.
-#[derive(Debug)]
-struct ParsedEntry {
-    /// Path below the registry, empty for the whole registry.
-    path: String,
-    entry: KeychainEntry,
-}
+/// Secret files that could not be read again. Each is reported once.
+#[derive(Debug, Default)]
+struct UnreadFiles(Mutex<(HashSet<String>, Vec<String>)>);
 
-impl KeychainEntry {
-    /// Returns an entry for `prefix` (`registry` or `registry/namespace/…`); `origin` is its place in messages.
-    pub fn new(
-        prefix: impl Into<String>,
-        credential: Credential,
-        origin: impl Into<String>,
-    ) -> Self {
-        Self {
-            prefix: prefix.into(),
-            credential,
-            insecure: false,
-            origin: origin.into(),
+impl UnreadFiles {
+    fn report(&self, why: &str) {
+        let mut state = lock(&self.0);
+        let (reported, warnings) = &mut *state;
+        if reported.len() < MAX_REPORTED && reported.insert(why.to_owned()) {
+            warnings.push(format!(
+                "a login was refused, and {why}: its last content is used"
+            ));
         }
     }
-    /// Sets whether http, and https with any certificate, is allowed.
-    #[must_use]
-    pub fn with_insecure(mut self, insecure: bool) -> Self {
-        self.insecure = insecure;
-        self
+    fn remove(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.0).1)
     }
 }
 
@@ -85,9 +65,8 @@ impl Keychain {
     /// ([`DockerFiles::from_env`]).
     pub fn from_env() -> Self {
         Self {
-            entries: HashMap::new(),
             files: Some(DockerFiles::from_env()),
-            trusted_realms: Arc::default(),
+            ..Self::default()
         }
     }
     /// Creates a keychain of entries, with the credential files as fallback unless `None`. All names of Docker Hub are
@@ -99,19 +78,19 @@ impl Keychain {
     /// be read: [`ErrorKind::Credentials`].
     pub fn new(entries: Vec<KeychainEntry>, files: Option<DockerFiles>) -> Result<Self, Error> {
         let mut by_registry: HashMap<Registry, Vec<ParsedEntry>> = HashMap::new();
-        for mut entry in entries {
-            let (registry, path) = split(&entry)?;
-            exchange_service_account(&registry, &mut entry)?;
-            let siblings = by_registry.entry(registry).or_default();
-            if let Some(other) = siblings.iter().find(|other| other.path == path) {
-                return Err(duplicate(&other.entry, &entry));
+        for entry in entries {
+            let parsed = ParsedEntry::new(entry)?;
+            let siblings = by_registry.entry(parsed.registry.clone()).or_default();
+            if let Some(other) = siblings.iter().find(|other| other.path == parsed.path) {
+                return Err(duplicate(&other.entry, &parsed.entry));
             }
-            siblings.push(ParsedEntry { path, entry });
+            siblings.push(parsed);
         }
         Ok(Self {
             entries: by_registry,
+            helpers: files.as_ref().map(DockerFiles::helpers).unwrap_or_default(),
             files,
-            trusted_realms: Arc::default(),
+            ..Self::default()
         })
     }
     /// Adds token servers (`host` or `host:port`) that may receive credentials although they belong to another domain
@@ -142,34 +121,103 @@ impl Keychain {
     /// Like [`Keychain::access`], for a registry as a whole as well: then only what is said of the whole registry counts.
     pub(crate) async fn access_to(&self, resource: &Resource) -> Result<Access, Error> {
         let given = self.entry_for(resource);
-        if let Some(entry) = given.filter(|entry| entry.credential != Credential::Anonymous) {
-            return Ok(Access {
-                credential: entry.credential.clone(),
-                insecure: entry.insecure,
-                origin: entry.origin.clone(),
-            });
+        let (credential, origin) = match given {
+            Some(parsed) => self.login(parsed, resource).await?,
+            None => self.docker_login(resource, "no entry").await?,
+        };
+        Ok(Access {
+            credential,
+            insecure: given.is_some_and(|parsed| parsed.entry.insecure),
+            origin,
+        })
+    }
+    /// Returns the credential that an entry chooses, and its origin.
+    async fn login(
+        &self,
+        parsed: &ParsedEntry,
+        resource: &Resource,
+    ) -> Result<(Credential, String), Error> {
+        let KeychainEntry { prefix, origin, .. } = &parsed.entry;
+        match &parsed.entry.login {
+            LoginChoice::Auto => {
+                let none = format!("the entry {prefix} in {origin} has none");
+                self.docker_login(resource, &none).await
+            }
+            LoginChoice::Anonymous => {
+                let origin = format!("the entry {prefix} in {origin} says anonymous");
+                Ok((Credential::Anonymous, origin))
+            }
+            LoginChoice::Docker => {
+                let required = format!(
+                    "docker and podman have no login for it, and the entry {prefix} in {origin} requires one"
+                );
+                let (credential, origin) = self.docker_login(resource, &required).await?;
+                if credential == Credential::Anonymous {
+                    let registry = resource.registry();
+                    let why = format!("{origin}: run docker login {registry}");
+                    return Err(no_credential(registry, why));
+                }
+                Ok((credential, origin))
+            }
+            LoginChoice::Helper(name) => self.helper_login(parsed, name).await,
+            LoginChoice::Fixed(credential) => Ok((credential.clone(), origin.clone())),
+            LoginChoice::File(login) => Ok((
+                parsed.exchanged(login.credential())?,
+                format!("{}, which {origin} names", login.path().display()),
+            )),
         }
+    }
+    /// Returns the login of docker or podman, and its origin, which begins with `none` if they have none.
+    async fn docker_login(
+        &self,
+        resource: &Resource,
+        none: &str,
+    ) -> Result<(Credential, String), Error> {
         let found = match &self.files {
             Some(files) => files.find(resource).await?,
             None => FoundLogin::default(),
         };
-        let none = || match given {
-            Some(entry) => format!("the entry {} in {} has none", entry.prefix, entry.origin),
-            None => "no entry".to_owned(),
-        };
-        let origin = match (found.credential.is_some(), found.origin) {
-            (true, Some(origin)) => origin,
-            (_, Some(why)) => format!("{}; {why}", none()),
-            (_, None) => none(),
-        };
-        Ok(Access {
-            credential: found.credential.unwrap_or(Credential::Anonymous),
-            insecure: given.is_some_and(|entry| entry.insecure),
-            origin,
+        Ok(match (found.credential, found.origin) {
+            (Some(credential), Some(origin)) => (credential, origin),
+            (Some(credential), None) => (credential, none.to_owned()),
+            (None, Some(why)) => (Credential::Anonymous, format!("{none}; {why}")),
+            (None, None) => (Credential::Anonymous, none.to_owned()),
         })
     }
-    /// Queries the files and helpers again because `stale` was refused: a helper may have a newer password. Returns
-    /// `None` if they still return what was refused.
+    /// Returns the login of a credential helper, and its origin. The helper is queried for the path as well.
+    async fn helper_login(
+        &self,
+        parsed: &ParsedEntry,
+        name: &str,
+    ) -> Result<(Credential, String), Error> {
+        let ParsedEntry {
+            registry,
+            path,
+            entry,
+        } = parsed;
+        let program = format!("docker-credential-{name}, which {} names,", entry.origin);
+        let below = (!path.is_empty()).then(|| format!("{registry}/{path}"));
+        let of_registry = servers(registry, registry.as_str());
+        for server in below.into_iter().chain(of_registry) {
+            match self.helpers.get(name, &server, &entry.origin).await? {
+                HelperOutcome::Credential(credential) => {
+                    let origin = program.trim_end_matches(',').to_owned();
+                    return Ok((credential, origin));
+                }
+                HelperOutcome::Nothing => {}
+                HelperOutcome::NotInstalled => {
+                    let why = format!("{program} is not installed");
+                    let error = no_credential(registry, why);
+                    return Err(error.with_cause(Cause::CredentialHelper));
+                }
+            }
+        }
+        let why = format!("{program} has no login for it");
+        let error = no_credential(registry, why);
+        Err(error.with_cause(Cause::CredentialHelper))
+    }
+    /// Queries the files and helpers again because `stale` was refused: they may have a newer password. Returns `None`
+    /// if they still return what was refused.
     ///
     /// # Errors
     /// As [`Keychain::access`].
@@ -187,114 +235,55 @@ impl Keychain {
         stale: &Access,
     ) -> Result<Option<Access>, Error> {
         if let Some(files) = &self.files {
-            files.forget(&stale.credential);
+            files.forget();
+        }
+        self.helpers.forget(&stale.credential);
+        if let Some(parsed) = self.entry_for(resource)
+            && let LoginChoice::File(login) = &parsed.entry.login
+        {
+            self.read_again(parsed, login, &stale.credential).await;
         }
         let access = self.access_to(resource).await?;
         Ok((access.credential != stale.credential).then_some(access))
     }
-    /// Returns the warnings about credential helpers that are not installed since the last call, each one once.
+    /// Reads the file of a login again, whose credential `stale` was refused.
+    async fn read_again(&self, parsed: &ParsedEntry, login: &FileLogin, stale: &Credential) {
+        let is_stale = |credential: &Credential| {
+            let exchanged = parsed.exchanged(credential.clone());
+            exchanged.is_ok_and(|credential| credential == *stale)
+        };
+        if let Err(why) = login.renewed(is_stale).await {
+            self.unread.report(&why);
+        }
+    }
+    /// Returns the warnings since the last call, each one once: credential helpers that are not installed, and files
+    /// with secrets that cannot be read again.
     pub fn remove_warnings(&self) -> Vec<String> {
         let files = self.files.as_ref();
-        files.map(DockerFiles::remove_warnings).unwrap_or_default()
+        let mut warnings = files.map(DockerFiles::remove_warnings).unwrap_or_default();
+        warnings.extend(self.unread.remove());
+        warnings
     }
     /// Returns the given entry that decides on `repository`, if there is one.
     pub fn entry(&self, repository: &Repository) -> Option<&KeychainEntry> {
         self.entry_for(&repository.into())
+            .map(|parsed| &parsed.entry)
     }
     /// Returns the entry with the longest prefix of `resource`, at a `/` boundary. Of two prefixes that cover the same
     /// path, the one that is written out wins.
-    fn entry_for(&self, resource: &Resource) -> Option<&KeychainEntry> {
+    fn entry_for(&self, resource: &Resource) -> Option<&ParsedEntry> {
         let siblings = self.entries.get(resource.registry())?;
         siblings
             .iter()
-            .filter_map(|given| {
-                Some((
-                    covered(&given.path, resource.registry(), resource.path())?,
-                    given,
-                ))
-            })
+            .filter_map(|given| Some((given.covered(resource)?, given)))
             .max_by_key(|(covered, given)| (*covered, given.path.len()))
-            .map(|(_, given)| &given.entry)
+            .map(|(_, given)| given)
     }
 }
 
-/// Returns the number of bytes of a `path` of `registry` that a prefix covers: all of it or its first components. The
-/// empty prefix covers every path with 0 bytes.
-pub(crate) fn covered(prefix: &str, registry: &Registry, path: &str) -> Option<usize> {
-    // On Docker Hub `nginx` is both a namespace and short for `library/nginx`.
-    if registry.is_docker_hub() && path.strip_prefix("library/") == Some(prefix) {
-        return Some(path.len());
-    }
-    let covers = prefix.is_empty()
-        || path
-            .strip_prefix(prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    covers.then_some(prefix.len())
-}
-
-/// Splits the prefix of an entry into registry and path.
-fn split(entry: &KeychainEntry) -> Result<(Registry, String), Error> {
-    let prefix = entry.prefix.as_str();
-    let refuse = |why: String| {
-        let what = format!("the entry \"{prefix}\" in {}", entry.origin);
-        Error::new(ErrorKind::Credentials, "read the credentials", what, why)
-    };
-    if let Some((scheme, rest)) = prefix.split_once("://") {
-        return Err(refuse(format!(
-            "an entry has no scheme: drop {scheme}://, and write {rest}"
-        )));
-    }
-    let trimmed = prefix.strip_suffix('/').unwrap_or(prefix);
-    let (host, path) = trimmed.split_once('/').unwrap_or((trimmed, ""));
-    if !host.contains(['.', ':']) && host != "localhost" {
-        return Err(refuse(format!(
-            "\"{host}\" is not a registry, which has a dot or a port in its name: for Docker Hub write \
-             docker.io/{trimmed}"
-        )));
-    }
-    let registry = Registry::parse(host).map_err(|why| refuse(why.to_string()))?;
-    if !path.is_empty() {
-        // Only a path that a repository could begin with can ever cover one.
-        Repository::new(registry.clone(), path).map_err(|why| refuse(why.to_string()))?;
-    }
-    Ok((registry, path.to_owned()))
-}
-
-fn exchange_service_account(registry: &Registry, entry: &mut KeychainEntry) -> Result<(), Error> {
-    let Credential::Basic { username, password } = &entry.credential else {
-        return Ok(());
-    };
-    if username != SERVICE_ACCOUNT_USER || !google::is_google(registry) {
-        return Ok(());
-    }
-    let json = google::decode(password).map_err(|why| {
-        let message = format!(
-            "the password of user {SERVICE_ACCOUNT_USER} in {} {why}",
-            entry.origin
-        );
-        Error::new(
-            ErrorKind::Credentials,
-            "read the credentials",
-            &*entry.prefix,
-            message,
-        )
-    })?;
-    entry.credential = Credential::GoogleServiceAccount(json);
-    Ok(())
-}
-
-fn duplicate(first: &KeychainEntry, second: &KeychainEntry) -> Error {
-    let message = format!(
-        "it means the same as {} in {}: keep one of them",
-        first.prefix, first.origin
-    );
-    let what = format!("the entry \"{}\" in {}", second.prefix, second.origin);
-    Error::new(
-        ErrorKind::Credentials,
-        "read the credentials",
-        what,
-        message,
-    )
+fn no_credential(registry: &Registry, why: String) -> Error {
+    let what = registry.as_str();
+    Error::new(ErrorKind::Credentials, "read the credentials", what, why)
 }
 
 fn invalid(what: &str, why: String) -> Error {
@@ -312,11 +301,9 @@ mod tests {
 
     /// Returns the entry among `prefixes` that decides on `repository`.
     async fn decides(prefixes: &[&str], repository: &str) -> String {
-        let entry = |prefix: &&str| KeychainEntry {
-            prefix: (*prefix).to_owned(),
-            credential: Credential::Bearer(Secret::new("token")),
-            insecure: false,
-            origin: (*prefix).to_owned(),
+        let entry = |prefix: &&str| {
+            let token = Credential::Bearer(Secret::new("token"));
+            KeychainEntry::new(*prefix, token, *prefix)
         };
         let entries = prefixes.iter().map(entry).collect();
         let repository = Repository::parse(repository).unwrap();

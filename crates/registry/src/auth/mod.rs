@@ -19,6 +19,7 @@ mod challenge_probe;
 mod credential;
 mod docker_config;
 mod docker_files;
+mod entry;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod google;
@@ -26,6 +27,7 @@ mod grant;
 mod helper;
 mod keychain;
 mod known_scheme;
+mod login_choice;
 mod logins;
 mod multi_scope;
 mod realm;
@@ -34,6 +36,7 @@ mod scope;
 mod scope_batch;
 mod scopes;
 mod secret;
+mod secret_file;
 mod token;
 mod token_cache;
 mod token_requests;
@@ -48,16 +51,19 @@ pub(crate) use challenge::is_present as challenge_in;
 pub use challenge_probe::ProbeGuard;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;
+pub use entry::KeychainEntry;
+pub(crate) use entry::covered;
 pub(crate) use google::is_google;
-pub(crate) use keychain::covered;
-pub use keychain::{Access, Keychain, KeychainEntry};
+pub use keychain::{Access, Keychain};
 pub use known_scheme::LoginScheme;
+pub use login_choice::{FileLogin, LoginChoice};
 #[doc(hidden)]
 pub use refusal::AuthRefusal;
 pub(crate) use refusal::{describe_login, no_login};
 #[doc(hidden)]
 pub use scope::{Action, ScopeSet};
 pub use secret::Secret;
+pub use secret_file::{SecretFile, SecretSource};
 pub(crate) use token::{basic, bearer};
 #[doc(hidden)]
 pub use unauthorized::{MAX_AGAIN, UnauthorizedAction};

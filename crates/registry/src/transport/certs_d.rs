@@ -1,4 +1,4 @@
-//! Certificates for single registries, from the `certs.d` directories of podman, skopeo and docker.
+//! Certificates for single registries, from the user's settings or the `certs.d` directories of podman, skopeo and docker.
 //!
 //! `certs.d/HOST[:PORT]/` holds authorities (`*.crt`), and client certificates with their keys (`*.cert` and `*.key` of
 //! the same name). The rules are those of `containers/image`: only the first directory in the list that has a folder
@@ -6,25 +6,24 @@
 //! certificate is only sent to the registry's own host.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{Error as IoError, ErrorKind as IoErrorKind, Read as _};
+use std::io::{Error as IoError, ErrorKind as IoErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
-use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
-use rustls::{Error as TlsError, SignatureScheme};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::CertificateDer;
 
 use crate::lock::lock;
 use crate::reference::Registry;
 use crate::text::io_clause;
-use crate::transport::certificates::{contains, read_certificates};
+use crate::transport::PerRegistry;
+use crate::transport::certificates::{
+    Certificates, NO_CERTIFICATE, contains, read_certificate_file, read_client, unreadable,
+};
+use crate::transport::tls_settings::TlsSettings;
 
-/// Longest file that is read, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
 /// Maximum number of files that are read from a folder.
 const MAX_FILES: usize = 1_000;
 
@@ -48,15 +47,10 @@ pub struct CertificateSet {
     is_own: bool,
 }
 
-/// Contents of a folder.
-#[derive(Default)]
-pub(super) struct Certificates {
-    pub(super) authorities: Vec<CertificateDer<'static>>,
-    pub(super) clients: Vec<Arc<CertifiedKey>>,
-}
-
-/// The folders of a run. Each is read before the first request to its registry.
-pub(super) struct CertificateFolders {
+/// The certificates of a run: those of the settings, or of a folder, which is read before the first request to its
+/// registry.
+pub(super) struct RegistryCertificates {
+    settings: PerRegistry<TlsSettings>,
     directories: Vec<PathBuf>,
     state: Mutex<State>,
 }
@@ -68,9 +62,10 @@ struct State {
     sets: Vec<Arc<Certificates>>,
 }
 
-impl CertificateFolders {
-    pub(super) fn new(directories: Vec<PathBuf>) -> Self {
+impl RegistryCertificates {
+    pub(super) fn new(settings: PerRegistry<TlsSettings>, directories: Vec<PathBuf>) -> Self {
         Self {
+            settings,
             directories,
             state: Mutex::default(),
         }
@@ -85,7 +80,7 @@ impl CertificateFolders {
         registry: &Registry,
         is_own: bool,
     ) -> Result<Option<CertificateSet>, String> {
-        if self.directories.is_empty() {
+        if self.directories.is_empty() && self.settings.is_empty() {
             return Ok(None);
         }
         let mut state = lock(&self.state);
@@ -96,7 +91,7 @@ impl CertificateFolders {
         }
         let found = self.read(registry).map(|certificates| {
             let certificates = certificates?;
-            state.sets.push(Arc::new(certificates));
+            state.sets.push(certificates);
             Some(state.sets.len() - 1)
         });
         state.found.insert(registry.clone(), found.clone());
@@ -109,11 +104,15 @@ impl CertificateFolders {
         state.sets.get(set.index).cloned().unwrap_or_default()
     }
 
-    fn read(&self, registry: &Registry) -> Result<Option<Certificates>, String> {
+    fn read(&self, registry: &Registry) -> Result<Option<Arc<Certificates>>, String> {
+        let settings = self.settings.for_registry(registry);
+        if let Some(certificates) = settings.and_then(TlsSettings::certificates) {
+            return Ok(Some(certificates));
+        }
         for directory in &self.directories {
             let folder = directory.join(registry.as_str());
             if let Some(certificates) = read_folder(&folder)? {
-                return Ok(Some(certificates));
+                return Ok(Some(Arc::new(certificates)));
             }
         }
         Ok(None)
@@ -178,73 +177,17 @@ fn file_names(folder: &Path) -> Result<HashSet<String>, IoError> {
     Ok(names)
 }
 
+/// Reads the authorities in a file of a folder.
 fn read_authorities(path: &Path, found: &mut Vec<CertificateDer<'static>>) -> Result<(), String> {
-    let before = found.len();
-    let bytes = match read_file(path) {
-        Ok(bytes) => bytes,
+    let why = match read_certificate_file(path, found) {
+        Ok(0) => NO_CERTIFICATE.to_owned(),
+        Ok(_) => return Ok(()),
         // A dangling link.
-        Err(error) if error.kind() == IoErrorKind::NotFound => {
-            let (path, why) = (path.display(), io_clause(&error));
-            tracing::warn!("the certificate {path} is not used: {why}");
-            return Ok(());
-        }
-        Err(error) => return Err(unreadable(path, &io_clause(&error))),
+        Err(error) if error.is_missing => error.why,
+        Err(error) => return Err(unreadable(path, &error.why)),
     };
-    read_certificates(&bytes, found).map_err(|why| unreadable(path, &why))?;
-    if found.len() == before {
-        let path = path.display();
-        tracing::warn!("the certificate {path} is not used: there is no certificate in it");
-    }
+    tracing::warn!("the certificate {} is not used: {why}", path.display());
     Ok(())
-}
-
-fn read_client(certificate: &Path, key: &Path) -> Result<CertifiedKey, String> {
-    let mut chain = Vec::new();
-    let bytes =
-        read_file(certificate).map_err(|error| unreadable(certificate, &io_clause(&error)))?;
-    read_certificates(&bytes, &mut chain).map_err(|why| unreadable(certificate, &why))?;
-    if chain.is_empty() {
-        return Err(unreadable(certificate, "there is no certificate in it"));
-    }
-    let bytes = read_file(key).map_err(|error| unreadable(key, &io_clause(&error)))?;
-    // The parser's message may contain a part of the key.
-    let no_key =
-        "there is no private key in it that is not encrypted (PEM, PKCS #8, PKCS #1 or SEC 1)";
-    let private = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| unreadable(key, no_key))?;
-    CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
-        TlsError::InconsistentKeys(_) => format!(
-            "the key {} is not the one of the client certificate {}",
-            key.display(),
-            certificate.display()
-        ),
-        _ => unreadable(key, "it is of a kind that is not supported"),
-    })
-}
-
-fn provider() -> CryptoProvider {
-    rustls::crypto::aws_lc_rs::default_provider()
-}
-
-fn unreadable(path: &Path, why: &str) -> String {
-    format!("the file {} cannot be used: {why}", path.display())
-}
-
-/// Reads a file of bounded size. Pipes are skipped, since they may never end.
-fn read_file(path: &Path) -> Result<Vec<u8>, IoError> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(IoError::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
-        return Err(IoError::other(format!(
-            "it is larger than {} KiB",
-            MAX_FILE / 1024
-        )));
-    }
-    Ok(bytes)
 }
 
 /// Selects the client certificate that a server requests.

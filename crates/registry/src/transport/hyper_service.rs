@@ -29,7 +29,7 @@ use url::Url;
 use crate::error::{Error, ErrorKind};
 use crate::lock::lock;
 use crate::transport::body::ResponseBody;
-use crate::transport::certs_d::CertificateFolders;
+use crate::transport::certs_d::RegistryCertificates;
 use crate::transport::connector::{Connector, in_time};
 use crate::transport::network::Network;
 use crate::transport::proxies::Proxies;
@@ -70,7 +70,7 @@ pub(super) struct HyperService {
 /// Dependencies of connections besides the options.
 pub(super) struct Environment {
     pub(super) proxies: Arc<Proxies>,
-    pub(super) certificates: Arc<CertificateFolders>,
+    pub(super) certificates: Arc<RegistryCertificates>,
     pub(super) network: Arc<Network>,
 }
 

@@ -27,6 +27,7 @@ mod prefix;
 mod private_addresses;
 mod proxies;
 mod proxy;
+mod proxy_setting;
 mod pull;
 mod redact;
 mod redirect;
@@ -40,6 +41,7 @@ mod shutdown_deadline;
 mod stall;
 mod tls;
 mod tls_alerts;
+mod tls_settings;
 mod unreachable;
 mod uri;
 mod warnings;
@@ -54,7 +56,7 @@ use url::Url;
 use crate::error::{Cause, Error};
 use crate::reference::Registry;
 
-use certs_d::CertificateFolders;
+use certs_d::RegistryCertificates;
 use http2_fallback::Http2Fallback;
 use hyper_service::{Environment, HyperService};
 use limits::{Limits, Pauses, Quotas, Rates};
@@ -79,6 +81,7 @@ pub use network::{Resolver, SystemResolver};
 pub use observer::{Observer, PauseReason, RequestRecord, Silent};
 pub use options::{Timeouts, TransportOptions};
 pub(crate) use private_addresses::{leads_inside, names};
+pub use proxy_setting::ProxySetting;
 pub(crate) use redact::SecretRedactor;
 #[doc(hidden)]
 pub use request_body::{BodyAborted, RequestBody, RequestStream};
@@ -88,6 +91,7 @@ pub use retry::RetryPolicy;
 #[doc(hidden)]
 pub use send::ReservedPermit;
 pub use tls::prepare;
+pub use tls_settings::TlsSettings;
 
 /// The interface to the HTTP library: one request, one answer, no redirects, no retries.
 #[doc(hidden)]
@@ -316,7 +320,7 @@ fn network(options: &TransportOptions) -> Arc<Network> {
 /// Sends calls. Shared by all clients of a run.
 pub struct Transport {
     options: TransportOptions,
-    certificates: Arc<CertificateFolders>,
+    certificates: Arc<RegistryCertificates>,
     network: Arc<Network>,
     service: Arc<dyn HttpService>,
     limits: Limits,
@@ -341,7 +345,8 @@ impl Transport {
     pub fn new(options: TransportOptions) -> Result<Self, Error> {
         let proxies = Arc::new(Proxies::from_env());
         let directories = options.certificate_directories.clone();
-        let certificates = Arc::new(CertificateFolders::new(directories));
+        let certificates = RegistryCertificates::new(options.tls.clone(), directories);
+        let certificates = Arc::new(certificates);
         let network = network(&options);
         let service = HyperService::new(
             &options,
@@ -379,7 +384,10 @@ impl Transport {
             http2: Http2Fallback::default(),
             redactor: SecretRedactor::default(),
             warnings: ReportedWarnings::default(),
-            certificates: Arc::new(CertificateFolders::new(Vec::new())),
+            certificates: Arc::new(RegistryCertificates::new(
+                PerRegistry::default(),
+                Vec::new(),
+            )),
             network: network(&options),
             service,
             options,

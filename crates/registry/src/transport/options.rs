@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::setters::setters;
 use crate::transport::{
-    Observer, PerRegistry, Resolver, Silent, SystemResolver, WindowBounds, certificate_directories,
+    Observer, PerRegistry, ProxySetting, Resolver, Silent, SystemResolver, TlsSettings,
+    WindowBounds, certificate_directories,
 };
 
 /// Time limits. Nothing limits a whole transfer: progress is watched, not time.
@@ -55,6 +56,14 @@ pub struct TransportOptions {
     /// Bytes a second in the bodies for one registry, in both directions together, including hosts that it leads to.
     /// Greater than zero.
     pub max_rate: PerRegistry<u64>,
+    /// Blob bodies in flight for one registry in each direction, including hosts that it leads to, instead of
+    /// [`transfers_per_host`](Self::transfers_per_host). Greater than zero.
+    pub max_transfers: PerRegistry<usize>,
+    /// TLS settings of registries.
+    pub tls: PerRegistry<TlsSettings>,
+    /// Proxies for all requests that are made for a registry, also those to hosts that it leads to, unless these have a
+    /// setting of their own. Without one, the environment decides.
+    pub proxies: PerRegistry<ProxySetting>,
     /// Certificates that are trusted in addition to the system's. Each is the content of a PEM file, with any number of
     /// certificates, or of a DER file.
     pub extra_certificates: Vec<Vec<u8>>,
@@ -86,6 +95,9 @@ impl Default for TransportOptions {
             },
             max_requests: PerRegistry::default(),
             max_rate: PerRegistry::default(),
+            max_transfers: PerRegistry::default(),
+            tls: PerRegistry::default(),
+            proxies: PerRegistry::default(),
             extra_certificates: Vec::new(),
             certificate_directories: Vec::new(),
             private_hosts: Vec::new(),
@@ -107,6 +119,12 @@ setters! { TransportOptions {
     with_max_requests(max_requests: PerRegistry<f64>);
     /// Sets the limits of bytes a second.
     with_max_rate(max_rate: PerRegistry<u64>);
+    /// Sets the limits on blob bodies in flight for each registry.
+    with_max_transfers(max_transfers: PerRegistry<usize>);
+    /// Sets the TLS settings of registries.
+    with_tls(tls: PerRegistry<TlsSettings>);
+    /// Sets the proxies of registries.
+    with_proxies(proxies: PerRegistry<ProxySetting>);
     /// Sets the certificates that are trusted in addition to the system's.
     with_extra_certificates(extra_certificates: Vec<Vec<u8>>);
     /// Sets the directories with a folder of certificates for each registry.

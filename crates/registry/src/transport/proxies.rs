@@ -1,4 +1,8 @@
-//! Choice of a proxy for a host, from the variables of the environment.
+//! Choice of a proxy for a host, from the user's settings of single registries or the variables of the environment.
+//!
+//! A setting of a registry is for all requests that are made for it, also those to its storage and token server, unless
+//! those hosts have a setting of their own: what needs a proxy to reach the one needs it for the others. It is used as it
+//! is, also for `localhost` and hosts in `NO_PROXY`.
 //!
 //! The variables have the same meaning as for Go programs (`golang.org/x/net/http/httpproxy`), since scripts set them
 //! for those: an empty value counts as unset, the name in upper case has precedence over lower case, and `localhost`
@@ -12,6 +16,7 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use url::Host;
 
 use crate::transport::prefix::Prefix;
+use crate::transport::proxy_setting::is_proxy;
 
 /// Proxies, and the hosts that are reached without one.
 pub(super) struct Proxies {
@@ -78,14 +83,6 @@ impl Proxies {
         let passwords = proxies().filter_map(|proxy| Some(proxy.raw_auth()?.1.to_owned()));
         (headers.collect(), passwords.collect())
     }
-}
-
-/// Returns true if `value` is a valid address of a proxy.
-fn is_proxy(value: &str) -> bool {
-    let matcher = Matcher::builder().all(value).build();
-    matcher
-        .intercept(&Uri::from_static("https://proxied.invalid/"))
-        .is_some()
 }
 
 /// The hosts in `NO_PROXY`.
@@ -284,20 +281,6 @@ mod tests {
         ] {
             assert_eq!(of(variables, "http"), http, "{variables:?}");
             assert_eq!(of(variables, "https"), https, "{variables:?}");
-        }
-    }
-
-    #[test]
-    fn invalid_proxy_addresses_are_ignored() {
-        for (value, good) in [
-            ("proxy.example:3128", true),
-            ("http://proxy.example", true),
-            ("socks5h://ada:hunter22@proxy.example", true),
-            ("ftp://proxy.example", false),
-            ("http://ada:hunt er@proxy.example", false),
-            ("3128 proxy", false),
-        ] {
-            assert_eq!(is_proxy(value), good, "{value}");
         }
     }
 

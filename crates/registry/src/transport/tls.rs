@@ -18,7 +18,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use crate::digest::Digest;
 use crate::lock::lock;
 use crate::transport::certificates::{contains, read_certificates};
-use crate::transport::certs_d::{CertificateFolders, CertificateSet, ClientCertificates};
+use crate::transport::certs_d::{CertificateSet, ClientCertificates, RegistryCertificates};
 use crate::transport::classify::{is_authority_as_server, other_key};
 use crate::transport::{HttpError, HttpErrorKind, Trust};
 
@@ -26,7 +26,7 @@ use crate::transport::{HttpError, HttpErrorKind, Trust};
 pub(super) struct TlsConfigs {
     provider: Arc<CryptoProvider>,
     extra: Vec<CertificateDer<'static>>,
-    folders: Arc<CertificateFolders>,
+    registries: Arc<RegistryCertificates>,
     /// One for each profile, so that sessions are resumed.
     configs: Mutex<HashMap<Profile, Arc<ClientConfig>>>,
     /// Certificates that are trusted for all hosts, once they are read.
@@ -72,7 +72,10 @@ impl Alpn {
 
 impl TlsConfigs {
     /// Trusts `extra` certificates (each PEM, with any number in it, or DER) in addition to the system's.
-    pub(super) fn new(extra: &[Vec<u8>], folders: Arc<CertificateFolders>) -> Result<Self, String> {
+    pub(super) fn new(
+        extra: &[Vec<u8>],
+        registries: Arc<RegistryCertificates>,
+    ) -> Result<Self, String> {
         let mut certificates = Vec::new();
         for (index, bytes) in extra.iter().enumerate() {
             let before = certificates.len();
@@ -88,7 +91,7 @@ impl TlsConfigs {
         Ok(Self {
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
             extra: certificates,
-            folders,
+            registries,
             configs: Mutex::default(),
             roots: Mutex::default(),
         })
@@ -111,7 +114,7 @@ impl TlsConfigs {
             .map_err(|error| format!("TLS cannot be set up: {error}"))?
             .dangerous();
         let set = profile.certificates;
-        let certificates = set.map(|set| self.folders.get(set)).unwrap_or_default();
+        let certificates = set.map(|set| self.registries.get(set)).unwrap_or_default();
         let verifier: Arc<dyn ServerCertVerifier> = match profile.trust {
             Trust::Verified => self.verifier(&certificates.authorities)?,
             Trust::Anything => Arc::new(AcceptAnything {

@@ -9,6 +9,7 @@ mod error;
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod registry_entry;
 mod snippet;
 mod syntax;
 mod variables;
@@ -24,14 +25,17 @@ use crate::rule::{Rule, RuleError, RuleFilter};
 
 pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
 pub use error::{ConfigError, Problem};
+pub use registry_entry::{InvalidLimit, RegistryEntry, RegistryLimits};
 
 /// Content of the files.
 #[derive(Debug, Default)]
 pub struct Config {
     /// The rules, in the order in which they were written, duplicates merged.
     pub rules: Vec<Arc<Rule>>,
-    /// The credentials.
+    /// The credentials of classic files.
     pub credentials: Vec<KeychainEntry>,
+    /// The registries of native files.
+    pub registries: Vec<RegistryEntry>,
     /// Likely mistakes that do not stop a run.
     pub warnings: Vec<Problem>,
 }

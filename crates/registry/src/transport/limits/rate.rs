@@ -38,7 +38,7 @@ impl<T> Default for PerRegistry<T> {
     }
 }
 
-impl<T: Copy> PerRegistry<T> {
+impl<T> PerRegistry<T> {
     /// Sets the limit of each registry without its own entry.
     #[must_use]
     pub fn with_each(mut self, limit: T) -> Self {
@@ -51,10 +51,10 @@ impl<T: Copy> PerRegistry<T> {
         self.named.insert(registry, limit);
         self
     }
-    fn for_registry(&self, registry: &Registry) -> Option<T> {
-        self.named.get(registry).copied().or(self.each)
+    pub(in crate::transport) fn for_registry(&self, registry: &Registry) -> Option<&T> {
+        self.named.get(registry).or(self.each.as_ref())
     }
-    fn is_empty(&self) -> bool {
+    pub(in crate::transport) fn is_empty(&self) -> bool {
         self.each.is_none() && self.named.is_empty()
     }
 }
@@ -116,12 +116,16 @@ impl Rates {
     fn buckets_for(&self, registry: &Registry) -> Buckets {
         let mut all = lock(&self.buckets);
         let made = all.entry(registry.clone()).or_insert_with(|| Buckets {
-            requests: self.requests.for_registry(registry).map(Bucket::new),
+            requests: self
+                .requests
+                .for_registry(registry)
+                .copied()
+                .map(Bucket::new),
             #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
             bytes: self
                 .bytes
                 .for_registry(registry)
-                .map(|rate| Bucket::new(rate as f64)),
+                .map(|rate| Bucket::new(*rate as f64)),
         });
         made.clone()
     }

@@ -113,7 +113,7 @@ impl AuthMap {
             return;
         };
         let (one, other) = (&earlier.entry, &login.entry);
-        let is_same = one.credential == other.credential
+        let is_same = one.login == other.login
             && one.insecure == other.insecure
             && earlier.unset.len() == login.unset.len();
         if !is_same {

@@ -79,7 +79,7 @@ fn entries(text: &str) -> Vec<String> {
 }
 
 fn outline(entry: &KeychainEntry) -> String {
-    let credential = match &entry.credential {
+    let credential = match &entry.login.credential() {
         Credential::Basic { username, password } => format!("{username}:{}", password.reveal()),
         Credential::Anonymous => "anonymous".to_owned(),
         other => panic!("{other:?}"),
