@@ -127,6 +127,7 @@ fn named(destination: &RuleDestination, source: &RuleSource) -> String {
         }
         (Naming::Keep, _) => "names kept".to_owned(),
         (Naming::Tags(tags), _) => format!("as {}", joined("tag", tags)),
+        (Naming::Template(template), _) => format!("as {template}"),
     }
 }
 

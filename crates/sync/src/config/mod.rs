@@ -21,7 +21,7 @@ use image_syncer_registry::Registry;
 use image_syncer_registry::auth::KeychainEntry;
 
 use crate::Repository;
-use crate::rule::{Rule, RuleError, RuleFilter};
+use crate::rule::{DestinationTemplate, Rule, RuleError, RuleFilter};
 
 pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
 pub use error::{ConfigError, Problem};
@@ -125,6 +125,24 @@ impl Defaults {
     /// # Errors
     /// If one of the two is missing or invalid.
     pub fn destination(&self, source: &Repository) -> Result<Repository, RuleError> {
+        let (registry, namespace) = self.registry_and_namespace()?;
+        let name = source.path().rsplit('/').next().unwrap_or_default();
+        image_syncer_registry::Repository::new(registry, &format!("{namespace}/{name}"))
+            .map(Repository::from)
+            .map_err(|why| RuleError(format!("--namespace: {why}")))
+    }
+
+    /// Returns the same destination for many sources.
+    ///
+    /// # Errors
+    /// As [`Defaults::destination`].
+    pub fn template(&self) -> Result<DestinationTemplate, RuleError> {
+        let (registry, namespace) = self.registry_and_namespace()?;
+        let template = DestinationTemplate::parse(&format!("{registry}/{namespace}/{{name}}"));
+        template.map_err(RuleError::from)
+    }
+
+    fn registry_and_namespace(&self) -> Result<(Registry, String), RuleError> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let (registry, namespace) = match (given(&self.registry), given(&self.namespace)) {
             (Some(registry), Some(namespace)) => (registry, namespace),
@@ -149,10 +167,7 @@ impl Defaults {
         let namespace = namespace.trim_matches('/');
         image_syncer_registry::Repository::new(registry.clone(), namespace)
             .map_err(|why| wrong("--namespace", &why))?;
-        let name = source.path().rsplit('/').next().unwrap_or_default();
-        image_syncer_registry::Repository::new(registry, &format!("{namespace}/{name}"))
-            .map(Repository::from)
-            .map_err(|why| wrong("--namespace", &why))
+        Ok((registry, namespace.to_owned()))
     }
 }
 

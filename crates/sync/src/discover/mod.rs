@@ -298,6 +298,13 @@ fn name(naming: &Naming, tag: Option<&Tag>, position: usize) -> Result<Option<Ta
     match naming {
         Naming::Keep => Ok(tag.cloned()),
         Naming::Untagged => Ok(None),
+        Naming::Template(template) => match tag {
+            Some(tag) => {
+                let name = template.render(tag);
+                name.map(Some).map_err(|error| Failure::local(error.0))
+            }
+            None => Ok(None),
+        },
         Naming::Tags(tags) => match tags.get(position) {
             Some(tag) => Ok(Some(tag.clone())),
             None => Err(Failure::local(format!(

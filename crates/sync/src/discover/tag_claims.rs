@@ -362,7 +362,7 @@ impl<'a> Shared<'a> {
             for destination in &rule.destinations {
                 let repository = &destination.repository;
                 let options = rule.options_for(destination);
-                let renames = matches!(destination.naming, Naming::Tags(_));
+                let renames = matches!(destination.naming, Naming::Tags(_) | Naming::Template(_));
                 let earlier: Option<(&Repository, &CopyOptions)> =
                     earlier.insert(repository, (source, &**options));
                 let differs = earlier.is_some_and(|(other, others)| {

@@ -207,6 +207,7 @@ async fn a_rule_with_fewer_names_than_tags_fails_and_copies_what_it_can() {
             options: None,
         }],
         options: Arc::default(),
+        if_empty: crate::rule::IfEmpty::default(),
     });
     let (images, said) = discovered(&scenario(&[]), &[rule]).await;
     assert_eq!(images, ["v1 -> dst.example/app:a"]);

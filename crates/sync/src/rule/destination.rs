@@ -7,7 +7,7 @@ use image_syncer_registry::{Digest, Tag};
 use crate::Repository;
 use crate::rule::layout_reference::with_name_of;
 use crate::rule::source::{ParsedReference, ParsedSelection, RuleSource, Selection};
-use crate::rule::{CopyOptions, RuleError};
+use crate::rule::{CopyOptions, RuleError, TagTemplate};
 
 /// A repository and the names that images get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub enum Naming {
     Keep,
     /// These tags, pairwise with the source's tags (or the one tag for an image by digest).
     Tags(Vec<Tag>),
+    /// A function of the tag, for tags that are listed.
+    Template(Arc<TagTemplate>),
     /// By digest only.
     Untagged,
 }
@@ -90,7 +92,7 @@ fn no_port(text: &str, repository: &Repository, tags: &[Tag]) -> Result<(), Rule
     )))
 }
 
-fn renamed(
+pub(super) fn renamed(
     text: &str,
     repository: &Repository,
     tags: Vec<Tag>,

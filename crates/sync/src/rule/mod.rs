@@ -3,18 +3,22 @@
 mod conflict;
 mod destination;
 mod distinct_ids;
+mod if_empty;
 mod immutable;
 mod layout_glob;
 mod layout_reference;
 mod named_tags;
 mod options;
 mod parts;
+mod pattern_rule;
 mod platform;
 mod referrers;
+mod repository_pattern;
 mod rule_filter;
 mod source;
 mod tag_pattern;
 pub mod tag_policy;
+mod template;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,18 +34,24 @@ pub(crate) use conflict::ConflictDecision;
 pub use conflict::{ConflictAction, ConflictPolicy};
 pub use destination::{Naming, RuleDestination};
 pub use distinct_ids::with_distinct_ids;
+pub use if_empty::IfEmpty;
 pub use immutable::Immutable;
 pub use layout_glob::expand_layout_glob;
 pub use named_tags::{NamedTags, TagConflict};
 pub use options::CopyOptions;
 pub(crate) use options::fingerprint;
 pub use parts::Parts;
+pub use pattern_rule::PatternRule;
 pub use platform::{PlatformError, PlatformFilter};
 pub use referrers::Referrers;
+pub use repository_pattern::{RepositoryFilter, RepositoryPattern, SourcePattern};
 pub use rule_filter::RuleFilter;
 pub use source::{Pattern, RuleSource, Selection};
 pub use tag_pattern::TagPattern;
 pub use tag_policy::TagPolicy;
+pub use template::{
+    DestinationClaims, DestinationTemplate, Rename, RenamePattern, TagTemplate, TemplateError,
+};
 
 /// One source and its destinations.
 #[derive(Debug, Clone)]
@@ -58,6 +68,8 @@ pub struct Rule {
     pub destinations: Vec<RuleDestination>,
     /// Options of the copies, for destinations without their own.
     pub options: Arc<CopyOptions>,
+    /// Policy if the source has no image that the rule selects.
+    pub if_empty: IfEmpty,
 }
 
 /// A place in a file. Displays as `images.yaml:3`.
@@ -122,6 +134,7 @@ impl Rule {
             source,
             destinations: parsed,
             options: Arc::default(),
+            if_empty: IfEmpty::default(),
         };
         rule.drop_repeated_tags();
         Ok(rule)
@@ -192,6 +205,8 @@ impl Rule {
                 Naming::Keep => tag,
                 Naming::Untagged => None,
                 Naming::Tags(tags) => Some(tags.get(position)?.clone()),
+                // For listed tags only.
+                Naming::Template(_) => return None,
             };
             Some((target, name))
         });
@@ -208,7 +223,7 @@ impl Rule {
                 .iter()
                 .map(|destination| match &destination.naming {
                     Naming::Tags(names) => names.get(position).cloned(),
-                    Naming::Keep | Naming::Untagged => None,
+                    Naming::Keep | Naming::Template(_) | Naming::Untagged => None,
                 })
                 .collect()
         };

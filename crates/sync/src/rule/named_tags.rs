@@ -57,7 +57,7 @@ impl RuleSource {
             let tag = match &destination.naming {
                 Naming::Keep => own,
                 Naming::Tags(tags) => tags.get(position),
-                Naming::Untagged => None,
+                Naming::Template(_) | Naming::Untagged => None,
             };
             Some((target, tag?.clone()))
         });

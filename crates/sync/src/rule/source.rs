@@ -79,6 +79,14 @@ impl Pattern {
     pub(crate) fn matches_text(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
+    /// Returns the groups of the first match in `text`.
+    pub(crate) fn captures<'a>(&self, text: &'a str) -> Option<regex::Captures<'a>> {
+        self.0.captures(text)
+    }
+    /// Returns the number of groups.
+    pub(crate) fn group_count(&self) -> usize {
+        self.0.captures_len().saturating_sub(1)
+    }
     /// The expression without its slashes.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -217,7 +225,7 @@ fn repository(name: &str) -> Result<Repository, RuleError> {
 }
 
 /// Splits at the colon that begins the tags. It is after the last slash; a colon before that begins a port.
-fn split_tags(text: &str) -> (&str, Option<&str>) {
+pub(super) fn split_tags(text: &str) -> (&str, Option<&str>) {
     let last = text.rfind('/').map_or(0, |slash| slash + 1);
     // An IPv6 host without a path is no repository; its colons are not tags.
     match text
@@ -233,7 +241,7 @@ fn split_tags(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn parse_tags(text: &str, name: &str, tags: &str) -> Result<Vec<Tag>, RuleError> {
+pub(super) fn parse_tags(text: &str, name: &str, tags: &str) -> Result<Vec<Tag>, RuleError> {
     if tags.is_empty() {
         return Err(RuleError(format!(
             "{text}: the tag after the colon is missing. Write {name}:TAG, or {name} for every tag."

@@ -39,6 +39,7 @@ fn effect(source: &str, destination: &str) -> String {
     };
     let naming = match &to.naming {
         Naming::Keep => "keep".to_owned(),
+        Naming::Template(template) => template.to_string(),
         Naming::Untagged => "untagged".to_owned(),
         Naming::Tags(tags) => tags
             .iter()

@@ -121,6 +121,7 @@ fn effect(rule: &Rule) -> String {
         .map(|destination| match &destination.naming {
             Naming::Keep => destination.repository.to_string(),
             Naming::Tags(tags) => format!("{}:{}", destination.repository, join(tags)),
+            Naming::Template(template) => format!("{}:{template}", destination.repository),
             Naming::Untagged => format!("{}@", destination.repository),
         })
         .collect();

@@ -1,0 +1,50 @@
+//! Policy for rules that find nothing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::rule::RuleError;
+use crate::text::nearest;
+
+/// Policy for a rule that selects no image, or a pattern that matches no repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum IfEmpty {
+    /// Report it, and succeed.
+    #[default]
+    Warn,
+    /// Fail the rule.
+    Fail,
+    /// Succeed without a report.
+    Ignore,
+}
+
+impl IfEmpty {
+    /// Names in files.
+    pub const NAMES: [&str; 3] = ["warn", "fail", "ignore"];
+}
+
+impl fmt::Display for IfEmpty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Ignore => "ignore",
+        })
+    }
+}
+
+impl FromStr for IfEmpty {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        match text {
+            "warn" => Ok(Self::Warn),
+            "fail" => Ok(Self::Fail),
+            "ignore" => Ok(Self::Ignore),
+            _ => Err(RuleError(match nearest(text, &Self::NAMES) {
+                Some(name) => format!("unknown policy {text}. Did you mean {name}?"),
+                None => format!("unknown policy {text}. Write warn, fail or ignore."),
+            })),
+        }
+    }
+}

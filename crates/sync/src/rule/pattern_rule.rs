@@ -1,0 +1,160 @@
+//! Rules over many repositories, which become rules for one when the repositories are listed.
+
+use std::sync::Arc;
+
+use crate::Repository;
+use crate::id::RuleId;
+use crate::rule::{
+    CopyOptions, DestinationTemplate, IfEmpty, Location, RepositoryFilter, RepositoryPattern, Rule,
+    RuleDestination, RuleError, RuleSource, Selection,
+};
+
+/// A rule whose sources are patterns.
+#[derive(Clone, Debug)]
+pub struct PatternRule {
+    /// Identity of the rule, and of every rule that it becomes, in events.
+    pub id: RuleId,
+    /// Name of the rule.
+    pub name: Arc<str>,
+    /// Position in the user's file.
+    pub location: Option<Location>,
+    /// Patterns of its sources; never empty.
+    pub from: Vec<RepositoryPattern>,
+    /// Repositories that are left out.
+    pub except: Vec<RepositoryFilter>,
+    /// Images to copy, for patterns without tags of their own.
+    pub select: Selection,
+    /// Destinations; never empty.
+    pub destinations: Vec<DestinationTemplate>,
+    /// Options of the copies, for destinations without their own.
+    pub options: Arc<CopyOptions>,
+    /// Policy if no repository matches, or a repository has no image.
+    pub if_empty: IfEmpty,
+}
+
+impl PatternRule {
+    /// Returns true if the rule copies `repository`.
+    pub fn selects(&self, repository: &Repository) -> bool {
+        self.pattern_of(repository).is_some()
+    }
+
+    /// Returns the rule for `repository`; `None` if it is not among the sources.
+    ///
+    /// # Errors
+    /// If a destination is illegal, exceeds a limit of its registry, or is a source of the rule.
+    pub fn rule_for(&self, repository: &Repository) -> Option<Result<Rule, RuleError>> {
+        let pattern = self.pattern_of(repository)?;
+        let source = RuleSource {
+            repository: repository.clone(),
+            select: self.selection(pattern).clone(),
+        };
+        let destinations = self.destinations_of(&source);
+        Some(destinations.map(|destinations| Rule {
+            id: self.id,
+            name: format!("{}: {repository}", self.name).into(),
+            location: self.location.clone(),
+            source,
+            destinations,
+            options: Arc::clone(&self.options),
+            if_empty: self.if_empty,
+        }))
+    }
+
+    /// Checks what is known before repositories are listed.
+    ///
+    /// # Errors
+    /// If a destination is illegal for every repository, is a source of the rule, or is the same for all repositories.
+    pub fn check(&self) -> Result<(), RuleError> {
+        self.from
+            .iter()
+            .try_for_each(|pattern| self.check_pattern(pattern))
+    }
+
+    fn check_pattern(&self, pattern: &RepositoryPattern) -> Result<(), RuleError> {
+        let source = |repository: Repository| RuleSource {
+            repository,
+            select: self.selection(pattern).clone(),
+        };
+        let example = |filler, depth| {
+            let repository = pattern.example(filler, depth);
+            repository.filter(|it| self.selects(it)).map(source)
+        };
+        for destination in &self.destinations {
+            let mut first_error = None;
+            let mut is_legal = false;
+            for depth in 1..=3 {
+                let Some(source) = example('x', depth) else {
+                    continue;
+                };
+                let placed = match destination.destination(&source) {
+                    Ok(placed) => placed,
+                    Err(error) => {
+                        first_error.get_or_insert(error);
+                        continue;
+                    }
+                };
+                is_legal = true;
+                self.check_below(&source, &placed)?;
+                let other = example('y', depth).filter(|other| *other != source);
+                let other = other.map(|other| (destination.destination(&other), other));
+                if let Some((Ok(second), other)) = other
+                    && second == placed
+                {
+                    return Err(RuleError(format!(
+                        "{destination}: all repositories of {pattern} go there, such as {} and {}. Write {{repository}} in the destination.",
+                        source.repository, other.repository
+                    )));
+                }
+            }
+            if let Some(error) = first_error.filter(|_| !is_legal) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the first pattern that matches `repository`; `None` if the repository is left out.
+    fn pattern_of(&self, repository: &Repository) -> Option<&RepositoryPattern> {
+        let pattern = self
+            .from
+            .iter()
+            .find(|pattern| pattern.matches(repository))?;
+        let mut except = self.except.iter();
+        (!except.any(|filter| filter.matches(repository))).then_some(pattern)
+    }
+
+    /// Returns the images that are copied of the repositories of a pattern.
+    fn selection<'a>(&'a self, pattern: &'a RepositoryPattern) -> &'a Selection {
+        match pattern.select() {
+            Selection::All => &self.select,
+            own => own,
+        }
+    }
+
+    fn destinations_of(&self, source: &RuleSource) -> Result<Vec<RuleDestination>, RuleError> {
+        let mut destinations: Vec<RuleDestination> = Vec::with_capacity(self.destinations.len());
+        for template in &self.destinations {
+            let destination = template.destination(source)?;
+            self.check_below(source, &destination)?;
+            if !destinations.contains(&destination) {
+                destinations.push(destination);
+            }
+        }
+        Ok(destinations)
+    }
+
+    /// Refuses a destination that the rule copies as well.
+    fn check_below(
+        &self,
+        source: &RuleSource,
+        destination: &RuleDestination,
+    ) -> Result<(), RuleError> {
+        match self.pattern_of(&destination.repository) {
+            None => Ok(()),
+            Some(pattern) => Err(RuleError(format!(
+                "{} goes to {}, which {pattern} matches as well, so that the next run copies it again. Write another destination, or leave it out with `except`.",
+                source.repository, destination.repository
+            ))),
+        }
+    }
+}
