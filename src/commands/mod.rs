@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod connection_flags;
 mod convert;
 mod copy;
 mod man;

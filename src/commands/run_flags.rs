@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_syncer_registry::auth::{DockerFiles, Keychain};
-use image_syncer_registry::transport::{RetryPolicy, Timeouts, TransportOptions};
 use image_syncer_sync::Config;
 use image_syncer_sync::rule::{CopyOptions, Immutable};
 
 use crate::cli;
-use crate::commands::{rates, setup};
+use crate::commands::connection_flags::ConnectionFlags;
+use crate::commands::setup;
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::run::{
-    Inputs, OutputPaths, Purpose, RecordsChoice, RegistryAccess, RunSpec, TerminalOptions,
-    TerminalRunner, Windows,
+    Inputs, OutputPaths, Purpose, RecordsChoice, RunSpec, TerminalOptions, TerminalRunner,
 };
 use crate::ui::Printer;
 
@@ -47,7 +45,12 @@ impl RunFlags {
     /// All mistakes that were found before the first request, together with those in `problems`.
     pub(super) fn run(self, mut problems: Problems, printer: &Printer) -> anyhow::Result<Exit> {
         let options = Arc::new(self.options(&mut problems));
-        let registries = self.registries(&mut problems);
+        let connections = ConnectionFlags {
+            asking: &self.common.asking,
+            safety: &self.common.safety,
+            transfer: &self.transfer,
+        };
+        let registries = connections.access(&self.config, &mut problems);
         let mut rules = self.config.rules;
         for rule in &mut rules {
             Arc::make_mut(rule).options = Arc::clone(&options);
@@ -86,36 +89,6 @@ impl RunFlags {
         options.force = self.copying.force;
         options.verify = self.copying.verify;
         options
-    }
-
-    /// Returns the connections and logins of flags and files. A mistake leaves a default in its place.
-    fn registries(&self, problems: &mut Problems) -> RegistryAccess {
-        let cli::Common { asking, safety, .. } = &self.common;
-        let max_requests = problems.collect(rates::requests(&asking.max_requests));
-        let max_rate = problems.collect(rates::bytes(&self.transfer.max_rate));
-        let private = setup::hosts("--allow-private", &safety.allow_private);
-        let private = problems.collect(private);
-        let realms = problems.collect(setup::hosts("--trust-realm", &safety.trust_realm));
-        let credentials = self.config.credentials.clone();
-        let keychain = Keychain::new(credentials, Some(DockerFiles::from_env()));
-        let keychain = problems.collect(keychain).unwrap_or_default();
-        let keychain = keychain.with_trusted_realms(realms.unwrap_or_default());
-        let windows = Windows::for_rules(&self.config.rules);
-        RegistryAccess {
-            transport: TransportOptions::from_env()
-                .with_timeouts(
-                    Timeouts::default()
-                        .with_stall(Duration::from_secs(asking.stall_timeout))
-                        .with_closing(Duration::from_secs(self.transfer.commit_timeout)),
-                )
-                .with_calls_per_host(windows.calls)
-                .with_transfers_per_host(windows.transfers)
-                .with_max_requests(max_requests.unwrap_or_default())
-                .with_max_rate(max_rate.unwrap_or_default())
-                .with_private_hosts(private.unwrap_or_default()),
-            keychain: problems.collect(keychain).unwrap_or_default(),
-            retry: RetryPolicy::default().with_retries(asking.retries),
-        }
     }
 }
 

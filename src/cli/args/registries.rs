@@ -4,6 +4,13 @@ use clap::Args;
 
 use crate::cli::args::values::{grace, limit, retries};
 
+/// Default of `--retries`.
+const RETRIES: u32 = 5;
+/// Default of `--stall-timeout`, in seconds.
+const STALL_TIMEOUT: u64 = 60;
+/// Default of `--grace`, in seconds.
+const GRACE: u64 = 25;
+
 /// Limits of requests to registries.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Requests")]
@@ -15,7 +22,7 @@ pub struct Asking {
         short,
         long,
         value_name = "N",
-        default_value_t = 5,
+        default_value_t = RETRIES,
         allow_negative_numbers = true,
         value_parser = retries
     )]
@@ -30,14 +37,25 @@ pub struct Asking {
     ///
     /// A request without any byte sent or received, or without a response, within this time is retried. The total time
     /// of a transfer has no limit.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = limit)]
+    #[arg(long, value_name = "SECONDS", default_value_t = STALL_TIMEOUT, value_parser = limit)]
     pub stall_timeout: u64,
     /// Time to finish images after a signal
     ///
     /// After the first signal (SIGINT, SIGTERM, SIGQUIT, SIGHUP), images in flight continue for this time; 0 stops
     /// them at once.
-    #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = grace)]
+    #[arg(long, value_name = "SECONDS", default_value_t = GRACE, value_parser = grace)]
     pub grace: u64,
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Self {
+            retries: RETRIES,
+            max_requests: Vec::new(),
+            stall_timeout: STALL_TIMEOUT,
+            grace: GRACE,
+        }
+    }
 }
 
 /// Hosts that registries may redirect to, and token servers that may receive a login.
