@@ -378,6 +378,11 @@ impl ApiAccess {
         })
     }
 
+    /// Returns whether a login is used.
+    pub(crate) fn has_login(&self) -> bool {
+        self.login.credential != Credential::Anonymous
+    }
+
     /// Returns an error of this program about a request to the API.
     pub(crate) fn error(&self, kind: ErrorKind, action: &str, message: impl Into<String>) -> Error {
         Error::new(kind, action, authority(&self.base), message).with_resource(&self.resource)

@@ -11,7 +11,11 @@ use crate::auth::{Credential, Secret, is_google};
 use crate::client::Client;
 use crate::error::Error;
 use crate::keyed_once::{KeyedOnce, SingleFlight};
+use crate::listing::ghcr::Ghcr;
+use crate::listing::gitlab::Gitlab;
+use crate::listing::google::Google;
 use crate::listing::harbor::Harbor;
+use crate::listing::quay::Quay;
 use crate::listing::vendor::{ApiList, ApiPage};
 use crate::listing::{Lister, ListingSettings, VendorApi, document};
 use crate::lock::lock;
@@ -44,7 +48,7 @@ pub(crate) struct ListingMemory {
     /// Namespaces, by name, with true if their lists of tags may lack some.
     partial: KeyedOnce<String, bool>,
     /// Owners whose lists are at their second place.
-    alternatives: Mutex<HashSet<String>>,
+    places: Mutex<HashMap<String, usize>>,
 }
 
 /// Logins that the API accepted or refused.
@@ -65,7 +69,7 @@ impl Default for ListingMemory {
             lists_no_tags: AtomicBool::new(false),
             is_reported: AtomicBool::new(false),
             partial: KeyedOnce::new(MAX_NAMESPACES),
-            alternatives: Mutex::default(),
+            places: Mutex::default(),
         }
     }
 }
@@ -149,14 +153,16 @@ impl ListingMemory {
     }
     /// Returns the first page of a list, at the place where other lists of its owner were found.
     pub(super) fn first_page(&self, mut list: ApiList) -> ApiPage {
-        list.is_alternative |= lock(&self.alternatives).contains(list.owner());
+        if let Some(place) = lock(&self.places).get(list.owner()) {
+            list.place = *place;
+        }
         ApiPage::first(list)
     }
-    /// Records that a list was found at its second place.
-    pub(super) fn record_alternative(&self, list: &ApiList) {
-        let mut alternatives = lock(&self.alternatives);
-        if alternatives.len() < MAX_NAMESPACES && !alternatives.contains(list.owner()) {
-            alternatives.insert(list.owner().to_owned());
+    /// Records the place at which a list was found.
+    pub(super) fn record_place(&self, list: &ApiList) {
+        let mut places = lock(&self.places);
+        if places.len() < MAX_NAMESPACES && !places.contains_key(list.owner()) {
+            places.insert(list.owner().to_owned(), list.place);
         }
     }
     /// Returns whether the lists of tags in a namespace may lack some, with `fetch` if that is unknown.
@@ -188,7 +194,17 @@ impl Client {
             },
             None => return false,
         };
-        matches!(api, Listing::Vendor(api) if api.states_digests())
+        match api {
+            Listing::Vendor(api) if api.requires_login() => {
+                let resource = Resource::Registry(self.registry().clone());
+                let access = self
+                    .api_access(api, &settings, &resource, "list tags")
+                    .await;
+                access.is_ok_and(|access| access.has_login())
+            }
+            Listing::Vendor(api) => api.states_digests(),
+            Listing::Catalog | Listing::None => false,
+        }
     }
 
     /// Returns the way to list, after a probe if the host is unknown.
@@ -206,7 +222,7 @@ impl Client {
             lister => Some(lister),
         };
         if let Some(lister) = lister {
-            return Some(vendor(lister).map_or_else(
+            return Some(vendor(lister, self.registry()).map_or_else(
                 || match lister {
                     Lister::None => Listing::None,
                     _ => Listing::Catalog,
@@ -269,11 +285,14 @@ fn of_unknown_host(is_harbor: bool) -> Listing {
 }
 
 /// Returns the API of a lister; `None` if it has none.
-fn vendor(lister: Lister) -> Option<Arc<dyn VendorApi>> {
+fn vendor(lister: Lister, registry: &Registry) -> Option<Arc<dyn VendorApi>> {
     Some(match lister {
         Lister::Harbor => Arc::new(Harbor),
-        Lister::Hub | Lister::Ghcr | Lister::Quay | Lister::Gitlab | Lister::Google => return None,
-        Lister::Auto | Lister::Catalog | Lister::None => return None,
+        Lister::Ghcr => Arc::new(Ghcr),
+        Lister::Quay => Arc::new(Quay),
+        Lister::Gitlab => Arc::new(Gitlab),
+        Lister::Google => Arc::new(Google::new(registry.clone())),
+        Lister::Hub | Lister::Auto | Lister::Catalog | Lister::None => return None,
     })
 }
 

@@ -11,9 +11,13 @@
 
 mod detection;
 mod document;
+mod ghcr;
+mod gitlab;
+mod google;
 mod harbor;
 mod lister;
 mod pages;
+mod quay;
 mod repositories;
 mod settings;
 mod skipped;

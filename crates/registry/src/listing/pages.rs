@@ -138,22 +138,19 @@ impl ApiPages {
     /// Fetches and reads a page. Returns `None` if another list takes its place.
     async fn read(&mut self, page: &ApiPage) -> Result<Option<(FetchedPage, PageContent)>, Error> {
         let api = Arc::clone(&self.access.api);
-        let has_alternative = |status| {
-            page.position == Position::First
-                && !page.list.is_alternative
-                && api.has_alternative(&page.list, status)
-        };
-        let fetched = self.fetch(page, has_alternative).await?;
+        let is_elsewhere =
+            |status| page.position == Position::First && api.has_next_place(&page.list, status);
+        let fetched = self.fetch(page, is_elsewhere).await?;
         if fetched.status != StatusCode::OK {
             let list = ApiList {
-                is_alternative: true,
+                place: page.list.place.saturating_add(1),
                 ..page.list.clone()
             };
             self.pending.push(ApiPage::first(list));
             return Ok(None);
         }
-        if page.list.is_alternative {
-            self.client.listing_memory().record_alternative(&page.list);
+        if page.list.place > 0 {
+            self.client.listing_memory().record_place(&page.list);
         }
         let content = api.read(page, &fetched.answer).map_err(|why| {
             self.broken(&format!("the answer is not understood: {why}"))

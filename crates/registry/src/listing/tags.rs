@@ -121,6 +121,9 @@ impl ListedTagPages {
             .api_access(Arc::clone(&api), &settings, &resource, &action)
             .await?
             .with_few_retries();
+        if api.requires_login() && !access.has_login() {
+            return Ok(None);
+        }
         if !self.for_push && self.is_partial(&access).await? {
             return Ok(None);
         }

@@ -13,6 +13,16 @@ pub(super) fn rfc3339(text: &str) -> Option<SystemTime> {
     believed(Duration::from_nanos(nanos))
 }
 
+/// Reads a number of seconds since 1970.
+pub(super) fn unix_seconds(seconds: u64) -> Option<SystemTime> {
+    believed(Duration::from_secs(seconds))
+}
+
+/// Reads a number of milliseconds since 1970.
+pub(super) fn unix_milliseconds(milliseconds: u64) -> Option<SystemTime> {
+    believed(Duration::from_millis(milliseconds))
+}
+
 fn believed(since_epoch: Duration) -> Option<SystemTime> {
     (since_epoch >= EARLIEST)
         .then(|| UNIX_EPOCH.checked_add(since_epoch))
@@ -35,6 +45,12 @@ mod tests {
             "",
         ] {
             assert_eq!(rfc3339(text), None, "{text}");
+        }
+        assert_eq!(unix_seconds(1_714_648_953), at(1_714_648_953_000));
+        assert_eq!(unix_milliseconds(1_714_648_953_456), at(1_714_648_953_456));
+        for number in [0, 1, u64::MAX] {
+            let found = (unix_seconds(number), unix_milliseconds(number / u64::MAX));
+            assert_eq!(found, (None, None), "{number}");
         }
     }
 }

@@ -55,9 +55,15 @@ pub(crate) trait VendorApi: Send + Sync + 'static {
     /// Reads the answer with a page. An error is a clause that says what is wrong with the document.
     fn read(&self, page: &ApiPage, answer: &ApiAnswer) -> Result<PageContent, String>;
 
-    /// Returns whether the [alternative](ApiList::is_alternative) of a list may exist, since its first page was answered
-    /// with the error `status`. If it does, all lists whose name has the same first component are read there.
-    fn has_alternative(&self, _list: &ApiList, _status: StatusCode) -> bool {
+    /// Returns whether every request needs a login, so that tags are not listed without one.
+    fn requires_login(&self) -> bool {
+        false
+    }
+
+    /// Returns whether a list may be at the [place](ApiList::place) after its own, since its first page was answered with
+    /// the error `status` there. All lists whose name has the same first component are then read at the place where
+    /// one was found.
+    fn has_next_place(&self, _list: &ApiList, _status: StatusCode) -> bool {
         false
     }
 }
@@ -80,8 +86,9 @@ pub(crate) struct ApiList {
     pub(crate) kind: ListContent,
     /// Name of the list at the API: a project, a namespace, a repository.
     pub(crate) name: String,
-    /// True for the list at its second place: GitHub has users beside organisations, GitLab projects beside groups.
-    pub(crate) is_alternative: bool,
+    /// Number of the place at which the list is read, from 0: GitHub has users beside organisations, GitLab projects
+    /// beside groups.
+    pub(crate) place: usize,
 }
 
 /// Kind of the entries of a list.
@@ -116,10 +123,8 @@ pub(crate) enum Position {
     /// A page by number, from 2.
     Number(u64),
     /// A page by a token of the API.
-    #[allow(dead_code, reason = "Quay pages by token")]
     Token(String),
     /// A page by the address that the API named. The driver requests it, so [`VendorApi::request`] need not.
-    #[allow(dead_code, reason = "GHCR and Docker Hub link to the next page")]
     Link(String),
 }
 
@@ -129,7 +134,6 @@ pub(crate) enum ApiRequest {
     /// A path with query below the base of the API.
     Api(String),
     /// A path with query below a repository of the registry (`tags/list`), with the tokens of the registry.
-    #[allow(dead_code, reason = "Google's lists are those of the registry")]
     Registry(Repository, String),
 }
 
@@ -174,7 +178,7 @@ impl ApiList {
         Self {
             kind,
             name: name.into(),
-            is_alternative: false,
+            place: 0,
         }
     }
 }
@@ -224,6 +228,20 @@ impl ApiPage {
             None => is_linked || count >= PAGE_SIZE,
         };
         (is_more && count > 0).then(|| Position::Number(self.number().saturating_add(1)))
+    }
+}
+
+#[cfg(test)]
+impl ApiAnswer {
+    /// Returns an answer with these headers and this document.
+    pub(super) fn literal(headers: &[(&'static str, &str)], text: &str) -> Self {
+        let headers = headers.iter().filter_map(|(name, value)| {
+            Some((http::HeaderName::from_static(name), value.parse().ok()?))
+        });
+        Self {
+            headers: headers.collect(),
+            bytes: text.as_bytes().to_vec().into(),
+        }
     }
 }
 

@@ -107,7 +107,10 @@ async fn harbor_knows_proxies_and_accessories() {
         .json();
     assert_eq!(list[0]["accessories"][0]["subject_artifact_digest"], digest);
     let project = "/api/v2.0/projects/team";
-    assert_eq!(get(&client, project).await.json().get("registry_id"), None);
+    assert_eq!(
+        get(&client, project).await.json()["registry_id"],
+        Value::Null
+    );
     let api = ListingApi {
         proxies: vec!["team".to_owned()],
         ..ListingApi::harbor()

@@ -49,15 +49,12 @@ pub(super) fn project(call: &Call, api: &ListingApi, name: &str) -> Result<Reply
 
 fn described(call: &Call, api: &ListingApi, all: &[String], name: &str) -> Value {
     let inside = names(call, |repository| is_inside(repository, name));
-    let mut project = json!({
-        "name": name, "project_id": number(all, name), "owner_name": "admin", "deleted": false,
+    let registry_id = api.proxies.iter().any(|proxy| proxy == name);
+    json!({
+        "name": name, "registry_id": registry_id.then_some(1), "project_id": number(all, name), "owner_name": "admin", "deleted": false,
         "repo_count": inside.len(), "metadata": {"public": "true"},
         "creation_time": "2023-11-14T22:13:20.000Z", "update_time": "2023-11-14T22:13:20.000Z",
-    });
-    if api.proxies.iter().any(|proxy| proxy == name) {
-        project["registry_id"] = json!(1);
-    }
-    project
+    })
 }
 
 pub(super) fn repositories(call: &Call, api: &ListingApi, project: &str) -> Result<Reply, Reply> {
@@ -109,20 +106,31 @@ fn listed(repository: &Repository, with_tags: bool, with_accessories: bool) -> V
             continue;
         }
         let id = artifacts.len() + 1;
-        let mut artifact = artifact(repository, &manifest.digest, id, with_tags);
-        if with_accessories {
-            let own = accessories.iter().filter(|(of, _)| *of == manifest.digest);
-            let own = own.map(|(subject, digest)| {
+        let own = accessories.iter().filter(|(of, _)| *of == manifest.digest);
+        let own: Vec<Value> = own
+            .map(|(subject, digest)| {
                 json!({"type": "signature.cosign", "digest": digest, "subject_artifact_digest": subject})
-            });
-            artifact["accessories"] = own.collect();
-        }
-        artifacts.push(artifact);
+            })
+            .collect();
+        let own = (with_accessories && !own.is_empty()).then_some(own);
+        artifacts.push(artifact(
+            repository,
+            &manifest.digest,
+            id,
+            with_tags,
+            &json!(own),
+        ));
     }
     artifacts
 }
 
-fn artifact(repository: &Repository, digest: &str, id: usize, with_tags: bool) -> Value {
+fn artifact(
+    repository: &Repository,
+    digest: &str,
+    id: usize,
+    with_tags: bool,
+    accessories: &Value,
+) -> Value {
     let (tags, pushed) = repository.tags_of(digest);
     let manifest = repository.manifests.get(digest);
     let tags: Vec<Value> = tags
@@ -142,7 +150,7 @@ fn artifact(repository: &Repository, digest: &str, id: usize, with_tags: bool) -
     json!({
         "id": id, "type": "IMAGE", "digest": digest, "size": manifest.map(crate::image::Manifest::size),
         "manifest_media_type": manifest.map(|found| &found.media_type), "push_time": rfc3339(pushed),
-        "pull_time": "0001-01-01T00:00:00.000Z", "tags": tags, "accessories": null,
+        "pull_time": "0001-01-01T00:00:00.000Z", "tags": tags, "accessories": accessories,
     })
 }
 

@@ -1,0 +1,250 @@
+//! Tag lists of Google's registries: beside the tags, they name the digests with their tags and times, and the
+//! components below. Repositories are found by following those. One answer has everything of a repository.
+//!
+//! Form of the answers: <https://github.com/google/go-containerregistry/blob/main/pkg/v1/google/list.go>.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::client::next_link;
+use crate::listing::document::{self, List};
+use crate::listing::time::unix_milliseconds;
+use crate::listing::vendor::{
+    ApiAnswer, ApiEntry, ApiList, ApiPage, ApiRequest, ListContent, LoginForm, PageContent,
+    VendorApi,
+};
+use crate::reference::{Registry, Repository};
+
+/// Path of a list below its repository.
+const TAGS: &str = "tags/list";
+
+/// The tag lists of a registry of Google.
+#[derive(Debug)]
+pub(super) struct Google {
+    registry: Registry,
+}
+
+#[derive(Deserialize)]
+struct TagList {
+    #[serde(default)]
+    tags: Option<List<String>>,
+    #[serde(default)]
+    child: Option<List<String>>,
+    #[serde(default)]
+    manifest: Option<BTreeMap<String, ManifestInfo>>,
+}
+
+#[derive(Deserialize)]
+struct ManifestInfo {
+    #[serde(default)]
+    tag: Option<Vec<String>>,
+    #[serde(default, rename = "timeUploadedMs")]
+    uploaded: Option<Number>,
+}
+
+/// A number of milliseconds: Container Registry writes it as text, Artifact Registry as number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Whole(u64),
+    Text(String),
+    Other(serde::de::IgnoredAny),
+}
+
+impl Google {
+    pub(super) fn new(registry: Registry) -> Self {
+        Self { registry }
+    }
+}
+
+impl VendorApi for Google {
+    fn name(&self) -> &'static str {
+        "the tag list of Google"
+    }
+
+    fn login_form(&self) -> LoginForm {
+        LoginForm::Basic
+    }
+
+    fn login_advice(&self) -> &'static str {
+        "use a login that may read the repository, or name the repositories"
+    }
+
+    fn repositories(&self, prefix: &str) -> Result<ApiList, String> {
+        if prefix.is_empty() {
+            let why = format!(
+                "Google lists the repositories of one project at a time; name the project before the wildcard, as in \
+                 `{}/PROJECT/**`",
+                self.registry
+            );
+            return Err(why);
+        }
+        Repository::new(self.registry.clone(), prefix).map_err(|why| why.to_string())?;
+        Ok(ApiList::new(ListContent::Repositories, prefix))
+    }
+
+    fn tags(&self, repository: &Repository) -> ApiList {
+        ApiList::new(ListContent::Tags, repository.path())
+    }
+
+    fn request(&self, page: &ApiPage) -> ApiRequest {
+        match Repository::new(self.registry.clone(), &page.list.name) {
+            Ok(repository) => ApiRequest::Registry(repository, TAGS.to_owned()),
+            // Names of lists were checked when the lists were made.
+            Err(_) => ApiRequest::Api(format!("v2/{}/{TAGS}", page.list.name)),
+        }
+    }
+
+    fn read(&self, page: &ApiPage, answer: &ApiAnswer) -> Result<PageContent, String> {
+        let list: TagList = document::read(&answer.bytes)?;
+        if page.list.kind == ListContent::Tags {
+            let entries = tags(list);
+            return Ok(PageContent {
+                count: document::count(&entries),
+                entries,
+                // The answer should be whole. The plain list follows pages.
+                is_partial: next_link(&answer.headers)?.is_some(),
+                ..PageContent::default()
+            });
+        }
+        Ok(self.below(&page.list.name, list))
+    }
+}
+
+impl Google {
+    /// Returns the repository itself, if it has images, and the lists of the names below. Illegal names become entries,
+    /// which are then reported.
+    fn below(&self, path: &str, list: TagList) -> PageContent {
+        let has_tags = list.tags.is_some_and(|tags| !tags.0.is_empty());
+        let has_images = list.manifest.is_some_and(|manifests| !manifests.is_empty());
+        let mut content = PageContent::default();
+        if has_tags || has_images {
+            content.entries.push(ApiEntry::named(path));
+        }
+        for child in list.child.into_iter().flat_map(|children| children.0) {
+            let name = format!("{path}/{child}");
+            match Repository::new(self.registry.clone(), &name) {
+                Ok(_) => content
+                    .nested
+                    .push(ApiList::new(ListContent::Repositories, name)),
+                Err(_) => content.entries.push(ApiEntry::named(name)),
+            }
+        }
+        content.count = document::count(&content.entries);
+        content
+    }
+}
+
+/// Returns the tags of all manifests, and those that belong to none.
+fn tags(list: TagList) -> Vec<ApiEntry> {
+    let mut entries = Vec::new();
+    for (digest, info) in list.manifest.into_iter().flatten() {
+        let pushed = info.uploaded.and_then(|number| match number {
+            Number::Whole(number) => Some(number),
+            Number::Text(text) => text.parse().ok(),
+            Number::Other(_) => None,
+        });
+        let pushed = pushed.and_then(unix_milliseconds);
+        entries.extend(info.tag.into_iter().flatten().map(|name| ApiEntry {
+            name,
+            digest: Some(digest.clone()),
+            pushed,
+        }));
+    }
+    // The driver drops the tags that were listed before.
+    let named = list.tags.into_iter().flat_map(|tags| tags.0);
+    entries.extend(named.map(ApiEntry::named));
+    entries
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn google() -> Google {
+        Google::new(Registry::parse("gcr.io").unwrap())
+    }
+
+    fn content(kind: ListContent, text: &str) -> PageContent {
+        let page = ApiPage::first(ApiList::new(kind, "project/a"));
+        google()
+            .read(&page, &ApiAnswer::literal(&[], text))
+            .unwrap()
+    }
+
+    #[test]
+    fn requests_are_those_for_tags() {
+        let first = ApiPage::first(google().repositories("project/a").unwrap());
+        let registry = Registry::parse("gcr.io").unwrap();
+        let repository = Repository::new(registry, "project/a").unwrap();
+        let expected = ApiRequest::Registry(repository, "tags/list".to_owned());
+        assert_eq!(google().request(&first), expected);
+    }
+
+    #[test]
+    fn children_are_lists_and_a_name_with_images_is_a_repository() {
+        let text = r#"{"child":["b","c-1"],"manifest":{},"name":"project/a","tags":[]}"#;
+        let parent = content(ListContent::Repositories, text);
+        let list = |name| ApiList::new(ListContent::Repositories, name);
+        assert_eq!(parent.entries, []);
+        assert_eq!(parent.nested, ["project/a/b", "project/a/c-1"].map(list));
+        let text =
+            r#"{"child":[],"manifest":{"sha256:aa":{"tag":[]}},"name":"project/a","tags":[]}"#;
+        let leaf = content(ListContent::Repositories, text);
+        assert_eq!(leaf.entries, [ApiEntry::named("project/a")]);
+        assert_eq!((leaf.nested.len(), leaf.count), (0, 1));
+    }
+
+    #[test]
+    fn illegal_children_are_entries_and_lead_nowhere() {
+        let text = r#"{"child":["UPPER","..","","x y"],"tags":["v1"]}"#;
+        let content = content(ListContent::Repositories, text);
+        assert_eq!(content.nested, []);
+        assert_eq!(content.entries.len(), 5);
+    }
+
+    #[test]
+    fn tags_have_the_digest_and_time_of_their_manifest() {
+        let text = r#"{"child":[],"manifest":{
+            "sha256:aa":{"imageSizeBytes":"1","layerId":"","mediaType":"m","tag":["v1","latest"],
+                "timeCreatedMs":"0","timeUploadedMs":"1714648953456"},
+            "sha256:bb":{"tag":["v2"],"timeUploadedMs":1714648953456},
+            "sha256:cc":{"tag":["v3"],"timeUploadedMs":-1}},
+            "name":"project/a","tags":["latest","lost"]}"#;
+        let tag = |name: &str, digest: Option<&str>, pushed| ApiEntry {
+            name: name.to_owned(),
+            digest: digest.map(str::to_owned),
+            pushed,
+        };
+        let time = unix_milliseconds(1_714_648_953_456);
+        assert_eq!(
+            content(ListContent::Tags, text).entries,
+            [
+                tag("v1", Some("sha256:aa"), time),
+                tag("latest", Some("sha256:aa"), time),
+                tag("v2", Some("sha256:bb"), time),
+                tag("v3", Some("sha256:cc"), None),
+                tag("latest", None, None),
+                tag("lost", None, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_list_in_pages_is_partial() {
+        let page = ApiPage::first(ApiList::new(ListContent::Tags, "project/a"));
+        let link = [("link", "</v2/project/a/tags/list?last=b>; rel=\"next\"")];
+        let answer = ApiAnswer::literal(&link, r#"{"tags":["a","b"]}"#);
+        assert!(google().read(&page, &answer).unwrap().is_partial);
+    }
+
+    #[test]
+    fn the_project_must_be_named() {
+        assert_eq!(
+            google().repositories("").unwrap_err(),
+            "Google lists the repositories of one project at a time; name the project before the wildcard, as in `gcr.io/PROJECT/**`"
+        );
+    }
+}
