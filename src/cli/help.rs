@@ -14,6 +14,7 @@ pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer plan --images FILE [--auth FILE] [flags]
        image-syncer check --images FILE [--auth FILE] [flags]
        image-syncer validate --images FILE [--auth FILE]
+       image-syncer tags SOURCE
        image-syncer convert --images FILE [--auth FILE]
        image-syncer records show|prune|forget [--records FILE]";
 
@@ -162,6 +163,20 @@ Examples:
 Exit codes:
     0  the files are valid
     2  at least one mistake; all are shown, with what to write instead";
+
+/// Text after the help of `tags`.
+pub(super) const TAGS: &str = "\
+Examples:
+  image-syncer tags docker.io/library/alpine
+  image-syncer tags 'quay.io/prometheus/prometheus:/^v3/' --output json
+
+Digests and times of pushes come from the lists of registries. A registry whose list has only names
+shows names.
+
+Exit codes:
+    0  the list is complete
+    1  the tags could not be listed
+    2  the command line or a file is wrong";
 
 /// Text after the help of `convert`.
 pub(super) const CONVERT: &str = "\

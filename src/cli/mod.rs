@@ -13,7 +13,8 @@ pub use args::{
     Asking, Auth, CheckFormat, Common, CompletionsArgs, ConflictAction, Conflicts, Copying,
     Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, LogFormat, LogLevel, Logging,
     ManArgs, Output, Parts, PlanFormat, Platforms, ProgressMode, RecordsFile, Referrers,
-    Remembering, Reporting, RuleSelection, Safety, Shell, Showing, Transfer, WhichReferrers,
+    Remembering, Reporting, RuleSelection, Safety, Shell, Showing, TagsFormat, Transfer,
+    WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
@@ -65,6 +66,9 @@ pub enum Command {
     /// Read the files and show their rules and logins, without any request
     #[command(after_help = help::VALIDATE, args_override_self = true)]
     Validate(ValidateArgs),
+    /// List the tags of a repository, with digests and push times
+    #[command(after_help = help::TAGS, args_override_self = true)]
+    Tags(TagsArgs),
     /// Print the native file that does the same as the classic files
     #[command(after_help = help::CONVERT, args_override_self = true)]
     Convert(ConvertArgs),
@@ -231,6 +235,38 @@ pub struct ValidateArgs {
     /// Platforms to copy.
     #[command(flatten)]
     pub platforms: Platforms,
+}
+
+/// Arguments of `tags`.
+#[derive(Debug, clap::Args)]
+pub struct TagsArgs {
+    /// Repository: `registry/repository`
+    ///
+    /// Or `…:/regex/` for the tags that match.
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+    /// Credentials.
+    #[command(flatten)]
+    pub auth: Auth,
+    /// Registries without a trusted certificate.
+    #[command(flatten)]
+    pub insecure: Insecure,
+    /// Hosts that registries may redirect to.
+    #[command(flatten)]
+    pub safety: Safety,
+    /// Format of the tags on stdout
+    ///
+    /// `table`: columns on a terminal, elsewhere a line for each tag, with tabs between tag, digest and time of the push.
+    /// `json`: a list of objects.
+    #[arg(
+        long,
+        value_name = "table|json",
+        value_enum,
+        hide_possible_values = true,
+        default_value_t = TagsFormat::Table,
+        help_heading = "Output"
+    )]
+    pub output: TagsFormat,
 }
 
 /// Arguments of `convert`.

@@ -3,16 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use image_syncer_registry::Registry;
-use image_syncer_registry::auth::{Credential, KeychainEntry};
+use anyhow::bail;
 use image_syncer_sync::Repository;
 use image_syncer_sync::config::{Config, Defaults};
 use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection, expand_layout_glob};
 
 use crate::cli::CopyArgs;
 use crate::commands::run_flags::RunFlags;
-use crate::commands::setup;
+use crate::commands::{insecure, setup};
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::run::Inputs;
@@ -35,7 +33,7 @@ pub(super) fn execute(
     let config = Config::credentials(&auth, rules, &setup::environment);
     let mut config = problems.collect(config).unwrap_or_default();
     for host in &arguments.insecure.insecure {
-        problems.collect(allow_insecure(&mut config.credentials, host));
+        problems.collect(insecure::allow(&mut config.credentials, host));
     }
     for warning in &config.warnings {
         problems.warn(warning);
@@ -166,57 +164,4 @@ fn below<'a>(destination: &'a str, source: &RuleSource) -> Cow<'a, str> {
     let name = source.repository.image_name();
     let path = Repository::parse(&name).map_or(name, |name| name.path().to_owned());
     Cow::Owned(format!("{destination}{path}"))
-}
-
-/// Allows `host` without a trusted certificate: all of its entries, and everything else there.
-fn allow_insecure(credentials: &mut Vec<KeychainEntry>, host: &str) -> anyhow::Result<()> {
-    let registry = Registry::parse(host).context("--insecure")?;
-    let mut covered = false;
-    for entry in credentials.iter_mut() {
-        let prefix = entry.prefix.trim_end_matches('/');
-        let (name, path) = prefix.split_once('/').unwrap_or((prefix, ""));
-        if Registry::parse(name).is_ok_and(|other| other == registry) {
-            entry.insecure = true;
-            covered |= path.is_empty();
-        }
-    }
-    if !covered {
-        credentials.push(
-            KeychainEntry::new(host, Credential::Anonymous, "--insecure").with_insecure(true),
-        );
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use image_syncer_registry::auth::Secret;
-
-    use super::*;
-
-    #[test]
-    fn entries_of_an_insecure_host_keep_what_else_they_say() {
-        let entry = |prefix: &str| {
-            KeychainEntry::new(
-                prefix,
-                Credential::Identity(Secret::new("token")),
-                "auth.yaml",
-            )
-        };
-        let mut entries = vec![entry("r.example/team/"), entry("s.example")];
-        for host in ["r.example", "s.example", "s.example"] {
-            allow_insecure(&mut entries, host).unwrap();
-        }
-        let prefixes: Vec<&str> = entries.iter().map(|entry| entry.prefix.as_str()).collect();
-        assert_eq!(prefixes, ["r.example/team/", "s.example", "r.example"]);
-        assert!(entries.iter().all(|entry| entry.insecure));
-        assert_eq!(entries.first().unwrap().login, entry("").login);
-    }
-
-    #[test]
-    fn an_insecure_host_that_is_none_is_refused() {
-        let error = allow_insecure(&mut Vec::new(), "http://r.example").unwrap_err();
-        assert!(format!("{error:#}").starts_with("--insecure: `http://r.example`"));
-    }
 }

@@ -5,6 +5,7 @@ mod completions;
 mod connection_flags;
 mod convert;
 mod copy;
+mod insecure;
 mod man;
 mod plan;
 mod rates;
@@ -12,6 +13,7 @@ mod records;
 mod run_flags;
 mod setup;
 mod sync;
+mod tags;
 mod validate;
 
 use crate::cli::{Cli, Command};
@@ -27,6 +29,7 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
         Some(Command::Plan(plan)) => plan::execute(*plan, problems, printer),
         Some(Command::Check(check)) => check::execute(*check, problems, printer),
         Some(Command::Validate(validate)) => validate::execute(validate, problems, printer),
+        Some(Command::Tags(tags)) => tags::execute(tags, problems, printer),
         Some(Command::Convert(convert)) => convert::execute(convert, problems, printer),
         Some(Command::Records(records)) => problems
             .print(printer)

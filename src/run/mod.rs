@@ -21,3 +21,4 @@ pub(crate) use records::{RecordsChoice, default_path};
 pub(crate) use spec::{RegistryAccess, RunSpec};
 pub(crate) use stdout_output::{Purpose, StdoutRequest};
 pub(crate) use terminal::{TerminalOptions, TerminalRunner};
+pub(crate) use wiring::open_session;

@@ -13,7 +13,7 @@ use crate::run::spec::RegistryAccess;
 ///
 /// # Errors
 /// The TLS configuration cannot be built.
-pub(super) fn open_session(
+pub(crate) fn open_session(
     access: RegistryAccess,
     transfers: Option<usize>,
     records: Option<Arc<Records>>,

@@ -66,7 +66,7 @@ fn pattern(reason: &str) -> String {
 }
 
 /// Returns the reason of `failure`, with the status and code of the registry if the sentence does not contain them.
-pub(super) fn full_reason(failure: &Failure) -> String {
+pub(crate) fn full_reason(failure: &Failure) -> String {
     let status = failure.status.map(|status| status.to_string());
     let answer: Vec<&str> = [status.as_deref(), failure.code.as_deref()]
         .into_iter()

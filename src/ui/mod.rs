@@ -17,6 +17,7 @@ mod summary;
 pub(crate) mod units;
 
 pub(crate) use copy_unit::CopyUnit;
+pub(crate) use failure_filter::full_reason;
 pub use lines::{LineLabel, LineSubject, LineWriter};
 pub use log::Log;
 pub use printer::Printer;

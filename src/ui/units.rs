@@ -26,7 +26,7 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 /// Returns a time: `0.03 s`, `4.2 s`, `3 min 20 s`, `2 h 5 min`.
-pub(super) fn time(duration: Duration) -> String {
+pub(crate) fn time(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 0.995 {
         return format!("{seconds:.2} s");
@@ -82,10 +82,10 @@ pub(super) fn cause(failure: &Failure) -> String {
 }
 
 /// Number of digits of a digest that identify it in practice.
-pub(super) const SHORT: usize = 12;
+pub(crate) const SHORT: usize = 12;
 
 /// Returns the first `digits` of a digest. The algorithm is omitted for sha256.
-pub(super) fn short(digest: &Digest, digits: usize) -> String {
+pub(crate) fn short(digest: &Digest, digits: usize) -> String {
     let text = digest.to_string();
     match text.split_once(':') {
         Some(("sha256", encoded)) => encoded.chars().take(digits).collect(),

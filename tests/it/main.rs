@@ -57,6 +57,7 @@ mod signatures;
 mod slow_readers;
 mod survival;
 mod tag_conflicts;
+mod tags;
 mod terminal;
 mod time_limits;
 mod validate;

@@ -17,7 +17,7 @@ pub use images::{Parts, Platforms, Referrers, WhichReferrers};
 pub use output::{ImagesFormat, LogFormat, LogLevel, Logging, Output, ProgressMode, Reporting};
 pub use registries::{Asking, Safety};
 pub use shell::{CompletionsArgs, ManArgs, Shell};
-pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing};
+pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing, TagsFormat};
 pub(in crate::cli) use values::days;
 
 /// Flags of all commands that send requests to registries.

@@ -76,6 +76,16 @@ pub enum CheckFormat {
     Json,
 }
 
+/// The format of tags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TagsFormat {
+    /// Columns on a terminal, a line for each tag elsewhere.
+    #[default]
+    Table,
+    /// A list of objects.
+    Json,
+}
+
 impl DryRun {
     /// Returns the flags of the plan if `--dry-run` is set.
     pub fn showing(self) -> Option<Showing> {

@@ -37,11 +37,14 @@ const NAMING: &[&str] = &[SYNC, "copy", "plan", "check", "validate", "convert"];
 /// Commands about records.
 const RECORDS: &[&str] = &["records show", "records prune", "records forget"];
 
+/// Commands about tags.
+const TAGS: &[&str] = &["tags"];
+
 /// A flag, the commands that have it, and the proof.
 type Entry = (&'static str, &'static [&'static str], Proof);
 
 fn table() -> Vec<Entry> {
-    use Proof::{Here, Test};
+    use Proof::{Here, Read, Test};
     let mut table: Vec<Entry> = vec![
         ("images", READING, Here(about::images)),
         ("auth", NAMING, Here(about::auth)),
@@ -81,6 +84,23 @@ fn table() -> Vec<Entry> {
             &["man"],
             Test(crate::man_pages::each_command_has_a_page),
         ),
+        (
+            "auth",
+            TAGS,
+            Test(crate::tags::a_list_of_names_has_a_line_for_each_tag),
+        ),
+        (
+            "insecure",
+            TAGS,
+            Test(crate::tags::a_list_of_names_has_a_line_for_each_tag),
+        ),
+        (
+            "output",
+            TAGS,
+            Test(crate::tags::a_list_of_names_has_a_line_for_each_tag),
+        ),
+        ("allow-private", TAGS, Read("http://r.example")),
+        ("trust-realm", TAGS, Read("http://r.example")),
         (
             "version",
             &[SYNC],
@@ -247,7 +267,7 @@ fn flags_of_check_have_an_effect() {
 
 #[test]
 fn flags_of_other_commands_have_an_effect() {
-    for command in ["validate", "convert"].iter().chain(RECORDS) {
+    for command in ["validate", "convert", "tags"].iter().chain(RECORDS) {
         prove(command);
     }
 }

@@ -22,6 +22,7 @@ mod aging;
 mod copy;
 mod handle;
 mod options;
+mod tags;
 
 use std::sync::Arc;
 use std::time::Duration;
