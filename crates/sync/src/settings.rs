@@ -22,6 +22,8 @@ pub struct RunSettings {
     pub images: usize,
     /// Records of earlier runs; `None` to use none.
     pub records: Option<Arc<Records>>,
+    /// Use of lists that registries have beside the protocol.
+    pub listing: Listing,
 }
 
 impl Default for RunSettings {
@@ -31,8 +33,19 @@ impl Default for RunSettings {
             transfers: None,
             images: IMAGES,
             records: None,
+            listing: Listing::default(),
         }
     }
+}
+
+/// Use of lists of tags that show digests, so that unchanged images need no request of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listing {
+    /// Where a registry has them, and they save requests.
+    #[default]
+    Auto,
+    /// Nowhere: tags are listed by the protocol that all registries have.
+    Off,
 }
 
 /// Purpose of a run.

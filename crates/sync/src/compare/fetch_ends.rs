@@ -1,8 +1,9 @@
 //! Queries both ends at once: the wanted manifest and the existing one.
 
 use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
-use image_syncer_registry::{ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
+use image_syncer_registry::{Digest, ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
 
+use crate::compare::listed::ListedComparison;
 use crate::compare::tag_conflict::TagConflictCheck;
 use crate::compare::{CompareTarget, Comparer, Comparison, Difference, MissingImage};
 use crate::failure::Failure;
@@ -13,7 +14,7 @@ impl Comparer {
     /// Compares `image` with the manifest that `destination` has under `tag`, or under the digest of the image.
     ///
     /// Costs a HEAD at each end, both in flight together where possible, and less if an end is pinned by digest or
-    /// already known. If these do not settle the comparison, it costs the GET of the root as well. A tag that is known
+    /// already known or listed. If these do not settle the comparison, it costs the GET of the root as well. A tag that is known
     /// to be `absent` at the destination is not queried there, unless its policy keeps existing tags: a list may be stale.
     pub(crate) async fn fetch_ends(
         &self,
@@ -26,7 +27,7 @@ impl Comparer {
             Some(tag) => self.look_at_tag(image, destination, tag, absent).await?,
             None => self.look_at_digest(image, destination).await?,
         };
-        if let Comparison::Unchanged { digest } = &comparison
+        if let Comparison::Unchanged { digest, .. } = &comparison
             && !destination.verify
         {
             let repository = destination.store.repository();
@@ -46,10 +47,17 @@ impl Comparer {
         let target = Target::Tag(tag.clone());
         let conflict = TagConflictCheck::new(self, image, destination, tag);
         let absent = absent && !conflict.keeps_tag();
-        let (wanted, Found { there, unknown }) = if absent {
-            (image.head().await?, Found::default())
+        let known = if absent {
+            Some(Found::default())
         } else {
-            futures_util::try_join!(image.head(), resolve(destination.store, &target))?
+            match self.compare_listed(image, destination, &target).await? {
+                ListedComparison::Settled(comparison) => return Ok(comparison),
+                ListedComparison::Open(known) => known,
+            }
+        };
+        let (wanted, Found { there, unknown }) = match known {
+            Some(found) => (image.head().await?, found),
+            None => futures_util::try_join!(image.head(), resolve(destination.store, &target))?,
         };
         conflict.check_known(unknown.as_ref())?;
         let is_there = there.as_ref().filter(|_| !destination.force);
@@ -57,8 +65,7 @@ impl Comparer {
             && there.digest == wanted.digest
             && (!image.is_filtered() || is_one_image(&wanted, there))
         {
-            let digest = wanted.digest;
-            return Ok(Comparison::Unchanged { digest });
+            return Ok(unchanged(wanted.digest));
         }
         if !image.is_filtered()
             && let Some(skipped) = conflict.check(there.as_ref(), &wanted.digest)?
@@ -106,13 +113,13 @@ impl Comparer {
         let repository = destination.store.repository();
         let CompareTarget { force, scope, .. } = destination;
         if !force && self.inventory.has_manifest(repository, &digest, scope) {
-            return Ok(Comparison::Unchanged { digest });
+            return Ok(unchanged(digest));
         }
         let target = Target::Digest(digest.clone());
         let Found { there, unknown } = resolve(destination.store, &target).await?;
         let same = there.is_some() && !force;
         if same && !image.is_filtered() {
-            return Ok(Comparison::Unchanged { digest });
+            return Ok(unchanged(digest));
         }
         if self.heads_settle(image) {
             let wanted = image.head().await?;
@@ -180,7 +187,15 @@ impl Difference {
     }
 }
 
-async fn resolve(destination: &dyn Destination, target: &Target) -> Result<Found, Failure> {
+fn unchanged(digest: Digest) -> Comparison {
+    let listed = false;
+    Comparison::Unchanged { digest, listed }
+}
+
+pub(super) async fn resolve(
+    destination: &dyn Destination,
+    target: &Target,
+) -> Result<Found, Failure> {
     let found = destination.resolve(target).await;
     let found = found?;
     Ok(match found {
@@ -198,8 +213,8 @@ async fn resolve(destination: &dyn Destination, target: &Target) -> Result<Found
 
 /// Answer of a destination about the manifest under a name.
 #[derive(Default)]
-struct Found {
-    there: Option<ManifestHead>,
+pub(super) struct Found {
+    pub(super) there: Option<ManifestHead>,
     /// Reason why the destination does not answer.
     unknown: Option<Failure>,
 }

@@ -4,10 +4,12 @@
 //! HEADs, however many platforms it has. For the others, [`Comparer::known`] finds the children that the destination
 //! has, and [`Comparer::plan`] lists the manifests to push and the blobs that may be missing. Blobs are not queried
 //! here: the first request of an upload tells whether the blob exists. A tag that a list of the destination's tags
-//! lacks is not queried either; if it exists all the same, [`Comparer::was_present`] finds out.
+//! lacks is not queried either; if it exists all the same, [`Comparer::was_present`] finds out. A digest that a list
+//! shows replaces the HEAD at its end, but only if it proves that the image is unchanged (`listed`).
 
 mod fetch_ends;
 mod known_children;
+mod listed;
 mod plan;
 mod sparse;
 mod tag_conflict;
@@ -52,6 +54,8 @@ pub(crate) enum Comparison {
     Unchanged {
         /// Digest of the root.
         digest: Digest,
+        /// True if the source was not queried, since a list of its tags shows the digest.
+        listed: bool,
     },
     /// Nothing is copied, as intended.
     Skipped {

@@ -32,6 +32,7 @@ impl Comparer {
     ) -> Result<Comparison, Failure> {
         let unchanged = || Comparison::Unchanged {
             digest: missing.root.digest().clone(),
+            listed: false,
         };
         let Some(wanted) = image.required_children() else {
             return Ok(if same {

@@ -1,6 +1,6 @@
 //! The destination of a comparison.
 
-use image_syncer_registry::Tag;
+use image_syncer_registry::{Digest, Tag};
 
 use crate::graph::SourceImage;
 use crate::inventory::ManifestScope;
@@ -17,6 +17,8 @@ pub(crate) struct CompareTarget<'a> {
     pub(super) scope: ManifestScope,
     /// Policy for a tag that exists with another digest; `None` overwrites it.
     conflict: Option<&'a ConflictPolicy>,
+    /// Digest of the tag in a recent list of the destination.
+    pub(super) listed: Option<&'a Digest>,
 }
 
 impl<'a> CompareTarget<'a> {
@@ -35,6 +37,7 @@ impl<'a> CompareTarget<'a> {
             verify,
             scope: image.scope(force, verify),
             conflict: None,
+            listed: None,
         }
     }
     /// Sets the policy for a tag that exists with another digest. Referrers have none: their tags are lists that grow.
@@ -42,6 +45,11 @@ impl<'a> CompareTarget<'a> {
     pub(crate) fn with_conflict_policy(self, policy: &'a ConflictPolicy) -> Self {
         let conflict = Some(policy);
         Self { conflict, ..self }
+    }
+    /// Sets the digest of the tag in a recent list of the destination.
+    #[must_use]
+    pub(crate) fn with_listed_digest(self, listed: Option<&'a Digest>) -> Self {
+        Self { listed, ..self }
     }
     /// Returns the action if `tag` exists with another digest.
     pub(super) fn conflict_action(&self, tag: &Tag) -> ConflictAction {

@@ -113,8 +113,8 @@ impl DestinationCopy<'_> {
         let (copier, image) = (self.copier, self.image);
         let comparison = self.compare().await?;
         let hidden = copier.is_hidden(&comparison)?;
-        let digest = match comparison {
-            Comparison::Unchanged { digest } => digest,
+        let (digest, listed) = match comparison {
+            Comparison::Unchanged { digest, listed } => (digest, listed),
             Comparison::Skipped { why } => {
                 self.cover_referrer_tags().await;
                 return Ok(Some(Outcome::Skipped { why }));
@@ -129,7 +129,7 @@ impl DestinationCopy<'_> {
                     let outcome = copier.copy_outcome(image, copied, Some(change)).await?;
                     return Ok(Some(outcome.hidden(hidden)));
                 }
-                PushOutcome::AlreadyPresent => missing.root.digest().clone(),
+                PushOutcome::AlreadyPresent => (missing.root.digest().clone(), false),
             },
         };
         let outcome = if self.place.options.verify {
@@ -139,7 +139,7 @@ impl DestinationCopy<'_> {
             Outcome::Unchanged { digest, by }
         };
         match self.referrer_copier() {
-            Some(referrers) => referrers.copy_for_unchanged_image(outcome).await,
+            Some(referrers) => referrers.copy_for_unchanged_image(outcome, listed).await,
             None => Ok(Some(outcome)),
         }
     }
@@ -193,6 +193,7 @@ impl DestinationCopy<'_> {
         let options = &self.place.options;
         CompareTarget::new(&*self.store, self.image, options)
             .with_conflict_policy(&options.conflict)
+            .with_listed_digest(self.place.hint.listed_digest())
     }
 
     /// Returns the outcome of a check that found a difference.

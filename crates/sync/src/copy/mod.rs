@@ -35,7 +35,7 @@ use crate::discover::{CoveredTags, DestinationHint, Image, SourceTags};
 use crate::event::{Listener, Outcome};
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
-use crate::settings::{Intent, RunSettings};
+use crate::settings::{Intent, Listing, RunSettings};
 use crate::store::{ReadOnlyStores, Source, Stores};
 use crate::transfer::{Progress, Transfers};
 
@@ -49,6 +49,7 @@ pub(crate) use shared_state::SharedState;
 /// Copies images. Shared by all images of a run.
 pub(crate) struct Copier {
     intent: Intent,
+    listing: Listing,
     stores: Arc<dyn Stores>,
     inventory: Arc<Inventory>,
     comparer: Comparer,
@@ -87,9 +88,10 @@ impl Copier {
         };
         let inventory = Arc::new(inventory.sharing(&shared.facts));
         let transfers = Transfers::within(&shared.transfers, Arc::clone(&inventory));
-        let source_tags = SourceTags::new(Arc::clone(&stores));
+        let source_tags = SourceTags::new(Arc::clone(&stores), settings.listing);
         Self {
             intent: settings.intent,
+            listing: settings.listing,
             stores,
             comparer: Comparer::new(Arc::clone(&inventory))
                 .claiming(settings.intent == Intent::Plan)
@@ -106,6 +108,10 @@ impl Copier {
             locks: Arc::clone(&shared.locks),
             tasks: TaskTracker::new(),
         }
+    }
+    /// Returns the use of lists with digests.
+    pub(crate) fn listing(&self) -> Listing {
+        self.listing
     }
     /// Returns the facts of the run.
     pub(crate) fn inventory(&self) -> &Arc<Inventory> {
@@ -188,7 +194,8 @@ impl Copier {
             image.target.clone(),
             Arc::default(),
             Arc::clone(&self.manifests),
-        );
+        )
+        .with_listed_digest(image.listed.clone());
         let needs_root = image.places.iter().any(|place| {
             let settled_by_heads = self.only_checks() && !place.options.is_filtered();
             place.hint == DestinationHint::Absent && !settled_by_heads

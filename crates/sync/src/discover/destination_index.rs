@@ -9,6 +9,12 @@
 //! sufficient. For tags that the user declares immutable, and that the records know as copied, the list replaces all
 //! other requests.
 //!
+//! A list with digests replaces the HEAD of each tag that did not change, so it pays for several tags in any case, if the
+//! destination has one (`tag_pages`). It may need many more pages than the tags are worth: a rule may want ten of 50,000
+//! tags. So each further page must be justified by four wanted tags: a list that helps with no tag costs a quarter more
+//! requests, and one that helps with all saves up to 99 of 100 (`tag_list`). Copies that a filter changes have other
+//! digests, and `--force` and `--verify` believe no digest: for these, no list with digests is requested.
+//!
 //! A list is no barrier: only the search for one rule's images waits for it, and only for a short time. It may be stale
 //! when it is used. Then a push finds a tag that the list lacked, which `copy` handles.
 
@@ -19,16 +25,16 @@ use image_syncer_registry::{Digest, Tag};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::discover::ImageDestination;
 use crate::discover::tag_list::{TagList, Wait, Waited};
+use crate::discover::tag_pages::{RepositoryEnd, SEVERAL};
+use crate::discover::{ImageDestination, ListedDigest};
+use crate::failure::Side;
 use crate::inventory::Inventory;
 use crate::lock::lock;
-use crate::rule::{Rule, Selection};
-use crate::store::Stores;
+use crate::rule::{CopyOptions, Rule, Selection};
+use crate::settings::Listing;
+use crate::store::{Stores, TagDetail};
 use crate::{Endpoint, Repository};
-
-/// Minimum number of tags that justify a list.
-const SEVERAL: usize = 3;
 
 /// Hint about a destination before it is queried.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,10 +46,24 @@ pub(crate) enum DestinationHint {
     Absent,
     /// The tag is immutable and exists, and the records have it as copied, with this digest.
     Recorded(Digest),
+    /// A list shows the tag with this digest.
+    Listed(ListedDigest),
+}
+
+impl DestinationHint {
+    /// Returns the digest that a recent list shows.
+    pub(crate) fn listed_digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Listed(listed) => listed.recent(),
+            Self::None | Self::Absent | Self::Recorded(_) => None,
+        }
+    }
 }
 
 /// Facts from lists and records about the destinations of a run.
 pub(crate) struct DestinationTagIndex {
+    stores: Arc<dyn Stores>,
+    listing: Listing,
     inventory: Arc<Inventory>,
     /// Destinations of rules that have not ended.
     destinations: Mutex<HashMap<Repository, IndexedRepository>>,
@@ -74,7 +94,11 @@ impl DestinationTagIndex {
                 let repository = &destination.repository;
                 let entry = destinations.entry(repository.clone());
                 let entry = entry.or_insert_with(|| IndexedRepository {
-                    list: Arc::new(TagList::new(Arc::clone(stores), repository.clone())),
+                    list: Arc::new(TagList::new(
+                        Arc::clone(stores),
+                        repository.clone(),
+                        Side::Destination,
+                    )),
                     rules: 0,
                     several: false,
                     names: 0,
@@ -89,6 +113,8 @@ impl DestinationTagIndex {
             }
         }
         Self {
+            stores: Arc::clone(stores),
+            listing: Listing::default(),
             inventory,
             destinations: Mutex::new(destinations),
             late: Mutex::default(),
@@ -96,21 +122,73 @@ impl DestinationTagIndex {
         }
     }
 
+    /// Sets the use of lists with digests.
+    pub(crate) fn with_listing(self, listing: Listing) -> Self {
+        Self { listing, ..self }
+    }
+
     /// Starts the lists that `rule` needs.
     pub(super) async fn begin(&self, rule: &Rule) {
         let lists = matches!(rule.source.select, Selection::All | Selection::Matching(_));
+        if let Selection::Tags(tags) = &rule.source.select {
+            self.want(rule, tags.len()).await;
+        }
         for destination in &rule.destinations {
             let repository = &destination.repository;
+            let Some((list, several)) = self.list(repository) else {
+                continue;
+            };
             let known = self.inventory.was_copied_to(repository).await;
             let options = rule.options_for(destination);
             let confirms = lists && known && options.has_immutable_tags();
-            if options.conflict.may_overwrite()
-                && let Some((list, several)) = self.list(repository)
-                && (confirms || several && !known)
+            let detail = match confirms {
+                true => TagDetail::Names,
+                false => self.detail(options),
+            };
+            let overwrites = options.conflict.may_overwrite();
+            if overwrites && (confirms || several && !known)
+                || several && detail == TagDetail::Digests && self.lists_digests(&list, 0).await
             {
-                list.start(&self.tasks);
+                list.start(&self.tasks, detail);
             }
         }
+    }
+
+    /// Records that `rule` is about to send `tags` more tags. Starts lists that pay for them.
+    pub(super) async fn want(&self, rule: &Rule, tags: usize) {
+        for destination in &rule.destinations {
+            let options = rule.options_for(destination);
+            let Some((list, several)) = self.list(&destination.repository) else {
+                continue;
+            };
+            let wanted = list.want(tags);
+            if several
+                && self.detail(options) == TagDetail::Digests
+                && self.lists_digests(&list, wanted).await
+            {
+                list.start(&self.tasks, TagDetail::Digests);
+            }
+        }
+    }
+
+    /// Returns the detail of lists that is of use for copies with these `options`.
+    fn detail(&self, options: &CopyOptions) -> TagDetail {
+        match self.listing {
+            Listing::Auto if options.believes_listed_digests() => TagDetail::Digests,
+            Listing::Auto | Listing::Off => TagDetail::Names,
+        }
+    }
+
+    /// Returns true if a list that was not requested yet has digests. For many `wanted` tags, the destination may be probed.
+    async fn lists_digests(&self, list: &TagList, wanted: usize) -> bool {
+        if list.is_started() {
+            return false;
+        }
+        let Ok(destination) = self.stores.destination(list.repository()).await else {
+            return false;
+        };
+        let end = RepositoryEnd::Destination(destination);
+        end.lists_digests(wanted.max(SEVERAL)).await
     }
 
     /// Ends `rule`: drops lists that no other rule needs.
@@ -139,17 +217,15 @@ impl DestinationTagIndex {
         let Some(place_tag) = &place.tag else {
             return DestinationHint::None;
         };
-        // Its digest decides, which neither a list nor the records prove.
-        if place.options.conflict.keeps(place_tag) {
-            return DestinationHint::None;
-        }
+        // Its digest decides, which neither a list of names nor the records prove.
+        let keeps = place.options.conflict.keeps(place_tag);
         let repository = &place.repository;
         let Some((list, several)) = self.list(repository) else {
             return DestinationHint::None;
         };
         let known = self.inventory.was_copied_to(repository).await;
         let options = &place.options;
-        let immutable = tag.filter(|tag| options.is_immutable(tag));
+        let immutable = tag.filter(|tag| !keeps && options.is_immutable(tag));
         let recorded = match immutable {
             Some(tag) => {
                 let copied = self
@@ -160,22 +236,27 @@ impl DestinationTagIndex {
             None => None,
         };
         // An immutable tag that the records lack is new, if they know others.
-        if several && !known || known && immutable.is_some() {
-            list.start(&self.tasks);
+        let needs_names = !keeps && (several && !known || known && immutable.is_some());
+        let may_show = list.may_have_digests() && self.detail(options) == TagDetail::Digests;
+        if needs_names || may_show {
+            list.start(&self.tasks, self.detail(options));
             let wait = match &recorded {
                 Some(_) => Wait::Whole,
                 None => Wait::Near,
             };
-            let wait = self.wait(&list, wait, repository.endpoint());
+            let wait = self.wait(&list, wait, place_tag, repository.endpoint());
             cancel.run_until_cancelled(wait).await;
         }
         if list.is_empty() {
             self.inventory.note_empty(repository);
         }
         match (list.has(place_tag), recorded) {
-            (Some(false), _) => DestinationHint::Absent,
+            (Some(false), _) if !keeps => DestinationHint::Absent,
             (Some(true), Some(digest)) => DestinationHint::Recorded(digest),
-            _ => DestinationHint::None,
+            _ => match list.digest(place_tag) {
+                Some(listed) => DestinationHint::Listed(listed),
+                None => DestinationHint::None,
+            },
         }
     }
 
@@ -187,11 +268,11 @@ impl DestinationTagIndex {
     }
 
     /// Waits for a list. After one timeout, the other lists of the registry are not waited for.
-    async fn wait(&self, list: &TagList, wait: Wait, endpoint: &Endpoint) {
+    async fn wait(&self, list: &TagList, wait: Wait, tag: &Tag, endpoint: &Endpoint) {
         if lock(&self.late).contains(endpoint) {
             return;
         }
-        if list.wait(wait).await == Waited::Late {
+        if list.wait(wait, tag).await == Waited::Late {
             lock(&self.late).insert(endpoint.clone());
         }
     }

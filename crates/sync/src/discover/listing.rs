@@ -29,7 +29,11 @@ impl RuleSearch<'_> {
             };
             let Some(tags) = page else { break };
             looked_at += tags.len();
-            for (number, ListedTag { tag, .. }) in tags.iter().enumerate() {
+            let will_send = |listed: &&ListedTag| self.will_send(pattern, &listed.tag);
+            let wanted = tags.iter().filter(will_send).count();
+            let index = &self.discoverer.destination_index;
+            index.want(self.rule, wanted).await;
+            for (number, listed) in tags.iter().enumerate() {
                 if !announced && let Some(ahead) = pages.ahead() {
                     let will_send = |listed: &&ListedTag| self.will_send(pattern, &listed.tag);
                     let ahead = ahead.iter().filter(will_send);
@@ -38,6 +42,7 @@ impl RuleSearch<'_> {
                     report_image_count(&*self.discoverer.listener, self.rule, images);
                     announced = true;
                 }
+                let tag = &listed.tag;
                 if pattern.is_some_and(|pattern| !pattern.matches(tag)) {
                     continue;
                 }
@@ -45,6 +50,7 @@ impl RuleSearch<'_> {
                 let destinations = self.destinations_before_leftovers(tag);
                 if !destinations.is_empty() {
                     let target = Target::Tag(tag.clone());
+                    self.listed = pages.list().listed_digest(listed);
                     self.send_to(&destinations, target, Some(tag), self.wanted)
                         .await?;
                     self.wanted += 1;

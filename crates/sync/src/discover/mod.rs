@@ -6,11 +6,13 @@
 mod covered_tags;
 mod destination_index;
 mod leftovers;
+mod listed_digest;
 mod listing;
 mod referrer_tags;
 mod source_tags;
 mod tag_claims;
 mod tag_list;
+mod tag_pages;
 
 use std::sync::Arc;
 
@@ -27,6 +29,7 @@ pub(crate) use covered_tags::CoveredTags;
 pub(crate) use destination_index::DestinationHint;
 pub(crate) use destination_index::DestinationTagIndex;
 use leftovers::DeferredReferrerTags;
+pub(crate) use listed_digest::ListedDigest;
 pub(crate) use referrer_tags::ReferrerTag;
 pub(crate) use source_tags::SourceTags;
 pub(crate) use tag_claims::Rival;
@@ -42,6 +45,8 @@ pub(crate) struct Image {
     pub source: Repository,
     /// Tag or digest to fetch.
     pub target: Target,
+    /// Digest of the tag in a list of the source.
+    pub listed: Option<ListedDigest>,
     /// Destinations; never empty.
     pub places: Vec<ImageDestination>,
     /// Subject whose referrers the image seems to list, for a leftover fallback tag.
@@ -98,6 +103,8 @@ pub(crate) struct RuleSearch<'a> {
     sends_leftovers: bool,
     /// Subject whose referrers the next image seems to list.
     lists: Option<Digest>,
+    /// Digest of the next image's tag in a list of the source.
+    listed: Option<ListedDigest>,
     /// Number of pairs of image and destination that were sent.
     found: u64,
     /// Number of pairs that another rule had sent before.
@@ -155,6 +162,7 @@ impl Discoverer {
             deferred: None,
             sends_leftovers: false,
             lists: None,
+            listed: None,
             found: 0,
             repeated: 0,
             result: Ok(None),
@@ -193,6 +201,9 @@ impl RuleSearch<'_> {
             Selection::Tags(tags) => {
                 for (position, tag) in tags.iter().enumerate() {
                     let target = Target::Tag(tag.clone());
+                    let sources = &self.discoverer.source_tags;
+                    let listed = sources.named_digest(&rule, tag);
+                    self.listed = self.cancel.run_until_cancelled(listed).await.flatten();
                     self.send(target, Some(tag), position).await?;
                 }
                 Ok(None)
@@ -227,6 +238,7 @@ impl RuleSearch<'_> {
         tag: Option<&Tag>,
         position: usize,
     ) -> Result<(), Failure> {
+        let listed = self.listed.take();
         let claims = &self.discoverer.claims;
         let claimant = Claimant {
             rank: self.rank,
@@ -265,6 +277,7 @@ impl RuleSearch<'_> {
             rule: Arc::clone(self.rule),
             source: self.rule.source.repository.clone(),
             target,
+            listed,
             places,
             lists: self.lists.clone(),
         };

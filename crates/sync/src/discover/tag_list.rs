@@ -1,24 +1,43 @@
-//! List of the tags of one destination repository, requested once.
+//! List of the tags of one repository, requested once and kept for look-ups.
+//!
+//! A list with digests is bounded by the number of tags that are looked up. It has fewer tags in a page, and a repository
+//! may have many more tags than a rule wants: then it pauses, and its tags are queried one by one, until more tags are
+//! wanted.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use image_syncer_registry::{ErrorKind, Tag};
+use image_syncer_registry::{Digest, ErrorKind, ListedTag, Tag};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 use crate::Repository;
-use crate::store::{StoreError, Stores, TagDetail};
+use crate::discover::ListedDigest;
+use crate::discover::tag_pages::{RepositoryEnd, TagPages};
+use crate::failure::Side;
+use crate::lock::lock;
+use crate::store::{StoreError, StoreResult, Stores, TagDetail};
 
 /// Maximum number of tags kept: four megabytes. Tags of longer lists are queried one by one.
 const MAX_TAGS: usize = 500_000;
 
-/// Number of pages that all searches wait for. In longer lists most tags exist already, and queries are quicker than
-/// waiting.
+/// Maximum number of digests kept: three megabytes. The other tags of a longer list are queried one by one.
+const MAX_DIGESTS: usize = 50_000;
+
+/// Number of pages of a list of names that all searches wait for. In longer lists most tags exist already, and queries
+/// are quicker than waiting.
 const FEW_PAGES: usize = 10;
+
+/// Number of wanted tags that justify a further page of digests of a destination, where most tags are copies.
+const TAGS_PER_DESTINATION_PAGE: usize = 4;
+
+/// Number of wanted tags that justify a further page of digests of a source, where a rule names some of many tags.
+pub(super) const TAGS_PER_SOURCE_PAGE: usize = 8;
 
 /// Maximum time to wait for a page.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,8 +46,30 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct TagList {
     stores: Arc<dyn Stores>,
     repository: Repository,
-    state: watch::Sender<ListState>,
+    content: Arc<ListContent>,
+    start: OnceLock<ListStart>,
     task: OnceLock<AbortOnDropHandle<()>>,
+    /// True after a wait that was too long.
+    is_late: AtomicBool,
+}
+
+/// Facts about the start of a list.
+struct ListStart {
+    at: Instant,
+    detail: TagDetail,
+}
+
+/// Content of a list, which its task fills.
+struct ListContent {
+    side: Side,
+    state: watch::Sender<ListState>,
+    /// Number of tags that are looked up.
+    wanted: watch::Sender<usize>,
+    /// Digests of the tags so far, by the hashes of the tags.
+    digests: Mutex<HashMap<u64, [u8; 32]>>,
+    /// True if the list has names only, whatever was requested.
+    has_names_only: AtomicBool,
+    hasher: RandomState,
 }
 
 /// Progress of the list.
@@ -38,17 +79,13 @@ enum ListState {
     #[default]
     Asked,
     Coming(usize),
-    /// Complete.
-    Here(TagHashes),
+    /// More pages would cost more than queries for the wanted tags.
+    Paused(usize),
+    /// Complete, with the sorted hashes of the tags. A collision makes a missing tag look present, which costs the query
+    /// that would have been made anyway; no present tag can look missing.
+    Here(Vec<u64>),
     /// Refused, failed or too long.
     Unavailable,
-}
-
-/// Tags by their 64-bit hashes. A collision makes a missing tag look present, which costs the query that would have
-/// been made anyway; no present tag can look missing.
-struct TagHashes {
-    hashes: Vec<u64>,
-    hasher: RandomState,
 }
 
 /// Condition to wait for.
@@ -70,106 +107,223 @@ pub(super) enum Waited {
 }
 
 impl TagList {
-    /// Returns the list of the tags of `repository`. Sends no request yet.
-    pub(super) fn new(stores: Arc<dyn Stores>, repository: Repository) -> Self {
-        let (state, _) = watch::channel(ListState::default());
+    /// Returns the list of the tags of `repository` at one `side` of a copy. Sends no request yet.
+    pub(super) fn new(stores: Arc<dyn Stores>, repository: Repository, side: Side) -> Self {
         Self {
             stores,
             repository,
-            state,
+            content: Arc::new(ListContent {
+                side,
+                state: watch::Sender::default(),
+                wanted: watch::Sender::default(),
+                digests: Mutex::default(),
+                has_names_only: AtomicBool::new(false),
+                hasher: RandomState::new(),
+            }),
+            start: OnceLock::new(),
             task: OnceLock::new(),
+            is_late: AtomicBool::new(false),
         }
     }
+    /// Returns the repository.
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
     /// Requests the list, once.
-    pub(super) fn start(&self, tasks: &TaskTracker) {
+    pub(super) fn start(&self, tasks: &TaskTracker, detail: TagDetail) {
         self.task.get_or_init(|| {
+            let at = Instant::now();
+            self.start.get_or_init(|| ListStart { at, detail });
             let (stores, repository) = (Arc::clone(&self.stores), self.repository.clone());
-            let fetch = fetch(stores, repository, self.state.clone());
+            let fetch = fetch(stores, repository, Arc::clone(&self.content), detail);
             AbortOnDropHandle::new(tasks.spawn(fetch.in_current_span()))
         });
     }
-    /// Waits for a list that was started.
-    pub(super) async fn wait(&self, wait: Wait) -> Waited {
-        let mut state = self.state.subscribe();
+    /// Returns true if the list was requested.
+    pub(super) fn is_started(&self) -> bool {
+        self.start.get().is_some()
+    }
+    /// Returns true if the list was requested with digests, and is not known to have names only.
+    pub(super) fn may_have_digests(&self) -> bool {
+        let start = self.start.get();
+        start.is_some_and(|start| start.detail == TagDetail::Digests)
+            && !self.content.has_names_only.load(Ordering::Acquire)
+    }
+    /// Adds `tags` to the number of tags that are looked up, and returns the sum.
+    pub(super) fn want(&self, tags: usize) -> usize {
+        let content = &self.content;
+        content.wanted.send_modify(|wanted| *wanted += tags);
+        let wanted = *content.wanted.borrow();
+        content.state.send_if_modified(|state| match state {
+            ListState::Paused(pages) if content.justifies(*pages, wanted) => {
+                *state = ListState::Coming(*pages);
+                true
+            }
+            _ => false,
+        });
+        wanted
+    }
+    /// Waits for a list that was started, or for the digest of `tag`.
+    pub(super) async fn wait(&self, wait: Wait, tag: &Tag) -> Waited {
+        if self.is_late.load(Ordering::Acquire) {
+            return Waited::Late;
+        }
+        let mut state = self.content.state.subscribe();
         loop {
             match &*state.borrow_and_update() {
-                ListState::Here(_) | ListState::Unavailable => return Waited::Out,
-                ListState::Coming(pages) if wait == Wait::Near && *pages >= FEW_PAGES => {
+                ListState::Here(_) | ListState::Unavailable | ListState::Paused(_) => {
+                    return Waited::Out;
+                }
+                ListState::Coming(pages)
+                    if wait == Wait::Near && *pages >= FEW_PAGES && !self.may_have_digests() =>
+                {
+                    return Waited::Out;
+                }
+                ListState::Coming(_) if wait == Wait::Near && self.content.shows(tag) => {
                     return Waited::Out;
                 }
                 ListState::Asked | ListState::Coming(_) => {}
             }
             if timeout(PATIENCE, state.changed()).await.is_err() {
+                self.is_late.store(true, Ordering::Release);
                 return Waited::Late;
             }
         }
     }
     /// Returns true if the complete list is empty.
     pub(super) fn is_empty(&self) -> bool {
-        matches!(&*self.state.borrow(), ListState::Here(tags) if tags.hashes.is_empty())
+        matches!(&*self.content.state.borrow(), ListState::Here(tags) if tags.is_empty())
     }
     /// Returns whether the tag exists; `None` if unknown.
     pub(super) fn has(&self, tag: &Tag) -> Option<bool> {
-        match &*self.state.borrow() {
-            ListState::Here(tags) => Some(tags.has(tag)),
+        match &*self.content.state.borrow() {
+            ListState::Here(tags) => Some(tags.binary_search(&self.content.hash(tag)).is_ok()),
             _ => None,
         }
     }
-}
-
-impl TagHashes {
-    fn has(&self, tag: &Tag) -> bool {
-        let hash = self.hasher.hash_one(tag.as_str());
-        self.hashes.binary_search(&hash).is_ok()
+    /// Returns the digest that the list shows for the tag.
+    pub(super) fn digest(&self, tag: &Tag) -> Option<ListedDigest> {
+        let digests = lock(&self.content.digests);
+        let digest = digests.get(&self.content.hash(tag))?;
+        let digest = Digest::from_sha256(digest);
+        Some(ListedDigest::new(digest, self.start.get()?.at))
     }
 }
 
-/// Reads the list to its end, and reports the progress to `state`.
-async fn fetch(stores: Arc<dyn Stores>, repository: Repository, state: watch::Sender<ListState>) {
-    // Ends all waits, even after a panic.
-    let state = ListGuard(state);
-    let mut pages = match stores.destination(&repository).await {
-        Ok(destination) => destination.tags(TagDetail::Names),
-        Err(error) => {
-            tracing::debug!(%error, "the destination's tags are queried one by one");
-            return;
-        }
-    };
-    let mut tags = TagHashes {
-        hashes: Vec::new(),
-        hasher: RandomState::new(),
-    };
-    for number in 1.. {
-        match pages.next().await {
-            Ok(Some(page)) => {
-                let hashes = page
-                    .iter()
-                    .map(|listed| tags.hasher.hash_one(listed.tag.as_str()));
-                tags.hashes.extend(hashes);
+impl ListContent {
+    fn hash(&self, tag: &Tag) -> u64 {
+        self.hasher.hash_one(tag.as_str())
+    }
+    fn shows(&self, tag: &Tag) -> bool {
+        lock(&self.digests).contains_key(&self.hash(tag))
+    }
+    /// Returns true if `wanted` tags justify a page of digests after `pages` of them.
+    fn justifies(&self, pages: usize, wanted: usize) -> bool {
+        let per_page = match self.side {
+            Side::Source => TAGS_PER_SOURCE_PAGE,
+            _ => TAGS_PER_DESTINATION_PAGE,
+        };
+        pages < wanted.div_ceil(per_page).max(1)
+    }
+    /// Waits until enough tags are wanted for a page of digests after `pages` of them.
+    async fn pause(&self, pages: usize) {
+        self.state.send_if_modified(|state| {
+            let pauses = !self.justifies(pages, *self.wanted.borrow());
+            if pauses {
+                *state = ListState::Paused(pages);
             }
+            pauses
+        });
+        let mut wanted = self.wanted.subscribe();
+        // The sender lives as long as this.
+        let _ = wanted
+            .wait_for(|wanted| self.justifies(pages, *wanted))
+            .await;
+    }
+    /// Keeps the digests of a page. Returns false if there are too many.
+    fn keep_digests(&self, page: &[ListedTag]) -> bool {
+        let mut digests = lock(&self.digests);
+        for listed in page {
+            if let Some(digest) = listed.digest.as_ref().and_then(Digest::to_sha256) {
+                digests.insert(self.hash(&listed.tag), digest);
+            }
+        }
+        digests.len() <= MAX_DIGESTS
+    }
+}
+
+/// Reads the list to its end into `content`.
+async fn fetch(
+    stores: Arc<dyn Stores>,
+    repository: Repository,
+    content: Arc<ListContent>,
+    detail: TagDetail,
+) {
+    // Ends all waits, even after a panic.
+    let guard = ListGuard(&content);
+    match read(&*stores, &repository, &content, detail).await {
+        Ok(Some(mut hashes)) => {
+            hashes.sort_unstable();
+            hashes.shrink_to_fit();
+            content.state.send_replace(ListState::Here(hashes));
+        }
+        Ok(None) => {}
+        Err(error) => {
+            tracing::debug!(%error, "tags are queried one by one");
+            lock(&content.digests).clear();
+        }
+    }
+    drop(guard);
+}
+
+/// Returns the hashes of all tags, or `None` if the list is too long or of no use.
+async fn read(
+    stores: &dyn Stores,
+    repository: &Repository,
+    content: &ListContent,
+    detail: TagDetail,
+) -> StoreResult<Option<Vec<u64>>> {
+    let end = match content.side {
+        Side::Source => RepositoryEnd::Source(stores.source(repository).await?),
+        _ => RepositoryEnd::Destination(stores.destination(repository).await?),
+    };
+    let wanted = *content.wanted.borrow();
+    let mut pages = TagPages::open(end, detail, wanted).await;
+    if content.side == Side::Source && !pages.with_digests() {
+        return Ok(None);
+    }
+    let mut hashes: Vec<u64> = Vec::new();
+    for number in 0.. {
+        if pages.with_digests() {
+            content.pause(number).await;
+        }
+        let page = match pages.next().await {
+            Ok(Some(page)) => page,
             Ok(None) => break,
             Err(error) if is_no_repository(&error) => break,
-            Err(error) => {
-                tracing::debug!(%error, "the destination's tags are queried one by one");
-                return;
-            }
+            Err(error) => return Err(error),
+        };
+        let names_only = !pages.with_digests();
+        content.has_names_only.store(names_only, Ordering::Release);
+        hashes.extend(page.iter().map(|listed| content.hash(&listed.tag)));
+        if hashes.len() > MAX_TAGS {
+            return Ok(None);
         }
-        if tags.hashes.len() > MAX_TAGS {
-            return;
+        if !content.keep_digests(&page) {
+            content.state.send_replace(ListState::Paused(usize::MAX));
+            return Ok(None);
         }
-        state.0.send_replace(ListState::Coming(number));
+        content.state.send_replace(ListState::Coming(number + 1));
     }
-    tags.hashes.sort_unstable();
-    tags.hashes.shrink_to_fit();
-    state.0.send_replace(ListState::Here(tags));
+    Ok(Some(hashes))
 }
 
 /// Ends the waits for a list that was not completed.
-struct ListGuard(watch::Sender<ListState>);
+struct ListGuard<'a>(&'a ListContent);
 
-impl Drop for ListGuard {
+impl Drop for ListGuard<'_> {
     fn drop(&mut self) {
-        self.0.send_if_modified(|state| {
+        self.0.state.send_if_modified(|state| {
             let unfinished = matches!(state, ListState::Asked | ListState::Coming(_));
             if unfinished {
                 *state = ListState::Unavailable;
@@ -204,14 +358,19 @@ mod tests {
         let list = TagList::new(
             Arc::new(scenario.stores.clone()),
             scenario.destination.clone(),
+            Side::Destination,
         );
         (scenario, list)
     }
 
     /// Starts the list and waits for it.
     async fn waited(list: &TagList, wait: Wait) -> Waited {
-        list.start(&TaskTracker::new());
-        list.wait(wait).await
+        list.start(&TaskTracker::new(), TagDetail::Names);
+        list.wait(wait, &tag("v0")).await
+    }
+
+    fn tag(text: &str) -> Tag {
+        Tag::parse(text).unwrap()
     }
 
     fn has(list: &TagList, tag: &str) -> Option<bool> {
@@ -248,11 +407,11 @@ mod tests {
     async fn only_whole_waits_for_the_end_of_a_long_list() {
         let (scenario, list) = listed(40, 2);
         let gate = scenario.stores.block_calls("tags dst.example/app");
-        list.start(&TaskTracker::new());
+        list.start(&TaskTracker::new(), TagDetail::Names);
         gate.reached(1).await;
         gate.open();
-        list.wait(Wait::Near).await;
-        list.wait(Wait::Whole).await;
+        list.wait(Wait::Near, &tag("v0")).await;
+        list.wait(Wait::Whole, &tag("v0")).await;
         assert_eq!(has(&list, "v39"), Some(true));
     }
 
@@ -261,8 +420,8 @@ mod tests {
         let (scenario, list) = listed(1, 100);
         let gate = scenario.stores.block_calls("tags");
         let tasks = TaskTracker::new();
-        list.start(&tasks);
-        assert_eq!(list.wait(Wait::Whole).await, Waited::Late);
+        list.start(&tasks, TagDetail::Names);
+        assert_eq!(list.wait(Wait::Whole, &tag("v0")).await, Waited::Late);
         assert_eq!(has(&list, "v0"), None);
         gate.reached(1).await;
         drop(list);

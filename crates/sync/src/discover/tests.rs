@@ -7,6 +7,7 @@ use crate::id::RuleId;
 use crate::lock::lock;
 use crate::rule::RuleSource;
 use crate::scenario::{RunEvents, Scenario, digest_of, rule};
+use crate::settings::Listing;
 use crate::store::Stores;
 use crate::store::memory::{error, repository};
 
@@ -22,7 +23,7 @@ fn scenario(tags: &[&str]) -> Scenario {
 fn discoverer(scenario: &Scenario, rules: &[Arc<Rule>], events: &Arc<RunEvents>) -> Discoverer {
     let stores: Arc<dyn Stores> = Arc::new(scenario.stores.clone());
     let destination_index = DestinationTagIndex::new(&stores, Arc::default(), rules);
-    let sources = SourceTags::new(stores);
+    let sources = SourceTags::new(stores, Listing::Auto);
     sources.expect(rules, &CancellationToken::new());
     let listener = Arc::clone(events);
     Discoverer::new(listener, Arc::new(destination_index), sources, rules)

@@ -133,7 +133,8 @@ impl Engine {
         cancel: &CancellationToken,
     ) {
         let inventory = Arc::clone(self.copier.inventory());
-        let destination_index = DestinationTagIndex::new(&self.stores, inventory, &rules);
+        let destination_index = DestinationTagIndex::new(&self.stores, inventory, &rules)
+            .with_listing(self.copier.listing());
         let destination_index = Arc::new(destination_index);
         let discoverer = Arc::new(Discoverer::new(
             Arc::clone(&self.listener),

@@ -99,6 +99,9 @@ impl Source for CachingSource {
     ) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>> {
         self.source.referrers(subject, tag)
     }
+    fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
+        self.source.lists_digests(may_probe)
+    }
     fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
         self.source.tags(detail)
     }

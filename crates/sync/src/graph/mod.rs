@@ -28,6 +28,7 @@ use image_syncer_registry::{
 };
 use tokio::sync::OnceCell;
 
+use crate::discover::ListedDigest;
 use crate::failure::Failure;
 use crate::inventory::ManifestScope;
 use crate::lock::lock;
@@ -70,6 +71,8 @@ pub(crate) struct SourceImage {
     manifests: Arc<ManifestCache>,
     /// True if the root is needed in any case, so that its GET replaces the HEAD.
     needed: bool,
+    /// Digest of the tag in a list of the source.
+    listed: Option<ListedDigest>,
     resolution: Arc<TargetResolution>,
     root: OnceCell<Result<Root, Failure>>,
     held: Mutex<SeenManifests>,
@@ -125,6 +128,7 @@ impl SourceImage {
             parts: Parts::default(),
             manifests,
             needed: false,
+            listed: None,
             resolution: Arc::default(),
             root: OnceCell::new(),
             held: Mutex::default(),
@@ -143,6 +147,18 @@ impl SourceImage {
         self.needed = !self.store.capabilities().limits_pulls;
         self
     }
+    /// Sets the digest of the tag in a list of the source.
+    #[must_use]
+    pub(crate) fn with_listed_digest(mut self, listed: Option<ListedDigest>) -> Self {
+        self.listed = listed;
+        self
+    }
+    /// Returns the digest of the tag in a recent list of the source, as long as the tag was not resolved. It may prove that
+    /// a destination has the image. It is never fetched, since the tag may have moved.
+    pub(crate) fn listed_digest(&self) -> Option<&Digest> {
+        let is_resolved = self.resolution.head.initialized();
+        self.listed.as_ref().filter(|_| !is_resolved)?.recent()
+    }
     /// Sets the parts of the image that are copied.
     #[must_use]
     pub(crate) fn with_parts(mut self, parts: Parts) -> Self {
@@ -160,6 +176,7 @@ impl SourceImage {
             parts,
             manifests: Arc::clone(&self.manifests),
             needed: self.needed,
+            listed: self.listed.clone(),
             resolution: Arc::clone(&self.resolution),
             root: OnceCell::new(),
             held: Mutex::default(),

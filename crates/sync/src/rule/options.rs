@@ -44,6 +44,10 @@ impl CopyOptions {
     pub(crate) fn is_filtered(&self) -> bool {
         !self.platforms.is_empty() || self.parts.strip_attestations
     }
+    /// Returns true if equal digests in lists of both ends may prove that an image is unchanged: a filter changes digests.
+    pub(crate) fn believes_listed_digests(&self) -> bool {
+        !self.distrusts_facts() && !self.is_filtered()
+    }
     /// Returns true if both copy the same content of every image, apart from referrers.
     pub(crate) fn same_content(&self, other: &Self) -> bool {
         self.parts == other.parts && self.platforms == other.platforms

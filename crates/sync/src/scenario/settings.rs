@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::inventory::records::Records;
 use crate::rule::{ConflictPolicy, CopyOptions, Immutable, Parts, PlatformFilter, Referrers, Rule};
-use crate::settings::{Intent, RunSettings};
+use crate::settings::{Intent, Listing, RunSettings};
 
 /// Settings of a run, and options of all rules without their own.
 #[derive(Clone)]
@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) transfers: Option<usize>,
     pub(crate) images: usize,
     pub(crate) records: Option<Arc<Records>>,
+    pub(crate) listing: Listing,
 }
 
 impl Settings {
@@ -55,6 +56,7 @@ impl From<Settings> for RunSettings {
             transfers: settings.transfers,
             images: settings.images,
             records: settings.records,
+            listing: settings.listing,
         }
     }
 }
@@ -72,6 +74,7 @@ pub(crate) fn settings() -> Settings {
         transfers: None,
         images: 4,
         records: None,
+        listing: Listing::Auto,
     }
 }
 

@@ -76,6 +76,12 @@ pub trait Source: Send + Sync {
         subject: &'a Digest,
         tag: FallbackTag,
     ) -> BoxFuture<'a, StoreResult<Vec<Descriptor>>>;
+    /// Returns true if the store is known to list tags with digests. With `may_probe`, it may send a request to find out,
+    /// once for each endpoint; without it, it sends none.
+    fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
+        let _ = may_probe;
+        std::future::ready(false).boxed()
+    }
     /// Returns the tags with `detail`, one page at a time.
     fn tags(&self, detail: TagDetail) -> Box<dyn Tags>;
 }
@@ -114,6 +120,11 @@ pub trait Destination: Send + Sync {
     /// Deletes a tag, or a manifest by its digest, with all of its tags. Blobs stay, for the store's own garbage
     /// collection. Fails if the target is missing, or the store does not delete.
     fn delete<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<()>>;
+    /// Like [`Source::lists_digests`]. Also false where a tag is resolved without a request.
+    fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
+        let _ = may_probe;
+        std::future::ready(false).boxed()
+    }
     /// Returns the tags with `detail`, one page at a time. A repository that does not exist yet may be an error or an
     /// empty list.
     fn tags(&self, detail: TagDetail) -> Box<dyn Tags>;

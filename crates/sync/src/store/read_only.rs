@@ -98,6 +98,9 @@ impl Destination for ReadOnlyDestination {
     fn delete<'a>(&'a self, _target: &'a Target) -> BoxFuture<'a, StoreResult<()>> {
         std::future::ready(Ok(())).boxed()
     }
+    fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
+        self.0.lists_digests(may_probe)
+    }
     fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
         self.0.tags(detail)
     }

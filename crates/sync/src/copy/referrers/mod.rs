@@ -87,11 +87,12 @@ impl ReferrerCopier<'_> {
             .await
     }
 
-    /// Copies the referrers of a root that the destination has. `outcome` is the outcome of the image without them.
-    /// Returns `None` if the tag was moved meanwhile, so that the image must be compared again.
+    /// Copies the referrers of a root that the destination has. `outcome` is the outcome of the image without them, and
+    /// `listed` is true if only a list shows the root at the source. Returns `None` if the tag was moved meanwhile, so that the image must be compared again.
     pub(super) async fn copy_for_unchanged_image(
         &self,
         outcome: Outcome,
+        listed: bool,
     ) -> Result<Option<Outcome>, Failure> {
         let digest = match &outcome {
             Outcome::Copied(copied) => copied.digest.clone(),
@@ -109,7 +110,7 @@ impl ReferrerCopier<'_> {
         if self.has(mark, &digest) {
             return Ok(Some(outcome));
         }
-        let Some(digests) = self.subjects_of_unchanged(&digest).await? else {
+        let Some(digests) = self.subjects_of_unchanged(&digest, listed).await? else {
             return Ok(None);
         };
         if !digests.is_empty() && self.was_looked_at(&digest).await {
@@ -128,8 +129,21 @@ impl ReferrerCopier<'_> {
 
     /// Returns the manifests of an unchanged image whose referrers are queried: the root `digest`, and those below it that
     /// need it. Returns `None` if the tag was moved meanwhile.
-    async fn subjects_of_unchanged(&self, digest: &Digest) -> Result<Option<Vec<Digest>>, Failure> {
+    async fn subjects_of_unchanged(
+        &self,
+        digest: &Digest,
+        listed: bool,
+    ) -> Result<Option<Vec<Digest>>, Failure> {
         let deep = self.is_deep();
+        let source = self.image.store().repository();
+        if listed {
+            if !deep && !self.copier.source_tags.may_defer_tags(source).await {
+                return Ok(Some(vec![digest.clone()]));
+            }
+            if self.image.head().await?.digest != *digest {
+                return Ok(None);
+            }
+        }
         // The source does not have an index that the filter wrote.
         let head = self.image.head().await?;
         let is_whole = head.digest == *digest;
@@ -151,7 +165,6 @@ impl ReferrerCopier<'_> {
         }
         if !deep {
             // Children with referrer tags. New referrers of other children are not searched.
-            let source = self.image.store().repository();
             let tags = &self.copier.source_tags;
             digests = tags.deferred_subjects(source, digests).await;
         }

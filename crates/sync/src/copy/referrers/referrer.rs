@@ -230,7 +230,7 @@ impl ReferrerCopier<'_> {
                     ..ReferrerOutcome::default()
                 });
             }
-            Comparison::Unchanged { digest } => {
+            Comparison::Unchanged { digest, .. } => {
                 let copied = self.verified(image, Some(tag), digest.clone()).await?;
                 let next = if self.is_deep() {
                     vec![(digest, false)]
@@ -285,7 +285,7 @@ impl ReferrerCopier<'_> {
             .fetch_ends(image, self.compare_target(image), None, false);
         match look.await? {
             Comparison::Missing(missing) => self.push_part(image, &missing).await,
-            Comparison::Unchanged { digest } => self.verified(image, None, digest).await,
+            Comparison::Unchanged { digest, .. } => self.verified(image, None, digest).await,
             Comparison::Differs(difference) => {
                 Ok(Some(Copied::without_transfer(difference.digest)))
             }

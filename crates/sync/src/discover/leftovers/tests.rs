@@ -11,6 +11,7 @@ use crate::discover::{
 };
 use crate::rule::{CopyOptions, Referrers};
 use crate::scenario::{RunEvents, Scenario, companion_tag, digest_of, rule};
+use crate::settings::Listing;
 use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 
@@ -63,7 +64,7 @@ impl Searching {
             });
         }
         let destination_index = DestinationTagIndex::new(&stores, Arc::default(), &rules);
-        let sources = SourceTags::bounded(stores, 10_000, self.most);
+        let sources = SourceTags::bounded(stores, Listing::Auto, 10_000, self.most);
         sources.expect(&rules, &self.cancel);
         let discoverer = Discoverer::new(
             events.clone(),

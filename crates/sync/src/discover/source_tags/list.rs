@@ -7,14 +7,17 @@ use std::sync::{Arc, OnceLock};
 use futures_util::FutureExt;
 use image_syncer_registry::ListedTag;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 use crate::Repository;
+use crate::discover::ListedDigest;
 use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, TagSubject};
 use crate::discover::source_tags::Budget;
 use crate::discover::source_tags::page::PackedPage;
+use crate::discover::tag_pages::{RepositoryEnd, TagPages};
 use crate::failure::Failure;
 use crate::store::{Stores, TagDetail, Tags};
 
@@ -33,6 +36,9 @@ pub(in crate::discover) struct SourceList {
     by_rule: AtomicBool,
     /// True if a rule that lists the repository copies referrers, and so defers their tags.
     defers: AtomicBool,
+    /// True if digests are of use for a rule that lists the repository.
+    with_digests: AtomicBool,
+    started_at: OnceLock<Instant>,
     state: watch::Sender<ListState>,
     task: OnceLock<AbortOnDropHandle<()>>,
 }
@@ -93,6 +99,8 @@ impl SourceList {
             cancel,
             by_rule: AtomicBool::new(false),
             defers: AtomicBool::new(false),
+            with_digests: AtomicBool::new(false),
+            started_at: OnceLock::new(),
             state: watch::channel(state).0,
             task: OnceLock::new(),
         }
@@ -102,6 +110,23 @@ impl SourceList {
         self.by_rule.store(true, Ordering::Release);
         self.defers.fetch_or(defers, Ordering::AcqRel);
     }
+    /// Lists digests as well, where the store has a list with them. Must precede the start of the list.
+    pub(super) fn needs_digests(&self) {
+        self.with_digests.store(true, Ordering::Release);
+    }
+    /// Returns the digest of `tag` with the age of the list.
+    pub(in crate::discover) fn listed_digest(&self, tag: &ListedTag) -> Option<ListedDigest> {
+        let digest = tag.digest.clone()?;
+        let listed_at = self.started_at.get()?;
+        Some(ListedDigest::new(digest, *listed_at))
+    }
+    /// Returns the detail of the list that rules read.
+    pub(super) fn detail(&self) -> TagDetail {
+        match self.with_digests.load(Ordering::Acquire) {
+            true => TagDetail::Digests,
+            false => TagDetail::Names,
+        }
+    }
     /// Returns true if a listing rule may defer referrer tags.
     pub(super) fn may_defer_any(&self) -> bool {
         self.defers.load(Ordering::Acquire)
@@ -109,12 +134,14 @@ impl SourceList {
     /// Requests the list, once.
     pub(super) fn start(&self, tasks: &TaskTracker) {
         self.task.get_or_init(|| {
+            self.started_at.get_or_init(Instant::now);
             let reading = ListTask {
                 stores: Arc::clone(&self.stores),
                 repository: self.repository.clone(),
                 cancel: self.cancel.clone(),
                 state: self.state.clone(),
                 few: !self.by_rule.load(Ordering::Acquire),
+                detail: self.detail(),
                 most: self.most,
                 found: Vec::new(),
             };
@@ -205,6 +232,7 @@ struct ListTask {
     state: watch::Sender<ListState>,
     /// True if the list is worth a few pages only, and no page is kept.
     few: bool,
+    detail: TagDetail,
     /// Maximum number of referrer tags.
     most: usize,
     found: Vec<ReferrerTag>,
@@ -244,10 +272,10 @@ impl ListTask {
         let detail = if self.few {
             TagDetail::Names
         } else {
-            TagDetail::Digests
+            self.detail
         };
         let source = self.stores.source(&self.repository).await?;
-        let mut pages = source.tags(detail);
+        let mut pages = TagPages::open(RepositoryEnd::Source(source), detail, 0).await;
         let mut number = 0;
         loop {
             if self.few && number == FEW_PAGES {

@@ -21,15 +21,19 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::Digest;
+use image_syncer_registry::{Digest, Tag};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Repository;
+use crate::discover::ListedDigest;
 use crate::discover::referrer_tags::{MAX_TAGS, ReferrerTags, TagSubject};
+use crate::discover::tag_list::{TAGS_PER_SOURCE_PAGE, TagList, Wait};
+use crate::failure::Side;
 use crate::lock::lock;
 use crate::rule::{Rule, Selection};
-use crate::store::{self, Stores};
+use crate::settings::Listing;
+use crate::store::{self, Stores, TagDetail};
 pub(super) use list::{ListedReferrerTags, SourceList};
 pub(super) use reader::PageReader;
 
@@ -39,6 +43,7 @@ const MAX_AHEAD: usize = 16 * 1024 * 1024;
 /// Lists of all source repositories of a run.
 pub(crate) struct SourceTags {
     stores: Arc<dyn Stores>,
+    listing: Listing,
     sources: Mutex<HashMap<Repository, Source>>,
     budget: Arc<Budget>,
     most: usize,
@@ -50,6 +55,8 @@ struct Source {
     list: Arc<SourceList>,
     /// Rules that have yet to read the list to its end.
     readers: usize,
+    /// List of digests for the tags that rules name.
+    named: Arc<TagList>,
 }
 
 /// Remaining capacity for tags that are read ahead.
@@ -57,15 +64,21 @@ struct Budget(AtomicUsize);
 
 impl SourceTags {
     /// Returns an empty set of lists.
-    pub(crate) fn new(stores: Arc<dyn Stores>) -> Arc<Self> {
-        Self::bounded(stores, MAX_AHEAD, MAX_TAGS)
+    pub(crate) fn new(stores: Arc<dyn Stores>, listing: Listing) -> Arc<Self> {
+        Self::bounded(stores, listing, MAX_AHEAD, MAX_TAGS)
     }
 
     /// Like [`SourceTags::new`], with a maximum of `ahead` bytes of tags read ahead, and of `most` referrer tags kept for one
     /// repository.
-    pub(super) fn bounded(stores: Arc<dyn Stores>, ahead: usize, most: usize) -> Arc<Self> {
+    pub(super) fn bounded(
+        stores: Arc<dyn Stores>,
+        listing: Listing,
+        ahead: usize,
+        most: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
             stores,
+            listing,
             sources: Mutex::default(),
             budget: Arc::new(Budget(AtomicUsize::new(ahead))),
             most,
@@ -85,6 +98,12 @@ impl SourceTags {
                 source.readers += 1;
                 source.list.will_be_read(rule.copies_referrers());
             }
+            if self.needs_digests(rule) {
+                source.list.needs_digests();
+                if let Selection::Tags(tags) = &rule.source.select {
+                    source.named.want(tags.len());
+                }
+            }
         }
     }
 
@@ -98,7 +117,38 @@ impl SourceTags {
                 cancel,
             )),
             readers: 0,
+            named: Arc::new(TagList::new(
+                Arc::clone(&self.stores),
+                repository.clone(),
+                Side::Source,
+            )),
         }
+    }
+
+    /// Returns true if digests in a list of the source are of use for `rule`.
+    fn needs_digests(&self, rule: &Rule) -> bool {
+        let mut destinations = rule.destinations.iter();
+        self.listing == Listing::Auto
+            && destinations.any(|to| rule.options_for(to).believes_listed_digests())
+    }
+
+    /// Returns the digest that a list shows for a tag that `rule` names. A rule that names many tags of a repository lists
+    /// it, at a store that lists digests, for as long as eight of these tags justify a page.
+    pub(super) async fn named_digest(&self, rule: &Rule, tag: &Tag) -> Option<ListedDigest> {
+        if !self.needs_digests(rule) {
+            return None;
+        }
+        let named = {
+            let sources = lock(&self.sources);
+            let source = sources.get(&rule.source.repository)?;
+            Arc::clone(&source.named)
+        };
+        if named.want(0) < TAGS_PER_SOURCE_PAGE {
+            return None;
+        }
+        named.start(&self.tasks, TagDetail::Digests);
+        named.wait(Wait::Near, tag).await;
+        named.digest(tag)
     }
 
     /// Returns a reader of the list of `source`, for the search of a rule that [`SourceTags::expect`] was called with.

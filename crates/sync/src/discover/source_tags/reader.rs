@@ -11,7 +11,7 @@ use crate::discover::source_tags::SourceTags;
 use crate::discover::source_tags::list::{ListState, SourceList};
 use crate::discover::source_tags::page::PackedPage;
 use crate::failure::Failure;
-use crate::store::{TagDetail, Tags};
+use crate::store::Tags;
 
 /// Reader of the pages of a list, at the pace of one search.
 pub(in crate::discover) struct PageReader {
@@ -69,7 +69,7 @@ impl PageReader {
                 }
                 NextPage::Anew => {
                     let list = Arc::clone(&self.list);
-                    let pages = list.open_pages(TagDetail::Digests).await?;
+                    let pages = list.open_pages(list.detail()).await?;
                     self.anew = Some(self.list_again(pages));
                 }
                 NextPage::End(end) => return end.map(|()| None),

@@ -23,7 +23,7 @@ struct SourceLists {
 fn source_lists(tags: &[&str], rules: &[&str], ahead: usize) -> SourceLists {
     let scenario = Scenario::new("src.example/app", &["dst.example/app"]).with_page(2);
     scenario.image("image", tags, &[]);
-    let sources = SourceTags::bounded(Arc::new(scenario.stores.clone()), ahead, 3);
+    let sources = SourceTags::bounded(Arc::new(scenario.stores.clone()), Listing::Auto, ahead, 3);
     let rules = rules
         .iter()
         .map(|source| rule(source, &["dst.example/app"]));

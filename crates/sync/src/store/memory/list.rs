@@ -26,6 +26,33 @@ pub(super) struct MemoryRepositories {
     from: usize,
 }
 
+impl MemoryStore {
+    /// Returns true if the registry lists digests, and this is known or may be found out by a probe.
+    pub(super) async fn knows_digest_list(&self, may_probe: bool) -> bool {
+        let endpoint = self.repository.endpoint();
+        let known = {
+            let state = self.stores.state();
+            let listing = state.listings.get(endpoint);
+            listing.is_none_or(|listing| !listing.is_hidden)
+        };
+        if !known {
+            if !may_probe {
+                return false;
+            }
+            let probe = format!("probe {endpoint}");
+            if self.stores.begin_call(probe).await.is_err() {
+                return false;
+            }
+        }
+        let mut state = self.stores.state();
+        let listing = state.listings.get_mut(endpoint);
+        listing.is_some_and(|listing| {
+            listing.is_hidden = false;
+            !listing.has_failed
+        })
+    }
+}
+
 impl MemoryTags {
     pub(super) fn new(
         store: &MemoryStore,
@@ -42,14 +69,28 @@ impl MemoryTags {
             with_side,
         }
     }
+    /// Continues with names, from the first page. Later lists of the registry have names only.
+    fn fail(&mut self) {
+        (self.digests, self.from) = (false, 0);
+        let mut state = self.stores.state();
+        let listing = state.listings.get_mut(self.repository.endpoint());
+        if let Some(listing) = listing {
+            listing.has_failed = true;
+        }
+    }
+    /// Returns true after the last page of a list with digests, which states its length.
+    fn is_complete(&self) -> bool {
+        let state = self.stores.state();
+        let content = state.repositories.get(&self.repository);
+        self.digests && self.from > 0 && content.is_some_and(|it| self.from >= it.tags.len())
+    }
     async fn begin_call(&mut self) -> Result<(), Error> {
         if self.digests {
             let call = format!("digests {}", self.repository);
             if self.stores.begin_call(call).await.is_ok() {
                 return Ok(());
             }
-            // The list of names starts at its first page.
-            (self.digests, self.from) = (false, 0);
+            self.fail();
         }
         let call = format!("tags {}", self.repository);
         self.stores.begin_call(call).await
@@ -78,6 +119,9 @@ impl Tags for MemoryTags {
     fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<ListedTag>>>> {
         let with_side = self.with_side;
         async move {
+            if self.is_complete() {
+                return Ok(None);
+            }
             self.begin_call().await?;
             let state = self.stores.state();
             let Some(content) = state.repositories.get(&self.repository) else {

@@ -75,6 +75,9 @@ struct Listing {
     /// Digests that differ from the real ones, or `None` for a tag without one.
     digests: HashMap<(Repository, Tag), Option<Digest>>,
     times: HashMap<(Repository, Tag), SystemTime>,
+    /// A probe is needed to know that digests are listed.
+    is_hidden: bool,
+    has_failed: bool,
 }
 
 #[derive(Default)]
@@ -239,6 +242,12 @@ impl MemoryStores {
     pub(crate) fn list_digests(&self, registry: &str) {
         let registry = Endpoint::Registry(Registry::parse(registry).unwrap());
         self.state().listings.entry(registry).or_default();
+    }
+    /// Like [`MemoryStores::list_digests`], at a registry that must be probed.
+    pub(crate) fn list_digests_after_probe(&self, registry: &str) {
+        let registry = Endpoint::Registry(Registry::parse(registry).unwrap());
+        let mut state = self.state();
+        state.listings.entry(registry).or_default().is_hidden = true;
     }
     /// Makes the list of a repository show another digest, or none, for a tag.
     pub(crate) fn list_digest(&self, name: &str, tag: &str, digest: Option<&Digest>) {

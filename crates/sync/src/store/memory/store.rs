@@ -312,6 +312,9 @@ impl Source for MemoryStore {
         .map_err(StoreError::source)
         .boxed()
     }
+    fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
+        self.knows_digest_list(may_probe).boxed()
+    }
     fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
         Box::new(MemoryTags::new(self, detail, StoreError::source))
     }
@@ -412,6 +415,9 @@ impl Destination for MemoryStore {
         }
         .map_err(StoreError::destination)
         .boxed()
+    }
+    fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
+        self.knows_digest_list(may_probe).boxed()
     }
     fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
         Box::new(MemoryTags::new(self, detail, StoreError::destination))
