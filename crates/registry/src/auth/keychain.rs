@@ -131,6 +131,28 @@ impl Keychain {
             origin,
         })
     }
+    /// Returns the credential that `entry` chooses, whatever other entries its host has.
+    pub(crate) async fn access_with(&self, entry: KeychainEntry) -> Result<Access, Error> {
+        let parsed = ParsedEntry::new(entry)?;
+        let resource = Resource::Registry(parsed.registry.clone());
+        let (credential, origin) = self.login(&parsed, &resource).await?;
+        Ok(Access {
+            credential,
+            insecure: parsed.entry.insecure,
+            origin,
+        })
+    }
+    /// Like [`Keychain::renewed`], for the credential that `entry` chooses.
+    pub(crate) async fn renewed_with(
+        &self,
+        entry: KeychainEntry,
+        stale: &Access,
+    ) -> Result<Option<Access>, Error> {
+        let parsed = ParsedEntry::new(entry.clone())?;
+        self.refresh(Some(&parsed), stale).await;
+        let access = self.access_with(entry).await?;
+        Ok((access.credential != stale.credential).then_some(access))
+    }
     /// Returns the credential that an entry chooses, and its origin.
     async fn login(
         &self,
@@ -234,17 +256,21 @@ impl Keychain {
         resource: &Resource,
         stale: &Access,
     ) -> Result<Option<Access>, Error> {
+        self.refresh(self.entry_for(resource), stale).await;
+        let access = self.access_to(resource).await?;
+        Ok((access.credential != stale.credential).then_some(access))
+    }
+    /// Drops what was read from files and helpers, since `stale` was refused.
+    async fn refresh(&self, parsed: Option<&ParsedEntry>, stale: &Access) {
         if let Some(files) = &self.files {
             files.forget();
         }
         self.helpers.forget(&stale.credential);
-        if let Some(parsed) = self.entry_for(resource)
+        if let Some(parsed) = parsed
             && let LoginChoice::File(login) = &parsed.entry.login
         {
             self.read_again(parsed, login, &stale.credential).await;
         }
-        let access = self.access_to(resource).await?;
-        Ok((access.credential != stale.credential).then_some(access))
     }
     /// Reads the file of a login again, whose credential `stale` was refused.
     async fn read_again(&self, parsed: &ParsedEntry, login: &FileLogin, stale: &Credential) {

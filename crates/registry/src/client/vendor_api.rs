@@ -10,7 +10,9 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use crate::auth::{Access, Credential, ScopeSet, Secret, basic, bearer, describe_login};
+use crate::auth::{
+    Access, Credential, KeychainEntry, LoginChoice, ScopeSet, Secret, basic, bearer, describe_login,
+};
 use crate::client::request::RequestSpec;
 use crate::client::{Client, checked_url};
 use crate::error::{Cause, Error, ErrorKind};
@@ -40,8 +42,8 @@ pub(crate) struct ApiAccess {
     pub(crate) base: Url,
     /// Login for the API.
     login: Access,
-    /// True if the login is that of the registry, which may be renewed.
-    is_of_registry: bool,
+    /// Entry of the login, if it is not that of the registry.
+    entry: Option<KeychainEntry>,
     /// True if a newer login or token was requested already.
     is_renewed: bool,
     retry: RetryPolicy,
@@ -94,24 +96,18 @@ impl Client {
                 (context.endpoint.clone(), base)
             }
         };
-        let (login, is_of_registry) = match &settings.api_login {
-            Some(credential) => (
-                Access {
-                    credential: credential.clone(),
-                    insecure: endpoint.insecure,
-                    origin: "api-login".to_owned(),
-                },
-                false,
-            ),
-            None if api.accepts_registry_login() => (context.access, true),
-            None => (
-                Access {
-                    credential: Credential::Anonymous,
-                    insecure: endpoint.insecure,
-                    origin: "no api-login".to_owned(),
-                },
-                false,
-            ),
+        let choice = match &settings.api_login {
+            None if api.accepts_registry_login() => None,
+            choice => Some(choice.clone().unwrap_or(LoginChoice::Anonymous)),
+        };
+        let entry = choice.map(|login| {
+            let host = endpoint.registry.as_str();
+            let origin = format!("api-login of {registry}");
+            KeychainEntry::new(host, login, origin).with_insecure(endpoint.insecure)
+        });
+        let login = match &entry {
+            Some(entry) => self.inner.keychain.access_with(entry.clone()).await?,
+            None => context.access,
         };
         Ok(ApiAccess {
             api,
@@ -119,7 +115,7 @@ impl Client {
             endpoint,
             base,
             login,
-            is_of_registry,
+            entry,
             is_renewed: false,
             retry: self.inner.retry,
         })
@@ -231,9 +227,15 @@ impl Client {
             let memory = &self.inner.listing;
             let _turn = memory.login_turn(&access.login.credential).await;
             if let Some(error) = memory.login_refusal(&access.login.credential) {
+                if self.may_drop_login(access, &error) {
+                    continue;
+                }
                 return Err(error.shared_with(action).with_resource(&access.resource));
             }
-            let header = self.api_authorization(access, action).await?;
+            let header = match self.api_authorization(access, action).await {
+                Err(error) if self.may_drop_login(access, &error) => continue,
+                header => header?,
+            };
             let mut call = access.call(Method::GET, url.clone(), action, tries);
             if let Some(value) = &header {
                 call.headers.insert(AUTHORIZATION, value.clone());
@@ -256,8 +258,34 @@ impl Client {
             if header.is_some() {
                 memory.login_refused(&access.login.credential, &error);
             }
-            return Err(error);
+            if header.is_none() || !self.may_drop_login(access, &error) {
+                return Err(error);
+            }
         }
+    }
+
+    /// Drops the login if the API at another host refuses that of the registry: public lists need none.
+    fn may_drop_login(&self, access: &mut ApiAccess, error: &Error) -> bool {
+        let is_of_registry = access.entry.is_none();
+        let host = &access.endpoint.registry;
+        if !is_of_registry
+            || *host == self.inner.registry
+            || error.kind() != ErrorKind::Unauthorized
+        {
+            return false;
+        }
+        let login = &mut access.login;
+        if login.credential == Credential::Anonymous {
+            return false;
+        }
+        self.inner.listing.login_refused(&login.credential, error);
+        login.origin = format!(
+            "{host} refuses the login of {}, {}",
+            self.inner.registry,
+            describe_login(login)
+        );
+        login.credential = Credential::Anonymous;
+        true
     }
 
     /// Replaces a refused token or login by a newer one. Happens once.
@@ -275,21 +303,14 @@ impl Client {
         {
             return Ok(true);
         }
-        if !access.is_of_registry {
-            return Ok(false);
-        }
-        let newer = self
-            .inner
-            .keychain
-            .renewed_for(&access.resource, &access.login)
-            .await?;
-        Ok(match newer {
-            Some(newer) => {
-                access.login = newer;
-                true
-            }
-            None => false,
-        })
+        let (keychain, login) = (&self.inner.keychain, &access.login);
+        let newer = match &access.entry {
+            Some(entry) => keychain.renewed_with(entry.clone(), login).await?,
+            None => keychain.renewed_for(&access.resource, login).await?,
+        };
+        let is_newer = newer.is_some();
+        access.login = newer.unwrap_or_else(|| access.login.clone());
+        Ok(is_newer)
     }
 
     /// Returns the `Authorization` header of a request to the API.
@@ -357,7 +378,6 @@ impl ApiAccess {
     /// Returns the access without a login.
     pub(crate) fn without_login(mut self) -> Self {
         self.login.credential = Credential::Anonymous;
-        self.is_of_registry = false;
         self
     }
 

@@ -15,6 +15,7 @@ use crate::listing::ghcr::Ghcr;
 use crate::listing::gitlab::Gitlab;
 use crate::listing::google::Google;
 use crate::listing::harbor::Harbor;
+use crate::listing::hub::Hub;
 use crate::listing::quay::Quay;
 use crate::listing::vendor::{ApiList, ApiPage};
 use crate::listing::{Lister, ListingSettings, VendorApi, document};
@@ -288,11 +289,12 @@ fn of_unknown_host(is_harbor: bool) -> Listing {
 fn vendor(lister: Lister, registry: &Registry) -> Option<Arc<dyn VendorApi>> {
     Some(match lister {
         Lister::Harbor => Arc::new(Harbor),
+        Lister::Hub => Arc::new(Hub),
         Lister::Ghcr => Arc::new(Ghcr),
         Lister::Quay => Arc::new(Quay),
         Lister::Gitlab => Arc::new(Gitlab),
         Lister::Google => Arc::new(Google::new(registry.clone())),
-        Lister::Hub | Lister::Auto | Lister::Catalog | Lister::None => return None,
+        Lister::Auto | Lister::Catalog | Lister::None => return None,
     })
 }
 

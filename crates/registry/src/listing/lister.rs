@@ -86,7 +86,7 @@ mod tests {
             assert_eq!(lister.to_string().parse(), Ok(*lister));
         }
         let error = "Hub".parse::<Lister>().unwrap_err();
-        let expected = "\"Hub\" is not a lister: use one of auto, catalog, hub, harbor, ghcr, quay, gitlab, google, none";
+        let expected = "`Hub` is not a lister: use one of auto, catalog, hub, harbor, ghcr, quay, gitlab, google, none";
         assert_eq!(error.to_string(), expected);
     }
 }

@@ -15,6 +15,7 @@ mod ghcr;
 mod gitlab;
 mod google;
 mod harbor;
+mod hub;
 mod lister;
 mod pages;
 mod quay;

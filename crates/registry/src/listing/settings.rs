@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use url::Url;
 
-use crate::auth::{Credential, covered};
+use crate::auth::{LoginChoice, covered};
 use crate::error::{Error, ErrorKind};
 use crate::listing::Lister;
 use crate::reference::{Registry, Repository};
@@ -18,7 +18,7 @@ pub struct ListingSettings {
     /// Base URL of the API; `None` is the vendor's own, or the registry's.
     pub api: Option<Url>,
     /// Login of the API; `None` is the registry's login, where the API accepts it.
-    pub api_login: Option<Credential>,
+    pub api_login: Option<LoginChoice>,
 }
 
 impl ListingSettings {
@@ -38,7 +38,7 @@ impl ListingSettings {
     }
     /// Sets the login of the API.
     #[must_use]
-    pub fn with_api_login(mut self, login: Credential) -> Self {
+    pub fn with_api_login(mut self, login: LoginChoice) -> Self {
         self.api_login = Some(login);
         self
     }

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use image_syncer_registry::{
-    BlobSource, BlobStream, CatalogPages, Client, Descriptor, Digest, Error, ErrorKind,
+    BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind,
     IndexedReferrers, ListedTag, Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence,
     Registries, Tag, TagPages, Target, Upload,
 };
 
-use crate::store::repository::is_below;
 use crate::store::{
     Destination, Endpoint, FallbackTag, Repository, RepositoryPage, RepositoryPages, Source,
     SourceCapabilities, StartedUpload, StoreError, StoreResult, Stores, TagDetail, Tags,
@@ -43,8 +42,7 @@ struct RegistryTags {
 
 /// Pages of the repositories of a registry.
 struct RegistryRepositories {
-    pages: CatalogPages,
-    prefix: String,
+    pages: image_syncer_registry::RepositoryPages,
 }
 
 impl RegistryStores {
@@ -87,8 +85,7 @@ impl Stores for RegistryStores {
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
         let pages = match endpoint.registry() {
             Some(registry) => Ok(Box::new(RegistryRepositories {
-                pages: self.0.client(registry).catalog(),
-                prefix: prefix.to_owned(),
+                pages: self.0.client(registry).list_repositories(prefix),
             }) as Box<dyn RepositoryPages>),
             None => Err(StoreError::source(no_registry(
                 endpoint,
@@ -328,13 +325,9 @@ impl RepositoryPages for RegistryRepositories {
     fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<RepositoryPage>>> {
         async move {
             let page = self.pages.next().await.map_err(StoreError::source)?;
-            Ok(page.map(|page| {
-                let page = page.into_iter().map(Repository::from);
-                let below = page.filter(|repository| is_below(repository.path(), &self.prefix));
-                RepositoryPage {
-                    repositories: below.collect(),
-                    total: None,
-                }
+            Ok(page.map(|page| RepositoryPage {
+                repositories: page.repositories.into_iter().map(Repository::from).collect(),
+                total: page.total,
             }))
         }
         .boxed()
