@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
+use image_syncer_registry::ListingSettings;
 use image_syncer_registry::auth::LoginChoice;
 use image_syncer_registry::transport::{ProxySetting, TlsSettings};
 
@@ -32,6 +33,8 @@ pub struct RegistryEntry {
     pub proxy: Option<ProxySetting>,
     /// Limits on requests and transfers.
     pub limits: RegistryLimits,
+    /// API that lists repositories and tags. A prefix without one has that of the next shorter prefix.
+    pub listing: Option<ListingSettings>,
     /// Token servers (`host` or `host:port`) that may receive the registry's login.
     pub trusted_realms: Vec<String>,
     /// Hosts of a private network (`host` or `host:port`) that the registry may lead to.

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use image_syncer_registry::{
-    BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind,
-    IndexedReferrers, ListedTag, Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence,
-    Registries, Tag, TagPages, Target, Upload,
+    BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, IndexedReferrers,
+    ListedTag, Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence, Registries, Tag,
+    TagPages, Target, Upload,
 };
 
 use crate::store::{
@@ -326,7 +326,11 @@ impl RepositoryPages for RegistryRepositories {
         async move {
             let page = self.pages.next().await.map_err(StoreError::source)?;
             Ok(page.map(|page| RepositoryPage {
-                repositories: page.repositories.into_iter().map(Repository::from).collect(),
+                repositories: page
+                    .repositories
+                    .into_iter()
+                    .map(Repository::from)
+                    .collect(),
                 total: page.total,
             }))
         }
