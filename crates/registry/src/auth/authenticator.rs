@@ -117,7 +117,7 @@ impl Authenticator {
         }
     }
     pub(super) fn state(&self, endpoint: &Endpoint) -> &AuthState {
-        if endpoint.insecure {
+        if endpoint.exceptions.is_unverified() {
             &self.unverified
         } else {
             &self.verified

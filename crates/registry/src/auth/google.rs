@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::keyed_once::KeyedOnce;
 use crate::reference::Registry;
 use crate::transport::{
-    AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, RetryPolicy, Transport,
+    AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, RetryPolicy, TlsExceptions, Transport,
 };
 
 /// Scope of an access token: everything that the account may do. It includes Container Registry and Artifact Registry.
@@ -159,7 +159,7 @@ impl ServiceAccounts {
             // Google's certificate is checked, even if the registry's is not.
             let endpoint = Endpoint {
                 registry: endpoint.registry.clone(),
-                insecure: false,
+                exceptions: TlsExceptions::NONE,
             };
             let exchange = TokenExchange {
                 transport,

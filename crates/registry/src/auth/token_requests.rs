@@ -181,7 +181,7 @@ impl Authenticator {
         })?;
         let private = self.transport.private_hosts();
         let trusted =
-            realm::check_realm(&base, endpoint.insecure, &realm, &self.trusted, private).await;
+            realm::check_realm(&base, endpoint.exceptions, &realm, &self.trusted, private).await;
         let login = match trusted {
             RealmTrust::NotInside => {
                 let why = refusal::private_realm(&authority(&realm));

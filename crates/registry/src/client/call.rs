@@ -219,7 +219,7 @@ impl Client {
                 address = CheckedUrl::at_registry(response.url.clone());
                 let context = target.as_ref().map_or(&*context, |target| &target.context);
                 // A challenge from an unverified connection is not believed for a verified one.
-                if next.context.endpoint.insecure == context.endpoint.insecure {
+                if next.context.endpoint.exceptions == context.endpoint.exceptions {
                     if let Some(refusal) = next.refused(None, response, 1).await? {
                         return Ok(CallOutcome::Refused(refusal));
                     }

@@ -85,7 +85,7 @@ impl Client {
     /// # Errors
     /// The reason, and the remedy.
     async fn may_fetch(&self, endpoint: &Endpoint, url: &Url) -> Result<(), ForbiddenRedirect> {
-        may_be_spoken(url, endpoint.insecure).map_err(|why| ForbiddenRedirect {
+        may_be_spoken(url, endpoint.exceptions.plain_http).map_err(|why| ForbiddenRedirect {
             cause: Cause::Downgrade,
             why: why.to_owned(),
         })?;
@@ -105,10 +105,10 @@ impl Client {
 }
 
 /// Checks the scheme of an address.
-fn may_be_spoken(url: &Url, insecure: bool) -> Result<(), &'static str> {
+fn may_be_spoken(url: &Url, plain_http: bool) -> Result<(), &'static str> {
     match url.scheme() {
         "https" => Ok(()),
-        "http" if insecure => Ok(()),
+        "http" if plain_http => Ok(()),
         "http" => Err("its URL is plain http, which is fetched for insecure registries alone"),
         _ => Err("its URL is neither https nor http"),
     }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_insecure_registries_alone() {
-        for (url, insecure, good) in [
+        for (url, plain_http, good) in [
             ("https://a.example/x", false, true),
             ("http://a.example/x", false, false),
             ("http://a.example/x", true, true),
@@ -129,7 +129,7 @@ mod tests {
             ("ftp://a.example/x", true, false),
         ] {
             let url = Url::parse(url).unwrap();
-            assert_eq!(may_be_spoken(&url, insecure).is_ok(), good, "{url}");
+            assert_eq!(may_be_spoken(&url, plain_http).is_ok(), good, "{url}");
         }
     }
 }

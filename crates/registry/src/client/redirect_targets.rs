@@ -19,7 +19,7 @@ use crate::client::request_context::RequestContext;
 use crate::error::Error;
 use crate::lock::lock;
 use crate::reference::{Registry, Repository, Resource};
-use crate::transport::{Endpoint, Response};
+use crate::transport::Response;
 
 /// Maximum number of targets of one registry. Beyond it, a 401 elsewhere is an answer like any other.
 const MAX_TARGETS: usize = 16;
@@ -160,7 +160,11 @@ impl Client {
         // The permission to skip verification is given for the registry that redirects. It covers the target only if no
         // secret is sent there.
         let is_anonymous = access.credential == Credential::Anonymous;
-        let insecure = access.insecure || (context.endpoint.insecure && is_anonymous);
+        let mut endpoint = self.inner.transport.endpoint(&registry, access.insecure);
+        if is_anonymous {
+            let redirecting = context.endpoint.exceptions;
+            endpoint.exceptions = endpoint.exceptions.union(redirecting);
+        }
         let mut request = request.clone();
         if repository.path() != context.resource.path() {
             request.scopes = request.scopes.moved_to(&repository);
@@ -170,7 +174,7 @@ impl Client {
         Ok(Some(TargetRequest {
             context: RequestContext {
                 resource: Resource::Repository(repository),
-                endpoint: Endpoint { registry, insecure },
+                endpoint,
                 access,
                 renewed: false,
                 tries: context.tries,

@@ -45,10 +45,7 @@ impl Client {
             self.warn(&warning);
         }
         let access = access.map_err(|error| error.with_resource(&resource))?;
-        let endpoint = Endpoint {
-            registry: registry.clone(),
-            insecure: access.insecure,
-        };
+        let endpoint = self.inner.transport.endpoint(registry, access.insecure);
         Ok(RequestContext {
             resource,
             endpoint,

@@ -90,7 +90,7 @@ impl Client {
             (None, None) => None,
         };
         let (endpoint, base) = match given {
-            Some(base) => (self.api_endpoint(&base, context.endpoint.insecure), base),
+            Some(base) => (self.api_endpoint(&base, context.access.insecure), base),
             None => {
                 let base = self.base(&context, action).await?;
                 (context.endpoint.clone(), base)
@@ -103,7 +103,7 @@ impl Client {
         let entry = choice.map(|login| {
             let host = endpoint.registry.as_str();
             let origin = format!("api-login of {registry}");
-            KeychainEntry::new(host, login, origin).with_insecure(endpoint.insecure)
+            KeychainEntry::new(host, login, origin)
         });
         let login = match &entry {
             Some(entry) => self.inner.keychain.access_with(entry.clone()).await?,
@@ -125,11 +125,10 @@ impl Client {
     fn api_endpoint(&self, base: &Url, is_registry_insecure: bool) -> Endpoint {
         let registry = &self.inner.registry;
         let host = Registry::parse(&authority(base)).unwrap_or_else(|_| registry.clone());
-        let insecure = base.scheme() == "http" || (host == *registry && is_registry_insecure);
-        Endpoint {
-            registry: host,
-            insecure,
-        }
+        let is_insecure = host == *registry && is_registry_insecure;
+        let mut endpoint = self.inner.transport.endpoint(&host, is_insecure);
+        endpoint.exceptions.plain_http |= base.scheme() == "http";
+        endpoint
     }
 
     /// Returns the address that the answer from `from` names as its next page, if it is at the API's host.

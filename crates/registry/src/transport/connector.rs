@@ -25,7 +25,7 @@ use crate::open_files::retry_when_exhausted;
 use crate::transport::classify;
 use crate::transport::connection::{HostConnection, Io};
 use crate::transport::network::{Network, Reach};
-use crate::transport::proxies::Proxies;
+use crate::transport::proxies::{Proxies, ProxyChoice};
 use crate::transport::proxy::{is_http, tunnel};
 use crate::transport::tls::{Alpn, Profile, TlsConfigs};
 use crate::transport::tls_alerts::Alerts;
@@ -39,6 +39,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) proxies: Arc<Proxies>,
+    pub(super) proxy: ProxyChoice,
     pub(super) tls: Arc<TlsConfigs>,
     pub(super) profile: Profile,
     pub(super) reach: Reach,
@@ -50,7 +51,7 @@ pub(super) struct Connector {
 impl Connector {
     /// Returns the proxy for `uri`.
     pub(super) fn proxy(&self, uri: &Uri) -> Option<Intercept> {
-        self.proxies.find(uri)
+        self.proxies.find(self.proxy, uri)
     }
     async fn connect(
         self,

@@ -29,15 +29,16 @@ impl Transport {
         target: &Url,
     ) -> Result<(), ForbiddenRedirect> {
         let host = authority(target);
-        if redirect::is_downgrade(from, target) && !endpoint.insecure {
+        if redirect::is_downgrade(from, target) && !endpoint.exceptions.plain_http {
             return Err(ForbiddenRedirect {
                 cause: Cause::Downgrade,
                 why: format!("from https to plain http at {host}, which is not followed"),
             });
         }
         let allowed = &self.options.private_hosts;
+        let is_unverified = endpoint.exceptions.is_unverified();
         let leads_inside = !self.network.is_inside(from)
-            && private_addresses::leads_inside(from, target, endpoint.insecure, allowed).await;
+            && private_addresses::leads_inside(from, target, is_unverified, allowed).await;
         if leads_inside {
             return Err(ForbiddenRedirect {
                 cause: Cause::PrivateAddress,
@@ -53,7 +54,8 @@ impl Transport {
     /// Returns true if `target`, an address that no registry vouches for, is in a private network that the user did not
     /// allow.
     pub(crate) async fn lies_inside(&self, endpoint: &Endpoint, target: &Url) -> bool {
-        private_addresses::lies_inside(target, endpoint.insecure, &self.options.private_hosts).await
+        let is_unverified = endpoint.exceptions.is_unverified();
+        private_addresses::lies_inside(target, is_unverified, &self.options.private_hosts).await
     }
 
     /// Returns true if the host of `url` is in a private network.

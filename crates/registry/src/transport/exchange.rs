@@ -162,6 +162,7 @@ impl Transport {
             http2: is_small && self.http2.is_offered(&authority(&hop.url), plan.tries),
             certificates,
             reach,
+            proxy: self.proxies.choose(registry, &hop.url),
         })
     }
 

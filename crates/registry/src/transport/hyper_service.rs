@@ -32,7 +32,7 @@ use crate::transport::body::ResponseBody;
 use crate::transport::certs_d::RegistryCertificates;
 use crate::transport::connector::{Connector, in_time};
 use crate::transport::network::Network;
-use crate::transport::proxies::Proxies;
+use crate::transport::proxies::{Proxies, ProxyChoice};
 use crate::transport::request_body::{BodyAborted, RequestBody};
 use crate::transport::tls::{Alpn, Profile, TlsConfigs};
 use crate::transport::tls_alerts::Alerts;
@@ -92,6 +92,7 @@ impl HyperService {
     fn connector(&self, route: Route) -> Connector {
         Connector {
             proxies: self.proxies.clone(),
+            proxy: route.proxy,
             tls: self.tls.clone(),
             profile: Profile {
                 trust: route.trust,
@@ -140,7 +141,7 @@ impl HyperService {
         route: Route,
     ) -> Result<http::Response<ResponseBody>, HttpError> {
         let mut request = request.map(Outgoing::from);
-        self.log_in_at_proxy(&mut request);
+        self.log_in_at_proxy(&mut request, route.proxy);
         let uri = request.uri().clone();
         let answer = self.client(route).request(request).await;
         let answer = answer.map_err(|error| {
@@ -155,9 +156,9 @@ impl HyperService {
         Ok(answer.map(incoming))
     }
     /// Adds the proxy's login to a request that the proxy reads itself. A tunnel gets it when the tunnel is opened.
-    fn log_in_at_proxy<B>(&self, request: &mut http::Request<B>) {
+    fn log_in_at_proxy<B>(&self, request: &mut http::Request<B>, choice: ProxyChoice) {
         if request.uri().scheme_str() == Some("http")
-            && let Some(proxy) = self.proxies.find(request.uri())
+            && let Some(proxy) = self.proxies.find(choice, request.uri())
             && let Some(login) = proxy.basic_auth()
         {
             request
@@ -195,7 +196,9 @@ impl HttpService for HyperService {
     fn probe<'a>(&'a self, url: &'a Url, route: Route) -> BoxFuture<'a, Result<(), HttpError>> {
         match Uri::try_from(url.as_str()) {
             // Behind a proxy, only a request shows if something answers.
-            Ok(uri) if self.proxies.find(&uri).is_none() => Box::pin(self.connect_only(uri, route)),
+            Ok(uri) if self.proxies.find(route.proxy, &uri).is_none() => {
+                Box::pin(self.connect_only(uri, route))
+            }
             _ => Box::pin(request_base(self, url, route)),
         }
     }

@@ -41,6 +41,7 @@ mod shutdown_deadline;
 mod stall;
 mod tls;
 mod tls_alerts;
+mod tls_exceptions;
 mod tls_settings;
 mod unreachable;
 mod uri;
@@ -62,6 +63,8 @@ use hyper_service::{Environment, HyperService};
 use limits::{Limits, Pauses, Quotas, Rates};
 use network::Network;
 use proxies::Proxies;
+#[doc(hidden)]
+pub use proxies::ProxyChoice;
 use scheme::SchemeCache;
 use shutdown_deadline::ShutdownDeadline;
 use unreachable::UnreachableHosts;
@@ -91,6 +94,8 @@ pub use retry::RetryPolicy;
 #[doc(hidden)]
 pub use send::ReservedPermit;
 pub use tls::prepare;
+#[doc(hidden)]
+pub use tls_exceptions::TlsExceptions;
 pub use tls_settings::TlsSettings;
 
 /// The interface to the HTTP library: one request, one answer, no redirects, no retries.
@@ -152,6 +157,8 @@ pub struct Route {
     pub certificates: Option<CertificateSet>,
     /// Addresses that the request may be sent to.
     pub reach: Reach,
+    /// Proxy.
+    pub proxy: ProxyChoice,
 }
 
 /// Verification of a certificate.
@@ -255,8 +262,8 @@ pub enum HttpErrorKind {
 pub struct Endpoint {
     /// The registry.
     pub registry: Registry,
-    /// True if http, or https with any certificate, is accepted (docs/files.md#credentials).
-    pub insecure: bool,
+    /// Protection that its connections may do without (docs/files.md#credentials).
+    pub exceptions: TlsExceptions,
 }
 
 /// A call: everything that a single try needs. The body can be read once, so each try needs a new call.
@@ -321,6 +328,7 @@ fn network(options: &TransportOptions) -> Arc<Network> {
 pub struct Transport {
     options: TransportOptions,
     certificates: Arc<RegistryCertificates>,
+    proxies: Arc<Proxies>,
     network: Arc<Network>,
     service: Arc<dyn HttpService>,
     limits: Limits,
@@ -343,7 +351,7 @@ impl Transport {
     /// # Errors
     /// If one of [`TransportOptions::extra_certificates`] is not a certificate.
     pub fn new(options: TransportOptions) -> Result<Self, Error> {
-        let proxies = Arc::new(Proxies::from_env());
+        let proxies = Arc::new(Proxies::from_env(options.proxies.clone()));
         let directories = options.certificate_directories.clone();
         let certificates = RegistryCertificates::new(options.tls.clone(), directories);
         let certificates = Arc::new(certificates);
@@ -358,6 +366,7 @@ impl Transport {
         )?;
         let transport = Self {
             certificates,
+            proxies: proxies.clone(),
             network,
             ..Self::with_service(Arc::new(service), options)
         };
@@ -374,7 +383,11 @@ impl Transport {
     #[doc(hidden)]
     pub fn with_service(service: Arc<dyn HttpService>, options: TransportOptions) -> Self {
         Self {
-            limits: Limits::new(options.calls_per_host, options.transfers_per_host),
+            limits: Limits::new(
+                options.calls_per_host,
+                options.transfers_per_host,
+                options.max_transfers.clone(),
+            ),
             pauses: Pauses::default(),
             quotas: Quotas::default(),
             rates: Rates::new(options.max_requests.clone(), options.max_rate.clone()),
@@ -388,6 +401,7 @@ impl Transport {
                 PerRegistry::default(),
                 Vec::new(),
             )),
+            proxies: Arc::default(),
             network: network(&options),
             service,
             options,
@@ -399,6 +413,19 @@ impl Transport {
         if self.pauses.pause(&endpoint.registry, delay) {
             self.observer()
                 .pause(endpoint.registry.as_str(), delay, why);
+        }
+    }
+    /// Returns `registry` as the network sees it, with the exceptions of its settings; all of them if `insecure`.
+    #[doc(hidden)]
+    pub fn endpoint(&self, registry: &Registry, insecure: bool) -> Endpoint {
+        let settings = self.options.tls.for_registry(registry);
+        Endpoint {
+            registry: registry.clone(),
+            exceptions: if insecure {
+                TlsExceptions::ALL
+            } else {
+                settings.map(TlsSettings::exceptions).unwrap_or_default()
+            },
         }
     }
     /// Hosts of a private network that a public registry may lead to.

@@ -17,26 +17,26 @@ use crate::transport::addresses::is_special;
 const INNER_DOMAINS: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
 
 /// Returns true if `from` leads from the public internet to a host of a private network that is not `allowed` (`host`
-/// or `host:port`). With `insecure`, no certificate proves who answers, so names are resolved as well.
+/// or `host:port`). With `is_unverified`, no certificate proves who answers, so names are resolved as well.
 pub(crate) async fn leads_inside(
     from: &Url,
     target: &Url,
-    insecure: bool,
+    is_unverified: bool,
     allowed: &[String],
 ) -> bool {
     if allowed.iter().any(|name| names(name, target)) || same_host(from, target) {
         return false;
     }
-    let inside = is_private(target) || (insecure && resolves(target).await.any(is_special));
+    let inside = is_private(target) || (is_unverified && resolves(target).await.any(is_special));
     inside && !is_host_private(from).await
 }
 
 /// Returns true if `target` is in a private network and not `allowed`.
-pub(super) async fn lies_inside(target: &Url, insecure: bool, allowed: &[String]) -> bool {
+pub(super) async fn lies_inside(target: &Url, is_unverified: bool, allowed: &[String]) -> bool {
     if allowed.iter().any(|name| names(name, target)) {
         return false;
     }
-    is_private(target) || (insecure && resolves(target).await.any(is_special))
+    is_private(target) || (is_unverified && resolves(target).await.any(is_special))
 }
 
 /// Returns true if `name`, `host` or `host:port` as a user writes it, is the host of `url`.
@@ -161,8 +161,8 @@ mod tests {
             ("https://r.corp.internal/", "https://10.0.0.2/", false),
             ("https://localhost:1/", "https://localhost:2/", false),
         ] {
-            for insecure in [false, true] {
-                let found = leads_inside(&url(from), &url(target), insecure, &allowed).await;
+            for is_unverified in [false, true] {
+                let found = leads_inside(&url(from), &url(target), is_unverified, &allowed).await;
                 assert_eq!(found, inside, "{from} to {target}");
             }
         }

@@ -13,21 +13,64 @@ use std::net::IpAddr;
 use http::Uri;
 use http::header::HeaderValue;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
-use url::Host;
+use url::{Host, Url};
 
+use crate::reference::Registry;
+use crate::transport::context::is_host_of;
 use crate::transport::prefix::Prefix;
 use crate::transport::proxy_setting::is_proxy;
+use crate::transport::{PerRegistry, ProxySetting};
 
-/// Proxies, and the hosts that are reached without one.
+/// Proxies of the environment with the hosts that are reached without one, and those of single registries.
 pub(super) struct Proxies {
     matcher: Matcher,
     bypass: Bypass,
+    settings: PerRegistry<ProxySetting>,
+    /// Proxies of the settings.
+    own: Vec<(ProxySetting, Matcher)>,
+}
+
+/// Choice of a proxy for a request. Part of its route, so that a pooled connection through one proxy never serves a
+/// request that another one is meant for.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ProxyChoice {
+    /// Proxy of the environment, if there is one for the host.
+    #[default]
+    Environment,
+    /// No proxy.
+    Direct,
+    /// Proxy of a registry's setting, by number.
+    Own(usize),
+}
+
+impl Default for Proxies {
+    /// Returns no proxies.
+    fn default() -> Self {
+        Self {
+            matcher: Matcher::builder().build(),
+            bypass: Bypass::default(),
+            settings: PerRegistry::default(),
+            own: Vec::new(),
+        }
+    }
 }
 
 impl Proxies {
-    /// Reads the environment of this process, or the settings of the system if the environment names no proxy.
-    pub(super) fn from_env() -> Self {
-        Self::from_variables(&|name| std::env::var(name).ok())
+    /// Reads the environment of this process, or the settings of the system if the environment names no proxy, and adds
+    /// the `settings` of registries.
+    pub(super) fn from_env(settings: PerRegistry<ProxySetting>) -> Self {
+        Self::from_variables(&|name| std::env::var(name).ok()).with_settings(settings)
+    }
+    fn with_settings(mut self, settings: PerRegistry<ProxySetting>) -> Self {
+        for setting in settings.named.values().chain(&settings.each) {
+            let is_known = self.own.iter().any(|(own, _)| own == setting);
+            if let Some(matcher) = setting.matcher().filter(|_| !is_known) {
+                self.own.push((setting.clone(), matcher));
+            }
+        }
+        self.settings = settings;
+        self
     }
 
     fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Self {
@@ -57,11 +100,41 @@ impl Proxies {
         Self {
             matcher,
             bypass: Bypass::parse(&read("NO_PROXY")),
+            ..Self::default()
         }
     }
 
+    /// Returns the choice for a request to `url` that is made for `registry`: the setting of the host that is requested,
+    /// or else that of the registry.
+    pub(super) fn choose(&self, registry: &Registry, url: &Url) -> ProxyChoice {
+        if self.settings.is_empty() {
+            return ProxyChoice::Environment;
+        }
+        let requested = if is_host_of(registry, url) {
+            None
+        } else {
+            let hosts = self.settings.named.iter();
+            let hosts = hosts.filter(|(host, _)| is_host_of(host, url));
+            hosts.max_by_key(|(host, _)| host.port())
+        };
+        let requested = requested.map(|(_, setting)| setting);
+        let Some(setting) = requested.or(self.settings.for_registry(registry)) else {
+            return ProxyChoice::Environment;
+        };
+        let index = self.own.iter().position(|(own, _)| own == setting);
+        index.map_or(ProxyChoice::Direct, ProxyChoice::Own)
+    }
+
     /// Returns the proxy for the host of `uri`.
-    pub(super) fn find(&self, uri: &Uri) -> Option<Intercept> {
+    pub(super) fn find(&self, choice: ProxyChoice, uri: &Uri) -> Option<Intercept> {
+        match choice {
+            ProxyChoice::Environment => self.find_in_environment(uri),
+            ProxyChoice::Direct => None,
+            ProxyChoice::Own(index) => self.own.get(index)?.1.intercept(uri),
+        }
+    }
+
+    fn find_in_environment(&self, uri: &Uri) -> Option<Intercept> {
         let host = uri.host()?;
         let port = match (uri.port_u16(), uri.scheme_str()) {
             (Some(port), _) => port,
@@ -77,11 +150,18 @@ impl Proxies {
     /// Returns the logins of the proxies: header values, and passwords.
     pub(super) fn logins(&self) -> (Vec<HeaderValue>, Vec<String>) {
         let uris = ["http://proxied.invalid/", "https://proxied.invalid/"];
-        let proxies = uris.map(|uri| self.matcher.intercept(&Uri::from_static(uri)));
-        let proxies = || proxies.iter().flatten();
-        let headers = proxies().filter_map(|proxy| proxy.basic_auth().cloned());
-        let passwords = proxies().filter_map(|proxy| Some(proxy.raw_auth()?.1.to_owned()));
-        (headers.collect(), passwords.collect())
+        let matchers = self.own.iter().map(|(_, matcher)| matcher);
+        let (mut headers, mut passwords) = (Vec::new(), Vec::new());
+        for matcher in matchers.chain([&self.matcher]) {
+            for proxy in uris
+                .iter()
+                .filter_map(|uri| matcher.intercept(&Uri::from_static(uri)))
+            {
+                headers.extend(proxy.basic_auth().cloned());
+                passwords.extend(proxy.raw_auth().map(|(_, password)| password.to_owned()));
+            }
+        }
+        (headers, passwords)
     }
 }
 
@@ -197,7 +277,7 @@ mod tests {
 
     /// Returns the host of the proxy for `uri`.
     fn proxy(variables: &[(&str, &str)], uri: &str) -> Option<String> {
-        let found = proxies(variables).find(&uri.parse().unwrap())?;
+        let found = proxies(variables).find(ProxyChoice::Environment, &uri.parse().unwrap())?;
         Some(found.uri().host().unwrap().to_owned())
     }
 
@@ -285,13 +365,82 @@ mod tests {
     }
 
     #[test]
+    fn the_setting_of_a_registry_goes_before_the_environment() {
+        let registry = |name: &str| Registry::parse(name).unwrap();
+        let setting = |text: &str| ProxySetting::parse(text).unwrap();
+        let settings = PerRegistry::default()
+            .with_registry(registry("docker.io"), setting("http://hub.example:1"))
+            .with_registry(registry("r.corp.example:5000"), setting("none"))
+            .with_registry(
+                registry("s3.example"),
+                setting("socks5h://s3-proxy.example:2"),
+            )
+            .with_registry(
+                registry("localhost:5000"),
+                setting("http://local.example:3"),
+            );
+        let variables = [
+            ("ALL_PROXY", "http://everywhere.example:9"),
+            ("NO_PROXY", "docker.io,registry-1.docker.io"),
+        ];
+        let proxies = proxies(&variables).with_settings(settings);
+        for (name, url, expected) in [
+            (
+                "docker.io",
+                "https://registry-1.docker.io/v2/",
+                "hub.example",
+            ),
+            // Storage and token server of the registry.
+            ("docker.io", "https://auth.docker.io/token", "hub.example"),
+            ("docker.io", "https://cdn.example/blob", "hub.example"),
+            // A host with a setting of its own.
+            ("docker.io", "https://s3.example/blob", "s3-proxy.example"),
+            (
+                "docker.io",
+                "https://s3.example:444/blob",
+                "s3-proxy.example",
+            ),
+            (
+                "r.corp.example:5000",
+                "https://r.corp.example:5000/v2/",
+                "direct",
+            ),
+            ("r.corp.example:5000", "https://cdn.example/blob", "direct"),
+            (
+                "r.corp.example",
+                "https://r.corp.example/v2/",
+                "everywhere.example",
+            ),
+            // The environment never has a proxy for it.
+            (
+                "localhost:5000",
+                "http://localhost:5000/v2/",
+                "local.example",
+            ),
+            ("localhost:5001", "http://localhost:5001/v2/", "direct"),
+            ("quay.io", "https://quay.io/v2/", "everywhere.example"),
+            ("quay.io", "https://auth.docker.io/token", "direct"),
+        ] {
+            let choice = proxies.choose(&registry(name), &Url::parse(url).unwrap());
+            let found = proxies.find(choice, &url.parse().unwrap());
+            let found = found
+                .as_ref()
+                .map_or("direct", |proxy| proxy.uri().host().unwrap());
+            assert_eq!(found, expected, "{name} {url}");
+        }
+    }
+
+    #[test]
     fn logins_of_proxies_are_redacted() {
         let variables = [
             ("HTTPS_PROXY", "http://ada:hunter22@p.example:3128"),
             ("HTTP_PROXY", "socks5://ada:hunter33@p.example"),
         ];
-        let (headers, passwords) = proxies(&variables).logins();
-        assert_eq!(headers, ["Basic YWRhOmh1bnRlcjIy"]);
+        let setting = ProxySetting::parse("http://eva:hunter44@own.example:1").unwrap();
+        let settings = PerRegistry::default().with_each(setting);
+        let (headers, passwords) = proxies(&variables).with_settings(settings).logins();
+        let own = "Basic ZXZhOmh1bnRlcjQ0";
+        assert_eq!(headers, [own, own, "Basic YWRhOmh1bnRlcjIy"]);
         assert_eq!(passwords, ["hunter33"]);
     }
 }

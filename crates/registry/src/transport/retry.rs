@@ -178,7 +178,10 @@ impl Attempts {
             return Ok(Some(error));
         }
         let transport = Arc::clone(&self.transport);
-        let key = (error.host().to_owned(), self.endpoint.insecure);
+        let key = (
+            error.host().to_owned(),
+            self.endpoint.exceptions.is_unverified(),
+        );
         let was_sent = error.tries() > 0;
         loop {
             let mut changed = pin!(transport.hosts.changed());

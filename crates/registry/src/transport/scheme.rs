@@ -19,8 +19,8 @@ use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::observer::RequestRecord;
 use crate::transport::{
-    Endpoint, HttpError, HttpErrorKind, HttpService, Lane, Reach, Route, Transport, Trust,
-    request_base,
+    Endpoint, HttpError, HttpErrorKind, HttpService, Lane, Reach, Route, TlsExceptions, Transport,
+    Trust, request_base,
 };
 
 /// Time limit for port 443 before port 80 is tried, and for port 80.
@@ -99,7 +99,7 @@ impl SchemeCache {
 }
 
 impl Transport {
-    /// Returns the base URL of `endpoint`, ending in `/`. For an insecure endpoint the first call probes which scheme
+    /// Returns the base URL of `endpoint`, ending in `/`. For an endpoint with all exceptions, the first call probes which scheme
     /// and port answer (docs/files.md#credentials) and remembers them for the run; concurrent callers share one probe.
     /// A probe without an answer is reported as a request, since it is the try of one.
     #[doc(hidden)]
@@ -109,8 +109,15 @@ impl Transport {
             let why = "its name is not a valid host name";
             Error::new(ErrorKind::Connect, action, registry.as_str(), why)
         })?;
-        if !endpoint.insecure {
-            return Ok(https);
+        match endpoint.exceptions {
+            TlsExceptions::ALL => {}
+            TlsExceptions {
+                plain_http: true, ..
+            } => {
+                let port = registry.port().unwrap_or(80);
+                return Ok(over_http(&https, port));
+            }
+            _ => return Ok(https),
         }
         if let Some(url) = self.schemes.found(registry) {
             return Ok(url);
@@ -120,6 +127,7 @@ impl Transport {
             lane: Lane::Calls,
             http2: true,
             reach: Reach::Own,
+            proxy: self.proxies.choose(registry, &https),
             certificates: self.certificates.find(registry, true).map_err(|why| {
                 Error::new(ErrorKind::Tls, action, registry.as_str(), why)
                     .with_cause(Cause::ClientCertificate)

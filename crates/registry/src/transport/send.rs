@@ -84,7 +84,10 @@ impl Transport {
         turn: Urgency,
         action: &Arc<str>,
     ) -> Result<ReservedPermit, Error> {
-        let permit = self.limits.acquire(authority(url), lane, turn).await;
+        let permit = self
+            .limits
+            .acquire(&endpoint.registry, authority(url), lane, turn)
+            .await;
         match self.wait_for_limits(&endpoint.registry).await {
             Ok(()) => Ok(ReservedPermit(permit)),
             Err(DeadlineExceeded) => {
@@ -127,7 +130,7 @@ impl Transport {
         if self.pauses.is_paused(registry) {
             return None;
         }
-        let permit = self.limits.try_acquire(authority(url), lane)?;
+        let permit = self.limits.try_acquire(registry, authority(url), lane)?;
         // With a limit of the user's, optional calls would only delay the others.
         let limited = self.rates.limits_requests(registry) || self.rates.bytes(registry).is_some();
         (!limited).then_some(ReservedPermit(permit))
@@ -150,7 +153,8 @@ impl Transport {
             .await
             .map_err(|aborted| hop.context.error(ErrorKind::Cancelled, aborted.to_string()))?;
         for hops in 0..=redirect::MAX_HOPS {
-            let host = (hop.context.host().to_owned(), plan.endpoint.insecure);
+            let is_unverified = plan.endpoint.exceptions.is_unverified();
+            let host = (hop.context.host().to_owned(), is_unverified);
             let waits = matches!(body, RequestBody::Empty);
             let contact = self.wait_for_host(host, waits, &plan.action).await?;
             let start = Instant::now();
@@ -197,7 +201,7 @@ impl Transport {
     fn prepare(&self, call: Call) -> Result<(RequestPlan, Hop, RequestBody), Error> {
         let redactor = self.redactor.clone();
         let context = ErrorContext::new(&call.action, &call.endpoint, &call.url, redactor);
-        if call.url.scheme() != "https" && !call.endpoint.insecure {
+        if call.url.scheme() != "https" && !call.endpoint.exceptions.plain_http {
             return Err(context
                 .error(
                     ErrorKind::Refused,
@@ -205,7 +209,7 @@ impl Transport {
                 )
                 .with_cause(Cause::Downgrade));
         }
-        let trust = if call.endpoint.insecure {
+        let trust = if call.endpoint.exceptions.any_certificate {
             Trust::Anything
         } else {
             Trust::Verified

@@ -9,6 +9,7 @@ use rustls::RootCertStore;
 use crate::transport::certificates::{
     Certificates, NO_CERTIFICATE, read_certificate_file, read_client, unreadable,
 };
+use crate::transport::tls_exceptions::TlsExceptions;
 
 /// Settings of the connections to a registry. Certificates replace the folder of the registry in
 /// [`certificate_directories`](crate::transport::certificate_directories).
@@ -53,6 +54,13 @@ impl TlsSettings {
         let client = read_client(certificate, key)?;
         Arc::make_mut(&mut self.certificates).clients = vec![Arc::new(client)];
         Ok(())
+    }
+    /// Returns the exceptions.
+    pub(super) fn exceptions(&self) -> TlsExceptions {
+        TlsExceptions {
+            any_certificate: self.insecure,
+            plain_http: self.plain_http,
+        }
     }
     /// Returns the certificates, unless there are none.
     pub(super) fn certificates(&self) -> Option<Arc<Certificates>> {

@@ -68,6 +68,13 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.0).unwrap();
         finished(builder, certificate.der().clone(), &key, alpn)
     }
+    /// Returns a client certificate of this authority and its key, as PEM.
+    pub(crate) fn client(&self) -> (String, String) {
+        let params = CertificateParams::new(Vec::new()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
     pub(crate) fn acceptor_for(&self, params: &CertificateParams, alpn: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();

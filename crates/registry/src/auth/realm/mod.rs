@@ -16,7 +16,7 @@
 
 use url::{Host, Url};
 
-use crate::transport::{leads_inside, names};
+use crate::transport::{TlsExceptions, leads_inside, names};
 
 /// Trust in a realm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,22 +69,21 @@ pub(super) fn resolve_realm(base: &Url, realm: &str) -> Option<Url> {
     Some(url)
 }
 
-/// Judges `realm` for the registry that is reached at `base`. `insecure` says that the user lets it be reached
-/// unverified; `named` are the hosts, or hosts with ports, that the user trusts, and `private` those in a private
+/// Judges `realm` for the registry that is reached at `base`. `exceptions` are those of its connections; `named` are the hosts, or hosts with ports, that the user trusts, and `private` those in a private
 /// network that a public registry may lead to. A registry within a private network may have its token server there
 /// too.
 pub(super) async fn check_realm(
     base: &Url,
-    insecure: bool,
+    exceptions: TlsExceptions,
     realm: &Url,
     named: &[String],
     private: &[String],
 ) -> RealmTrust {
     let is_named = named.iter().any(|name| names(name, realm));
-    if !is_named && leads_inside(base, realm, insecure, private).await {
+    if !is_named && leads_inside(base, realm, exceptions.is_unverified(), private).await {
         return RealmTrust::NotInside;
     }
-    match (realm.scheme(), insecure) {
+    match (realm.scheme(), exceptions.plain_http) {
         ("http", false) => RealmTrust::NotOverHttp,
         _ if is_named || belongs(base, realm) => RealmTrust::WithCredential,
         _ => RealmTrust::Anonymously,

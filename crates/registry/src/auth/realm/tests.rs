@@ -6,7 +6,11 @@ async fn of(base: &str, realm: &str, insecure: bool, named: &[&str]) -> RealmTru
     let named: Vec<String> = named.iter().map(|&name| name.to_owned()).collect();
     check_realm(
         &Url::parse(base).unwrap(),
-        insecure,
+        if insecure {
+            TlsExceptions::ALL
+        } else {
+            TlsExceptions::NONE
+        },
         &Url::parse(realm).unwrap(),
         &named,
         &["10.7.7.7:8443".to_owned()],

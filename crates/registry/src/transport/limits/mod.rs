@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::lock::lock;
+use crate::reference::Registry;
 use crate::transport::Lane;
 
 use gate::RequestGate;
@@ -70,33 +71,57 @@ const MAX_IDLE: usize = 1024;
 pub(super) struct Limits {
     calls: WindowBounds,
     transfers: WindowBounds,
+    /// Limits on the transfers of registries. Each has one window for all hosts that it leads to.
+    max_transfers: PerRegistry<usize>,
     gates: Mutex<HashMap<(String, Lane), Arc<RequestGate>>>,
 }
 
 impl Limits {
-    pub(super) fn new(calls: WindowBounds, transfers: WindowBounds) -> Self {
+    pub(super) fn new(
+        calls: WindowBounds,
+        transfers: WindowBounds,
+        max_transfers: PerRegistry<usize>,
+    ) -> Self {
         Self {
             calls,
             transfers,
+            max_transfers,
             gates: Mutex::default(),
         }
     }
-    /// Waits for a permit in the window of `host` (with its port) and `lane`.
-    pub(super) async fn acquire(&self, host: String, lane: Lane, turn: Urgency) -> Permit {
-        let gate = self.gate(host, lane);
+    /// Waits for a permit in the window of `host` (with its port) and `lane`, for a request that is made for `registry`.
+    pub(super) async fn acquire(
+        &self,
+        registry: &Registry,
+        host: String,
+        lane: Lane,
+        turn: Urgency,
+    ) -> Permit {
+        let gate = self.gate(registry, host, lane);
         match turn {
             Urgency::InLine(weight) => gate.acquire(weight).await,
             Urgency::AtOnce => gate.acquire_at_once(),
         }
     }
     /// Returns a permit if one is free and nobody waits for it.
-    pub(super) fn try_acquire(&self, host: String, lane: Lane) -> Option<Permit> {
-        self.gate(host, lane).try_enter()
+    pub(super) fn try_acquire(
+        &self,
+        registry: &Registry,
+        host: String,
+        lane: Lane,
+    ) -> Option<Permit> {
+        self.gate(registry, host, lane).try_enter()
     }
-    fn gate(&self, host: String, lane: Lane) -> Arc<RequestGate> {
-        let bounds = match lane {
-            Lane::Calls => self.calls,
-            Lane::Downloads | Lane::Uploads => self.transfers,
+    fn gate(&self, registry: &Registry, host: String, lane: Lane) -> Arc<RequestGate> {
+        let (host, bounds) = match (lane, self.max_transfers.for_registry(registry)) {
+            (Lane::Calls, _) => (host, self.calls),
+            (Lane::Downloads | Lane::Uploads, None) => (host, self.transfers),
+            (Lane::Downloads | Lane::Uploads, Some(&most)) => {
+                let start = self.transfers.start.min(most);
+                let bounds = WindowBounds::new(start, most);
+                // No host has a blank in its name.
+                (format!("all of {registry}"), bounds)
+            }
         };
         let mut gates = lock(&self.gates);
         let key = (host, lane);
@@ -112,23 +137,51 @@ impl Limits {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[tokio::test]
     async fn idle_windows_are_bounded_and_those_in_use_are_kept() {
         let bounds = WindowBounds::at_most(1);
-        let limits = Limits::new(bounds, bounds);
-        let busy = || limits.try_acquire("busy.example".to_owned(), Lane::Calls);
+        let limits = Limits::new(bounds, bounds, PerRegistry::default());
+        let registry = Registry::docker_hub();
+        let busy = || limits.try_acquire(&registry, "busy.example".to_owned(), Lane::Calls);
         let held = busy();
         assert!(held.is_some());
         for number in 0..3 * MAX_IDLE {
             let host = format!("{number}.example");
             let turn = Urgency::InLine(0);
-            drop(limits.acquire(host, Lane::Downloads, turn).await);
+            drop(limits.acquire(&registry, host, Lane::Downloads, turn).await);
         }
         let kept = limits.gates.lock().map(|gates| gates.len());
         assert!(kept.is_ok_and(|kept| kept <= MAX_IDLE));
         assert!(busy().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_limit_on_the_transfers_of_a_registry_covers_the_hosts_that_it_leads_to() {
+        let bounds = WindowBounds::at_most(8);
+        let registry = |name| Registry::parse(name).unwrap();
+        let (limited, other) = (registry("limited.example"), registry("other.example"));
+        let max_transfers = PerRegistry::default().with_registry(limited.clone(), 2);
+        let limits = Limits::new(bounds, bounds, max_transfers);
+        let hold = |registry, host: &str, lane, count| -> Vec<Permit> {
+            (0..count)
+                .map_while(|_| limits.try_acquire(registry, host.to_owned(), lane))
+                .collect()
+        };
+        let own = hold(&limited, "limited.example", Lane::Downloads, 1);
+        let storage = hold(&limited, "storage.example", Lane::Downloads, 8);
+        assert_eq!((own.len(), storage.len()), (1, 1));
+        // Each direction counts for itself, other calls do not count, and other registries do not either.
+        assert_eq!(hold(&limited, "limited.example", Lane::Uploads, 8).len(), 2);
+        assert_eq!(hold(&limited, "limited.example", Lane::Calls, 9).len(), 8);
+        assert_eq!(hold(&other, "storage.example", Lane::Downloads, 9).len(), 8);
+        drop(own);
+        assert_eq!(
+            hold(&limited, "storage.example", Lane::Downloads, 8).len(),
+            1
+        );
     }
 }

@@ -72,12 +72,12 @@ impl Caller {
         warnings: Arc<Warnings>,
     ) -> Self {
         let registry = Registry::parse(host).unwrap();
+        let endpoint = transport.endpoint(&registry, insecure);
         let transport = Arc::new(transport);
-        let authenticator =
-            Authenticator::new(registry.clone(), transport.clone(), RetryPolicy::default());
+        let authenticator = Authenticator::new(registry, transport.clone(), RetryPolicy::default());
         Self {
             authenticator,
-            endpoint: Endpoint { registry, insecure },
+            endpoint,
             warnings,
             transport,
         }

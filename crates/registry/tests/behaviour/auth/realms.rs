@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use image_syncer_registry::ErrorKind;
+use image_syncer_registry::transport::TlsExceptions;
 
 use super::caller::{Denied, anonymous, user};
 use super::scripted::{Scripted, answer, challenge, granting};
@@ -142,7 +143,7 @@ async fn what_an_insecure_way_has_told_is_not_believed_on_the_secure_one() {
     let (mut caller, wire) = Scripted::caller("registry.example.com", true, script);
     caller.pull(&user("u", "p"), "a").await.unwrap();
     wire.asked();
-    caller.endpoint.insecure = false;
+    caller.endpoint.exceptions = TlsExceptions::NONE;
     assert_eq!(
         caller.pull(&user("u", "p"), "a").await.unwrap(),
         StatusCode::OK

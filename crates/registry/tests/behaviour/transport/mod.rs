@@ -13,6 +13,7 @@ mod rebinding;
 mod records;
 mod redirects;
 mod retries;
+mod settings;
 mod stalls;
 mod tls;
 mod unreachable;
@@ -27,7 +28,7 @@ use http::{HeaderMap, Method, StatusCode};
 use image_syncer_registry::Registry;
 use image_syncer_registry::transport::{
     AnswerLimit, Call, Endpoint, Lane, Observer, PauseReason, RequestBody, RequestRecord,
-    Transport, TransportOptions,
+    TlsExceptions, Transport, TransportOptions,
 };
 use tokio::io::AsyncReadExt;
 use url::Url;
@@ -38,7 +39,7 @@ use crate::server::{Reply, Server};
 fn insecure(port: u16) -> Endpoint {
     Endpoint {
         registry: Registry::parse(&format!("127.0.0.1:{port}")).unwrap(),
-        insecure: true,
+        exceptions: TlsExceptions::ALL,
     }
 }
 
@@ -46,7 +47,7 @@ fn insecure(port: u16) -> Endpoint {
 fn secure(name: &str) -> Endpoint {
     Endpoint {
         registry: Registry::parse(name).unwrap(),
-        insecure: false,
+        exceptions: TlsExceptions::NONE,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::poll;
 use http::Method;
-use image_syncer_registry::transport::{Endpoint, HttpErrorKind, TransportOptions};
+use image_syncer_registry::transport::{Endpoint, HttpErrorKind, TlsExceptions, TransportOptions};
 use image_syncer_registry::{ErrorKind, Registry};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -117,7 +117,7 @@ async fn found(
     });
     let endpoint = Endpoint {
         registry: Registry::parse(name).unwrap(),
-        insecure: true,
+        exceptions: TlsExceptions::ALL,
     };
     let transport = fake.transport(TransportOptions::default());
     let base = transport.base_url(&endpoint, ACTION).await;
@@ -221,7 +221,7 @@ async fn port_443_that_does_not_answer_is_given_up_on_in_seconds() {
     });
     let transport = fake.transport(TransportOptions::default());
     let endpoint = Endpoint {
-        insecure: true,
+        exceptions: TlsExceptions::ALL,
         ..secure("a.example")
     };
     let start = tokio::time::Instant::now();
@@ -246,7 +246,7 @@ async fn callers_share_one_probe_and_a_failure_is_not_remembered() {
     });
     let transport = fake.transport(TransportOptions::default());
     let endpoint = Endpoint {
-        insecure: true,
+        exceptions: TlsExceptions::ALL,
         ..secure("a.example:5000")
     };
     let mut all = Box::pin(join_all(
@@ -271,7 +271,7 @@ async fn a_caller_who_goes_away_takes_no_other_with_him() {
     });
     let transport = fake.transport(TransportOptions::default());
     let endpoint = Endpoint {
-        insecure: true,
+        exceptions: TlsExceptions::ALL,
         ..secure("a.example:5000")
     };
     // The only waiting caller is dropped: the next one starts a new probe.

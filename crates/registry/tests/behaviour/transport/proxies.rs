@@ -10,7 +10,7 @@ use crate::certificates::Authority;
 use crate::server::{Reply, Server};
 
 /// A proxy for `CONNECT` that records the requested hosts, and connects all of them to `port`.
-async fn tunnels_to(port: u16) -> (String, mpsc::UnboundedReceiver<String>) {
+pub(super) async fn tunnels_to(port: u16) -> (String, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://user:pass@{}", listener.local_addr().unwrap());
     let (teller, told) = mpsc::unbounded_channel();
@@ -78,7 +78,7 @@ async fn hosts_outside_no_proxy_are_reached_through_the_proxy() {
 async fn child_with_a_tunnel() {
     let transport = transport();
     let behind = super::Endpoint {
-        insecure: true,
+        exceptions: super::TlsExceptions::ALL,
         ..super::secure("behind.example")
     };
     let base = transport.base_url(&behind, "list tags").await.unwrap();
@@ -129,7 +129,7 @@ async fn plain_http_goes_through_its_proxy_too() {
 #[ignore = "a half of another test"]
 async fn child_with_a_plain_proxy() {
     let behind = super::Endpoint {
-        insecure: true,
+        exceptions: super::TlsExceptions::ALL,
         ..super::secure("behind.example:5000")
     };
     let get = call(&behind, Method::GET, "http://behind.example:5000/v2/");
@@ -197,7 +197,7 @@ async fn socks_resolves_names_and_leads_on() {
 #[ignore = "a half of another test"]
 async fn child_with_socks() {
     let behind = super::Endpoint {
-        insecure: true,
+        exceptions: super::TlsExceptions::ALL,
         ..super::secure("behind.example")
     };
     let get = call(&behind, Method::GET, "https://behind.example/v2/");
