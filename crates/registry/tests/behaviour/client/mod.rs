@@ -10,6 +10,7 @@ mod delete;
 mod environment;
 mod giants;
 pub(crate) mod kit;
+mod listings;
 mod manifests;
 mod ping;
 mod profiles;
