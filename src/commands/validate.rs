@@ -112,6 +112,7 @@ fn chosen(source: &RuleSource) -> String {
         Selection::All => "all tags".to_owned(),
         Selection::Tags(tags) => joined("tag", tags),
         Selection::Matching(pattern) => format!("tags in which /{}/ is found", pattern.as_str()),
+        Selection::Policy(policy) => format!("tags that the policy selects: {policy}"),
         Selection::Digest { digest, tag: None } => format!("{digest}"),
         Selection::Digest {
             digest,

@@ -24,7 +24,7 @@ pub(super) struct Listings(HashMap<String, Vec<Arc<Rule>>>);
 impl Listings {
     /// Adds `rule`, if it lists the tags of its source.
     pub(super) fn add(&mut self, rule: &Arc<Rule>) {
-        if matches!(rule.source.select, Selection::All | Selection::Matching(_)) {
+        if rule.source.select.is_listed() {
             let source = rule.source.repository.to_string();
             self.0.entry(source).or_default().push(Arc::clone(rule));
         }
@@ -40,6 +40,7 @@ impl Listings {
         };
         let matches = |rule: &&Arc<Rule>| match &rule.source.select {
             Selection::Matching(pattern) => pattern.matches(&tag),
+            Selection::Policy(policy) => policy.matches_name(&tag),
             _ => true,
         };
         let mut rules = rules.iter().filter(matches);

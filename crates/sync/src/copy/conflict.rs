@@ -137,11 +137,11 @@ impl Copier {
             Selection::All => return Ok(true),
             Selection::Digest { digest, .. } => vec![Target::Digest(digest.clone())],
             Selection::Tags(tags) => tags.iter().cloned().map(Target::Tag).collect(),
-            Selection::Matching(pattern) => {
+            Selection::Matching(_) | Selection::Policy(_) => {
                 let (mut pages, mut targets) = (store.tags(TagDetail::Names), Vec::new());
                 while let Some(page) = pages.next().await? {
                     let page = page.into_iter().map(|listed| listed.tag);
-                    let page = page.filter(|tag| pattern.matches(tag));
+                    let page = page.filter(|tag| rule.selects_tag(tag));
                     targets.extend(page.map(Target::Tag));
                 }
                 targets

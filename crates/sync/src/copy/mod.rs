@@ -149,6 +149,12 @@ impl Copier {
         covered: &Mutex<CoveredTags>,
         cancel: &CancellationToken,
     ) {
+        if let Some(why) = &image.skip {
+            for pair in pairs.start() {
+                pair.finish(Outcome::Skipped { why: why.clone() });
+            }
+            return;
+        }
         let store = match self.stores.source(&image.source).await {
             Ok(store) => store,
             Err(error) => {

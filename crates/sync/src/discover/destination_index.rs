@@ -105,7 +105,9 @@ impl DestinationTagIndex {
                 });
                 entry.rules += 1;
                 match &rule.source.select {
-                    Selection::All | Selection::Matching(_) => entry.several = true,
+                    Selection::All | Selection::Matching(_) | Selection::Policy(_) => {
+                        entry.several = true;
+                    }
                     Selection::Tags(tags) => entry.names += tags.len(),
                     Selection::Digest { tag, .. } => entry.names += usize::from(tag.is_some()),
                 }
@@ -129,10 +131,10 @@ impl DestinationTagIndex {
 
     /// Starts the lists that `rule` needs.
     pub(super) async fn begin(&self, rule: &Rule) {
-        let lists = matches!(rule.source.select, Selection::All | Selection::Matching(_));
         if let Selection::Tags(tags) = &rule.source.select {
             self.want(rule, tags.len()).await;
         }
+        let lists = rule.source.select.is_listed();
         for destination in &rule.destinations {
             let repository = &destination.repository;
             let Some((list, several)) = self.list(repository) else {

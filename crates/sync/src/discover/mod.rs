@@ -8,6 +8,7 @@ mod destination_index;
 mod leftovers;
 mod listed_digest;
 mod listing;
+mod policy;
 mod referrer_tags;
 mod source_tags;
 mod tag_claims;
@@ -51,6 +52,8 @@ pub(crate) struct Image {
     pub places: Vec<ImageDestination>,
     /// Subject whose referrers the image seems to list, for a leftover fallback tag.
     pub lists: Option<Digest>,
+    /// Reason to skip the image; `None` to copy it.
+    pub skip: Option<String>,
 }
 
 /// Message from the search of a rule. The messages of one search arrive in their order.
@@ -105,6 +108,8 @@ pub(crate) struct RuleSearch<'a> {
     lists: Option<Digest>,
     /// Digest of the next image's tag in a list of the source.
     listed: Option<ListedDigest>,
+    /// Reason to skip the next image.
+    skip: Option<String>,
     /// Number of pairs of image and destination that were sent.
     found: u64,
     /// Number of pairs that another rule had sent before.
@@ -127,7 +132,7 @@ impl Discoverer {
             let tags = match &rule.source.select {
                 Selection::Tags(tags) => tags.len(),
                 Selection::Digest { .. } => 1,
-                Selection::All | Selection::Matching(_) => continue,
+                Selection::All | Selection::Matching(_) | Selection::Policy(_) => continue,
             };
             listing::report_image_count(&*listener, rule, tags);
         }
@@ -163,6 +168,7 @@ impl Discoverer {
             sends_leftovers: false,
             lists: None,
             listed: None,
+            skip: None,
             found: 0,
             repeated: 0,
             result: Ok(None),
@@ -215,6 +221,7 @@ impl RuleSearch<'_> {
             }
             Selection::All => self.list(None).await,
             Selection::Matching(pattern) => self.list(Some(pattern)).await,
+            Selection::Policy(policy) => self.list_policy(policy).await,
         }
     }
 
@@ -280,6 +287,7 @@ impl RuleSearch<'_> {
             listed,
             places,
             lists: self.lists.clone(),
+            skip: self.skip.clone(),
         };
         // Fails only while the run is torn down.
         self.images

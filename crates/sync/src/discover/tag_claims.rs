@@ -115,7 +115,11 @@ impl TagClaims {
         let mut listings: HashMap<Repository, Vec<Arc<Listing>>> = HashMap::new();
         let mut writers: HashMap<Repository, Vec<(usize, Arc<Rule>)>> = HashMap::new();
         for (rank, rule) in rules.iter().enumerate() {
-            let listing = is_listing(rule).then(|| Arc::new(Listing::new(rank, rule)));
+            let listing = rule
+                .source
+                .select
+                .is_listed()
+                .then(|| Arc::new(Listing::new(rank, rule)));
             for destination in &rule.destinations {
                 let repository = &destination.repository;
                 if !shared.watched.contains(repository) {
@@ -308,8 +312,9 @@ impl Listing {
 
     /// Returns true if `tag` may be among the tags of a list that could not be read, and be claimed in `repository`.
     fn may_have(&self, tag: &Tag, repository: &Repository) -> bool {
-        let is_held_back =
-            self.rule.copies_referrers_to(repository) && ReferrerTag::parse(tag.as_str()).is_some();
+        let is_held_back = (self.rule.copies_referrers_to(repository)
+            || matches!(self.rule.source.select, Selection::Policy(_)))
+            && ReferrerTag::parse(tag.as_str()).is_some();
         !self.complete.load(Ordering::Acquire) && self.rule.selects_tag(tag) && !is_held_back
     }
 
@@ -378,10 +383,6 @@ impl<'a> Shared<'a> {
         }
         shared
     }
-}
-
-fn is_listing(rule: &Rule) -> bool {
-    matches!(rule.source.select, Selection::All | Selection::Matching(_))
 }
 
 /// Formats a rule with its name and location.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::id::{ImageId, RuleId};
+use crate::rule::tag_policy::TagExplanation;
 
 pub use outcome::{Change, Copied, Cost, Evidence, Loss, Outcome, Planned, Volume};
 pub use rules::{RuleDescription, RuleTable};
@@ -53,6 +54,16 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         empty: Option<String>,
     },
+    /// A policy selected tags of a repository. Precedes the end of the rule's search, also of one that fails since too
+    /// few tags are selected.
+    TagsSelected {
+        /// The rule.
+        rule: RuleId,
+        /// The source repository.
+        repository: String,
+        /// What each stage of the policy let through.
+        explanation: TagExplanation,
+    },
     /// The images of a rule could not be listed. Those found before are still copied.
     RuleFailed {
         /// The rule.
@@ -89,6 +100,7 @@ impl Event {
             Self::RuleStarted { rule } => Some(rule.id),
             Self::RuleListed { rule, .. }
             | Self::RuleDiscovered { rule, .. }
+            | Self::TagsSelected { rule, .. }
             | Self::RuleFailed { rule, .. } => Some(*rule),
             Self::ImageStarted { image } | Self::ImageFinished { image, .. } => Some(image.rule),
             Self::Warning { .. } => None,

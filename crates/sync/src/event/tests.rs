@@ -10,6 +10,7 @@ use super::*;
 use crate::failure::{FailedRequest, Responsibility, Side};
 use crate::report::Report;
 use crate::rule::Location;
+use crate::rule::tag_policy::{NewestBy, NewestPer, QuarantinedTag, TagStage};
 use crate::scenario;
 
 /// One example for each variant of a type. A variant without one does not compile.
@@ -185,6 +186,43 @@ fn outcomes() -> Vec<Outcome> {
     })
 }
 
+/// Returns an explanation with all stages.
+fn explanation() -> TagExplanation {
+    let next = QuarantinedTag {
+        tag: "v1.31.4".to_owned(),
+        until: Some(SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 0)),
+    };
+    let stages = examples!(TagStage {
+        TagStage::Include { .. } => TagStage::Include { left: 48 },
+        TagStage::Exclude { .. } => TagStage::Exclude { left: 40 },
+        TagStage::Semver { .. } => TagStage::Semver { left: 30 },
+        TagStage::Versions { .. } => TagStage::Versions { left: 29 },
+        TagStage::Prereleases { .. } => TagStage::Prereleases { dropped: 1 },
+        TagStage::Variants { .. } => TagStage::Variants { dropped: 2 },
+        TagStage::Younger { .. } => TagStage::Younger {
+            dropped: 3,
+            age: Duration::from_secs(60),
+            next: Some(next),
+        },
+        TagStage::Older { .. } => TagStage::Older {
+            dropped: 4,
+            unknown: 5,
+            age: Duration::from_secs(90),
+        },
+        TagStage::Newest { .. } => TagStage::Newest {
+            count: 5,
+            by: NewestBy::Pushed,
+            per: NewestPer::Minor,
+            left: 10,
+        },
+    });
+    TagExplanation {
+        tags: 312,
+        stages,
+        selected: 10,
+    }
+}
+
 fn events() -> Vec<Event> {
     let rule = description().id;
     let mut events = examples!(Event {
@@ -194,6 +232,11 @@ fn events() -> Vec<Event> {
             rule,
             images: 0,
             empty: Some("the repository has no tags".to_owned()),
+        },
+        Event::TagsSelected { .. } => Event::TagsSelected {
+            rule,
+            repository: "a.example/x".to_owned(),
+            explanation: explanation(),
         },
         Event::RuleFailed { .. } => Event::RuleFailed { rule, failure: failure() },
         Event::ImageStarted { .. } => Event::ImageStarted { image: image() },

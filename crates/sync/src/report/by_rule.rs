@@ -68,6 +68,7 @@ impl RuleSummary {
             },
             Event::RuleStarted { .. }
             | Event::RuleListed { .. }
+            | Event::TagsSelected { .. }
             | Event::ImageStarted { .. }
             | Event::Warning { .. } => {}
         }

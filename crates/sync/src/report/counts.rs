@@ -72,7 +72,7 @@ impl InFlightImages {
             Event::RuleDiscovered { rule, .. } | Event::RuleFailed { rule, .. } => {
                 self.forget(*rule);
             }
-            Event::RuleStarted { .. } | Event::Warning { .. } => {}
+            Event::RuleStarted { .. } | Event::TagsSelected { .. } | Event::Warning { .. } => {}
         }
     }
 

@@ -212,7 +212,7 @@ impl Summary {
                     self.warnings.push(text.clone());
                 }
             }
-            Event::RuleListed { .. } | Event::ImageStarted { .. } => {}
+            Event::RuleListed { .. } | Event::TagsSelected { .. } | Event::ImageStarted { .. } => {}
         }
     }
 

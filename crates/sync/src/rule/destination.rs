@@ -99,7 +99,7 @@ pub(super) fn renamed(
     source: &RuleSource,
 ) -> Result<Naming, RuleError> {
     let count = match &source.select {
-        Selection::All | Selection::Matching(_) => {
+        Selection::All | Selection::Matching(_) | Selection::Policy(_) => {
             return Err(RuleError(format!(
                 "{text}: several tags cannot get one name. Write {repository} to keep their names, or name the tags at the source."
             )));

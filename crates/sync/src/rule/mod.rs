@@ -176,11 +176,13 @@ impl Rule {
         })
     }
 
-    /// Returns true if the rule copies `tag` of its source, if it exists.
+    /// Returns true if the rule copies `tag` of its source, if it exists. Of a policy, only the stages for names are
+    /// applied.
     pub(crate) fn selects_tag(&self, tag: &Tag) -> bool {
         match &self.source.select {
             Selection::All => true,
             Selection::Matching(pattern) => pattern.matches(tag),
+            Selection::Policy(policy) => policy.matches_name(tag),
             Selection::Tags(tags) => tags.contains(tag),
             Selection::Digest { .. } => false,
         }
@@ -197,7 +199,7 @@ impl Rule {
             Selection::Digest { digest, tag } => {
                 vec![(Target::Digest(digest.clone()), tag.clone())]
             }
-            Selection::All | Selection::Matching(_) => return None,
+            Selection::All | Selection::Matching(_) | Selection::Policy(_) => return None,
         };
         let named = images.into_iter().enumerate();
         let named = named.map_while(|(position, (target, tag))| {

@@ -50,7 +50,7 @@ impl RuleSource {
             Selection::Digest { digest, tag } => {
                 vec![(Target::Digest(digest.clone()), tag.as_ref())]
             }
-            Selection::All | Selection::Matching(_) => Vec::new(),
+            Selection::All | Selection::Matching(_) | Selection::Policy(_) => Vec::new(),
         };
         let tagged = images.into_iter().enumerate();
         let tagged = tagged.filter_map(|(position, (target, own))| {

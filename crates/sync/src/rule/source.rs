@@ -1,11 +1,12 @@
 //! Sources of rules.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use image_syncer_registry::{Digest, Hasher, Registry, Tag};
 
 use crate::Repository;
-use crate::rule::RuleError;
+use crate::rule::{RuleError, TagPolicy};
 
 /// A repository and a selection of its images.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +26,8 @@ pub enum Selection {
     Tags(Vec<Tag>),
     /// Tags in which the expression is found.
     Matching(Pattern),
+    /// Tags that the policy selects.
+    Policy(Arc<TagPolicy>),
     /// One image by its digest; the tag, if written, names it at the destination.
     Digest {
         /// Decides what is fetched.
@@ -32,6 +35,16 @@ pub enum Selection {
         /// The tag written beside it.
         tag: Option<Tag>,
     },
+}
+
+impl Selection {
+    /// Returns true if the tags of the source must be listed.
+    pub fn is_listed(&self) -> bool {
+        match self {
+            Self::All | Self::Matching(_) | Self::Policy(_) => true,
+            Self::Tags(_) | Self::Digest { .. } => false,
+        }
+    }
 }
 
 /// An unanchored expression in RE2 syntax.

@@ -1,5 +1,7 @@
 //! Patterns for tags.
 
+use std::fmt;
+
 use globset::{GlobBuilder, GlobMatcher};
 use image_syncer_registry::Tag;
 
@@ -85,6 +87,16 @@ impl TagPattern {
         match &self.0 {
             Kind::Glob(glob) => glob.is_match(text),
             Kind::Expression(pattern) => pattern.matches_text(text),
+        }
+    }
+}
+
+/// Writes the pattern as it is written in files.
+impl fmt::Display for TagPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Glob(glob) => f.write_str(glob.glob().glob()),
+            Kind::Expression(pattern) => write!(f, "/{}/", pattern.as_str()),
         }
     }
 }

@@ -34,6 +34,7 @@ fn effect(source: &str, destination: &str) -> String {
             .collect::<Vec<_>>()
             .join(","),
         Selection::Matching(pattern) => format!("/{}/", pattern.as_str()),
+        Selection::Policy(policy) => policy.to_string(),
         Selection::Digest { tag: Some(tag), .. } => format!("{tag}@"),
         Selection::Digest { tag: None, .. } => "@".to_owned(),
     };

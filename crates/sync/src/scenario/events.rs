@@ -98,6 +98,7 @@ impl RunEvents {
                 let why = empty.as_deref().unwrap_or("-");
                 Some(format!("discovered {images}, {why}"))
             }
+            Event::TagsSelected { explanation, .. } => Some(format!("selected, {explanation}")),
             Event::RuleFailed { failure, .. } => Some(format!("failed, {failure}")),
             Event::Warning { text } => Some(format!("warning, {text}")),
             _ => None,

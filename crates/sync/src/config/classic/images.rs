@@ -11,7 +11,7 @@ use super::super::file::ConfigFile;
 use super::super::{Defaults, Environment, variables};
 use super::map_kind::MapKind;
 use super::{Key, Told, entries};
-use crate::rule::{Location, NamedTags, Rule, RuleDestination, RuleError, RuleSource, Selection};
+use crate::rule::{Location, NamedTags, Rule, RuleDestination, RuleError, RuleSource};
 
 /// The rules of all files. One that selects what an earlier one selects only adds its destinations to that, so that the
 /// source is read once.
@@ -119,8 +119,7 @@ impl ImagesMap {
         let Some(destination) = rule.destinations.first() else {
             return;
         };
-        let is_listed =
-            |source: &RuleSource| matches!(source.select, Selection::All | Selection::Matching(_));
+        let is_listed = |source: &RuleSource| source.select.is_listed();
         let Some((first, place)) = self.defaults.get(&destination.repository) else {
             let place = (rule.source.clone(), location(file, key));
             self.defaults.insert(destination.repository.clone(), place);

@@ -10,4 +10,5 @@ mod broken_lists;
 mod conflicts;
 mod destination_tags;
 mod leftovers;
+mod policies;
 mod signature_conflicts;

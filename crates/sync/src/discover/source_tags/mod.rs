@@ -94,11 +94,14 @@ impl SourceTags {
             let source = sources
                 .entry(repository.clone())
                 .or_insert_with(|| self.source(repository, cancel.clone()));
-            if matches!(rule.source.select, Selection::All | Selection::Matching(_)) {
+            if rule.source.select.is_listed() {
                 source.readers += 1;
-                source.list.will_be_read(rule.copies_referrers());
+                let defers = !matches!(rule.source.select, Selection::Policy(_));
+                source.list.will_be_read(defers && rule.copies_referrers());
             }
-            if self.needs_digests(rule) {
+            let uses_times =
+                matches!(&rule.source.select, Selection::Policy(policy) if policy.uses_times());
+            if uses_times || self.needs_digests(rule) {
                 source.list.needs_digests();
                 if let Selection::Tags(tags) = &rule.source.select {
                     source.named.want(tags.len());

@@ -136,18 +136,8 @@ impl fmt::Display for TagStage {
                 per,
                 left,
             } => {
-                write!(f, "newest {count}")?;
-                match by {
-                    NewestBy::Version => {}
-                    NewestBy::Pushed => f.write_str(" pushed")?,
-                    NewestBy::Created => f.write_str(" created")?,
-                }
-                match per {
-                    NewestPer::Repository => {}
-                    NewestPer::Major => f.write_str(" per major")?,
-                    NewestPer::Minor => f.write_str(" per minor")?,
-                }
-                write!(f, ": {left}")
+                let (by, per) = (by.suffix(), per.suffix());
+                write!(f, "newest {count}{by}{per}: {left}")
             }
         }
     }

@@ -4,6 +4,7 @@
 //! minimum count ([`TagPipeline`]).
 
 mod age;
+mod display;
 mod explanation;
 mod natural;
 mod pipeline;
@@ -25,7 +26,7 @@ use crate::rule::{RuleError, TagPattern};
 
 pub use age::{AgeLimit, AgeSource, NeededTimes, QuarantinedTag, TagTimes, parse_age};
 pub use explanation::{TagExplanation, TagStage};
-pub use pipeline::{Candidate, PolicyResult, SelectedTag, TagPipeline, UnknownTime};
+pub use pipeline::{Candidate, HeldTag, PolicyResult, SelectedTag, TagPipeline, UnknownTime};
 pub use range::VersionRange;
 pub use version::TagVersion;
 
@@ -165,6 +166,14 @@ impl VariantPattern {
 }
 
 impl NewestBy {
+    /// Returns the order in a text about the newest tags; empty for the default.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Version => "",
+            Self::Pushed => " pushed",
+            Self::Created => " created",
+        }
+    }
     /// Parses the name, as in files.
     ///
     /// # Errors
@@ -182,6 +191,14 @@ impl NewestBy {
 }
 
 impl NewestPer {
+    /// Returns the group in a text about the newest tags; empty for the default.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Repository => "",
+            Self::Major => " per major",
+            Self::Minor => " per minor",
+        }
+    }
     /// Parses the name, as in files.
     ///
     /// # Errors

@@ -43,13 +43,22 @@ pub struct SelectedTag {
     pub digest: Option<Digest>,
 }
 
+/// Tag in quarantine that would have been selected otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldTag {
+    /// The tag.
+    pub tag: Tag,
+    /// End of its quarantine; `None` if its age is unknown.
+    pub until: Option<SystemTime>,
+}
+
 /// Result of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyResult {
     /// Selected tags that [`TagPipeline::drain_ready`] has not returned; with `newest`, the newest first.
     pub tags: Vec<SelectedTag>,
     /// Tags in quarantine that would have been selected otherwise.
-    pub quarantined: Vec<QuarantinedTag>,
+    pub quarantined: Vec<HeldTag>,
     /// Explanation of the selection.
     pub explanation: TagExplanation,
     /// True if fewer tags are selected than the policy requires. Then `tags` is empty.
@@ -65,6 +74,8 @@ pub enum UnknownTime {
     FirstSeen,
     /// Neither is known.
     Either,
+    /// The listing has no push time, by which the tags are ordered.
+    Order,
 }
 
 /// Stage that drops a tag by its name.
@@ -226,7 +237,7 @@ impl TagPipeline {
         let newest = self.policy.newest;
         let time = match newest.map(|newest| newest.by) {
             None | Some(NewestBy::Version) => None,
-            Some(NewestBy::Pushed) => Some(times.pushed().ok_or(UnknownTime::Pushed)?),
+            Some(NewestBy::Pushed) => Some(times.pushed().ok_or(UnknownTime::Order)?),
             Some(NewestBy::Created) => times.created(),
         };
         let tag = RankedTag {
@@ -301,7 +312,7 @@ impl TagPipeline {
         let quarantined = held.into_iter().chain(self.quarantined);
         PolicyResult {
             tags: tags.into_iter().map(RankedTag::selected).collect(),
-            quarantined: quarantined.filter_map(RankedTag::quarantined).collect(),
+            quarantined: quarantined.filter_map(RankedTag::held).collect(),
             explanation,
             too_few,
         }
@@ -420,6 +431,20 @@ impl TagPipeline {
     }
 }
 
+impl HeldTag {
+    /// Returns the reason for which the tag is skipped: `in quarantine until 2026-12-02 09:14 UTC`.
+    pub fn reason(&self) -> String {
+        let until = self.until.and_then(|it| jiff::Timestamp::try_from(it).ok());
+        match until {
+            Some(until) => until
+                .strftime("in quarantine until %Y-%m-%d %H:%M UTC")
+                .to_string(),
+            None => "in quarantine: its age is unknown, since its config has no creation time"
+                .to_owned(),
+        }
+    }
+}
+
 impl Kept {
     /// Adds a tag to a group of at most `count`. A tag that is added twice is kept once.
     fn insert(&mut self, group: Group, tag: RankedTag, count: usize) {
@@ -448,8 +473,8 @@ impl RankedTag {
             digest: self.digest,
         }
     }
-    fn quarantined(self) -> Option<QuarantinedTag> {
-        let tag = self.tag.to_string();
-        self.quarantine.map(|until| QuarantinedTag { tag, until })
+    fn held(self) -> Option<HeldTag> {
+        let tag = self.tag;
+        self.quarantine.map(|until| HeldTag { tag, until })
     }
 }

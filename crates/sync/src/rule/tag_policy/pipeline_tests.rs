@@ -116,10 +116,16 @@ fn the_explanation_names_what_each_stage_let_through() {
         "13 tags; include 12; exclude 11; semver 9; 1 prerelease; 1 of other variants; 2 younger than 3 d (v1.31.4 until \
          2 Dec 09:14); 1 older than 300 d; newest 2 per minor: 3"
     );
-    let held: Vec<String> = result.quarantined.iter().map(ToString::to_string).collect();
+    let held = result.quarantined.iter();
+    let held: Vec<String> = held
+        .map(|it| format!("{} {}", it.tag, it.reason()))
+        .collect();
     assert_eq!(
         held,
-        ["v1.31.5 until 3 Dec 09:14", "v1.31.4 until 2 Dec 09:14"]
+        [
+            "v1.31.5 in quarantine until 2026-12-03 09:14 UTC",
+            "v1.31.4 in quarantine until 2026-12-02 09:14 UTC"
+        ]
     );
     let json = serde_json::to_string(&result.explanation).unwrap();
     let read: TagExplanation = serde_json::from_str(&json).unwrap();
@@ -247,7 +253,7 @@ fn a_tag_without_the_time_that_decides_is_an_error_or_held_back() {
         assert_eq!(explanation, "1 tag; 0 older than 3 d, 1 of unknown age");
     }
     let pushed = newest(1, NewestBy::Pushed, NewestPer::Repository);
-    assert_eq!(admit(None, None, pushed), Err(UnknownTime::Pushed));
+    assert_eq!(admit(None, None, pushed), Err(UnknownTime::Order));
     let created = newest(1, NewestBy::Created, NewestPer::Repository);
     assert_eq!(
         admit(None, None, created).unwrap(),

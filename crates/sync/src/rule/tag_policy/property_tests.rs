@@ -206,7 +206,7 @@ proptest! {
         let open = TagPolicy { older_than: None, at_least: 0, ..policy.clone() };
         let mut expected = naive(&open, &tags);
         expected.retain(|tag| young(tag));
-        let held: Vec<String> = held.into_iter().map(|it| it.tag).collect();
+        let held: Vec<String> = held.into_iter().map(|it| it.tag.to_string()).collect();
         prop_assert_eq!(held, expected);
     }
 }

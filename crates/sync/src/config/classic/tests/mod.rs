@@ -110,6 +110,7 @@ fn effect(rule: &Rule) -> String {
         Selection::All => "*".to_owned(),
         Selection::Tags(tags) => join(tags),
         Selection::Matching(pattern) => format!("/{}/", pattern.as_str()),
+        Selection::Policy(policy) => policy.to_string(),
         Selection::Digest { tag, .. } => format!(
             "{}@",
             tag.iter().map(ToString::to_string).collect::<String>()

@@ -1,0 +1,166 @@
+//! Images that a tag policy selects.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use image_syncer_registry::{ListedTag, Tag, Target};
+
+use crate::discover::RuleSearch;
+use crate::discover::listing::report_image_count;
+use crate::discover::referrer_tags::ReferrerTag;
+use crate::discover::source_tags::SourceList;
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::rule::TagPolicy;
+use crate::rule::tag_policy::{
+    HeldTag, PolicyResult, SelectedTag, TagPipeline, TagTimes, UnknownTime,
+};
+
+impl RuleSearch<'_> {
+    /// Sends the tags that `policy` selects, and those in quarantine as images to skip. Returns the reason if there was
+    /// none.
+    ///
+    /// A tag is sent as soon as no later one can change the selection; with `newest`, after the end of the list.
+    ///
+    /// # Errors
+    /// Fails if the list cannot be read, if fewer tags are selected than the policy requires, or if a time is unknown that
+    /// the policy needs. Then no tag is sent, unless the policy selects single tags and the list fails later.
+    pub(super) async fn list_policy(
+        &mut self,
+        policy: &Arc<TagPolicy>,
+    ) -> Result<Option<String>, Failure> {
+        let mut pipeline = TagPipeline::new(policy, SystemTime::now());
+        let sources = &self.discoverer.source_tags;
+        let mut pages = sources.read(&self.rule.source.repository);
+        loop {
+            let page = tokio::select! {
+                biased;
+                page = pages.next() => page?,
+                () = self.cancel.cancelled() => return Err(Failure::interrupted()),
+            };
+            let Some(tags) = page else { break };
+            self.offer(&mut pipeline, tags)?;
+            let ready = pipeline.drain_ready();
+            self.send_selected(ready, pages.list()).await?;
+        }
+        self.finish_policy(policy, pipeline.finish(), pages.list())
+            .await
+    }
+
+    /// Passes a page of tags to the pipeline.
+    fn offer(&self, pipeline: &mut TagPipeline, tags: Vec<ListedTag>) -> Result<(), Failure> {
+        for listed in tags {
+            if ReferrerTag::parse(listed.tag.as_str()).is_some() {
+                continue;
+            }
+            let Some(candidate) = pipeline.pass_name(&listed.tag) else {
+                continue;
+            };
+            let times = TagTimes {
+                pushed: listed.pushed,
+                ..TagTimes::default()
+            };
+            let admitted = pipeline.admit(candidate, listed.digest, &times);
+            admitted.map_err(|unknown| unknown_time(&listed.tag, unknown))?;
+        }
+        Ok(())
+    }
+
+    async fn finish_policy(
+        &mut self,
+        policy: &TagPolicy,
+        result: PolicyResult,
+        list: &SourceList,
+    ) -> Result<Option<String>, Failure> {
+        let explanation = &result.explanation;
+        self.discoverer.listener.event(&Event::TagsSelected {
+            rule: self.rule.id,
+            repository: self.rule.source.repository.to_string(),
+            explanation: explanation.clone(),
+        });
+        if explanation.tags == 0 && policy.at_least == 0 {
+            return Ok(Some("the repository has no tags".to_owned()));
+        }
+        if result.too_few {
+            return Err(Failure::local(format!(
+                "the tag policy selects {} of at least {}: {explanation}. Nothing is copied. Correct tags of the rule, or \
+                 lower at-least.",
+                counted(explanation.selected),
+                counted(policy.at_least as u64),
+            )));
+        }
+        let count = self.wanted + result.tags.len() + result.quarantined.len();
+        report_image_count(&*self.discoverer.listener, self.rule, count);
+        self.send_selected(result.tags, list).await?;
+        let is_empty = explanation.selected == 0 && result.quarantined.is_empty();
+        for tag in result.quarantined {
+            self.send_quarantined(tag).await?;
+        }
+        Ok(is_empty.then(|| format!("no tag is left: {explanation}")))
+    }
+
+    /// Sends these tags of `list`.
+    async fn send_selected(
+        &mut self,
+        tags: Vec<SelectedTag>,
+        list: &SourceList,
+    ) -> Result<(), Failure> {
+        let index = &self.discoverer.destination_index;
+        index.want(self.rule, tags.len()).await;
+        for SelectedTag { tag, digest } in tags {
+            let pushed = None;
+            let listed = ListedTag {
+                tag,
+                digest,
+                pushed,
+            };
+            self.listed = list.listed_digest(&listed);
+            let target = Target::Tag(listed.tag.clone());
+            self.send(target, Some(&listed.tag), self.wanted).await?;
+            self.wanted += 1;
+        }
+        Ok(())
+    }
+
+    /// Sends a tag that must not be copied yet, as an image to skip.
+    async fn send_quarantined(&mut self, held: HeldTag) -> Result<(), Failure> {
+        self.skip = Some(held.reason());
+        let tag = held.tag;
+        let target = Target::Tag(tag.clone());
+        let sent = self.send(target, Some(&tag), self.wanted).await;
+        self.skip = None;
+        self.wanted += 1;
+        sent
+    }
+}
+
+/// Returns the failure of a rule whose policy needs a time that is unknown.
+fn unknown_time(tag: &Tag, unknown: UnknownTime) -> Failure {
+    let (why, advice) = match unknown {
+        UnknownTime::Pushed => (
+            "the registry lists no push times",
+            "Write by: first-seen or by: created in the tags of the rule.",
+        ),
+        UnknownTime::FirstSeen => (
+            "nothing is recorded about it",
+            "Keep records (--records FILE), or write by: created in the tags of the rule.",
+        ),
+        UnknownTime::Either => (
+            "the registry lists no push times, and nothing is recorded about it",
+            "Keep records (--records FILE), so that ages count from the first run that sees a tag, or write by: created \
+             in the tags of the rule.",
+        ),
+        UnknownTime::Order => (
+            "the registry lists no push times",
+            "Write by: created or by: version below newest in the tags of the rule.",
+        ),
+    };
+    Failure::local(format!("the age of tag {tag} is unknown: {why}. {advice}"))
+}
+
+fn counted(tags: u64) -> String {
+    match tags {
+        1 => "1 tag".to_owned(),
+        tags => format!("{tags} tags"),
+    }
+}
