@@ -132,6 +132,7 @@ impl Google {
             }
         }
         content.count = document::count(&content.entries);
+        content.count += document::count(&content.nested);
         content
     }
 }

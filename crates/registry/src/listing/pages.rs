@@ -132,7 +132,7 @@ impl ApiPages {
         if self.pending.len() > MAX_PENDING {
             return Err(self.broken(&format!("it names more than {MAX_PENDING} lists")));
         }
-        self.fresh(content.entries).map(Some)
+        self.fresh(&page, content.count, content.entries).map(Some)
     }
 
     /// Fetches and reads a page. Returns `None` if another list takes its place.
@@ -251,14 +251,21 @@ impl ApiPages {
         }
     }
 
-    /// Returns the entries that were not listed before.
-    fn fresh(&mut self, mut entries: Vec<ApiEntry>) -> Result<Vec<ApiEntry>, Error> {
-        let is_empty = entries.is_empty();
+    /// Returns the entries that were not listed before. A page whose entries are all left out by the API (versions without
+    /// tags) counts for nothing; a further page without anything is stale.
+    fn fresh(
+        &mut self,
+        page: &ApiPage,
+        count: u64,
+        mut entries: Vec<ApiEntry>,
+    ) -> Result<Vec<ApiEntry>, Error> {
+        let is_void = count == 0 && page.position != Position::First;
+        let is_repeated = !entries.is_empty();
         entries.retain(|entry| self.names.insert(&entry.name));
-        self.stale = if is_empty || !entries.is_empty() {
-            0
-        } else {
+        self.stale = if is_void || (is_repeated && entries.is_empty()) {
             self.stale + 1
+        } else {
+            0
         };
         if self.stale > MAX_STALE_PAGES {
             return Err(self.broken("the list goes on without bringing anything new"));

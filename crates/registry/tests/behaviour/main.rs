@@ -10,5 +10,6 @@ mod auth;
 mod certificates;
 mod client;
 mod hostile;
+mod listing;
 mod server;
 mod transport;

@@ -88,16 +88,22 @@ pub(crate) fn client_over(
     credential: Credential,
     options: TransportOptions,
 ) -> (Client, Arc<Heard>) {
+    client_with(host, credential, options, |options| options)
+}
+
+/// The same, with changed options.
+pub(crate) fn client_with(
+    host: &str,
+    credential: Credential,
+    options: TransportOptions,
+    change: impl FnOnce(Options) -> Options,
+) -> (Client, Arc<Heard>) {
     let heard = Arc::new(Heard::default());
     let transport = Transport::new(options.with_observer(heard.clone())).unwrap();
     let entry = KeychainEntry::new(host, credential, "the test").with_insecure(true);
-    let registries = Registries::new(
-        Options::new(
-            Arc::new(transport),
-            Arc::new(Keychain::new(vec![entry], None).unwrap()),
-        )
-        .with_retry(retry()),
-    );
+    let keychain = Arc::new(Keychain::new(vec![entry], None).unwrap());
+    let options = Options::new(Arc::new(transport), keychain).with_retry(retry());
+    let registries = Registries::new(change(options));
     (registries.client(&Registry::parse(host).unwrap()), heard)
 }
 
