@@ -435,10 +435,15 @@ impl ApiAccess {
         let is_anonymous = self.login.credential == Credential::Anonymous;
         match error.kind() {
             ErrorKind::Unauthorized | ErrorKind::Denied if is_anonymous => {
-                error.with_cause(Cause::NoLogin).with_clause(&format!(
-                    "no login is used ({}): {advice}",
-                    self.login.origin
-                ))
+                // An API with its own login says in its advice how to set one.
+                let origin = if self.api.accepts_registry_login() {
+                    format!(" ({})", self.login.origin)
+                } else {
+                    String::new()
+                };
+                error
+                    .with_cause(Cause::NoLogin)
+                    .with_clause(&format!("no login is used{origin}: {advice}"))
             }
             ErrorKind::Unauthorized => error.with_cause(Cause::LoginRefused).with_clause(&format!(
                 "the login of {} is refused: {advice}",

@@ -77,22 +77,20 @@ impl VendorApi for Quay {
 
     fn request(&self, page: &ApiPage) -> ApiRequest {
         let name = &page.list.name;
-        ApiRequest::Api(match page.list.kind {
-            ListContent::Tags => {
-                let number = page.number();
-                format!(
-                    "api/v1/repository/{name}/tag/?limit={PAGE_SIZE}&page={number}&onlyActiveTags=true"
-                )
-            }
-            _ => {
-                let token = match &page.position {
-                    Position::Token(token) => format!("&next_page={}", in_query(token)),
-                    _ => String::new(),
-                };
-                let namespace = in_query(name);
-                format!("api/v1/repository?namespace={namespace}&public=true{token}")
-            }
-        })
+        if page.list.kind == ListContent::Tags {
+            let number = page.number();
+            return ApiRequest::Api(format!(
+                "api/v1/repository/{name}/tag/?limit={PAGE_SIZE}&page={number}&onlyActiveTags=true"
+            ));
+        }
+        let token = match &page.position {
+            Position::Token(token) => format!("&next_page={}", in_query(token)),
+            _ => String::new(),
+        };
+        let namespace = in_query(name);
+        ApiRequest::Api(format!(
+            "api/v1/repository?namespace={namespace}&public=true{token}"
+        ))
     }
 
     fn read(&self, page: &ApiPage, answer: &ApiAnswer) -> Result<PageContent, String> {

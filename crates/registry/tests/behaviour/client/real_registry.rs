@@ -71,6 +71,40 @@ async fn it_lists_its_repositories() {
 }
 
 #[tokio::test]
+async fn a_catalog_with_shorter_pages_is_listed_whole() {
+    testkit::needs!("docker-registry");
+    let server = DockerRegistry::builder().setting("REGISTRY_CATALOG_MAXENTRIES", "3");
+    let server = server.start().unwrap();
+    let client = client(&server, Credential::Anonymous);
+    let image = push(&client, "team/app-0").await;
+    let manifest = super::manifests::manifest(&image);
+    let mut expected = vec!["team/app-0".to_owned()];
+    for number in 1..8 {
+        let path = format!("team/app-{number}");
+        let repository = repository(&client, &path);
+        for blob in image.blobs() {
+            send(&client, &path, blob).await;
+        }
+        client
+            .put_manifest(&repository, &tag("v1"), &manifest)
+            .await
+            .unwrap();
+        expected.push(path);
+    }
+    let raw = testkit::raw::Client::new(server.url());
+    let refused = raw.get("/v2/_catalog?n=1000").await.unwrap();
+    let code = "PAGINATION_NUMBER_INVALID";
+    assert_eq!((refused.status, &*refused.error_code()), (400, code));
+    assert_eq!(catalog(&client).await, expected);
+    let mut pages = client.list_repositories("team");
+    let mut listed = Vec::new();
+    while let Some(page) = pages.next().await.unwrap() {
+        listed.extend(page.repositories.iter().map(|it| it.path().to_owned()));
+    }
+    assert_eq!(listed, expected);
+}
+
+#[tokio::test]
 async fn it_deletes_manifests_and_blobs_and_no_tags() {
     testkit::needs!("docker-registry");
     for auth in [Auth::Anonymous, Auth::bearer("ada", "pw")] {

@@ -17,14 +17,15 @@ async fn a_list_that_ends_before_its_total_is_an_error() {
     for (lister, fault, listed, requests) in [
         (Lister::Harbor, ListingFault::EndsAfter(120), 120, 3),
         (Lister::Gitlab, ListingFault::EndsAfter(120), 120, 2),
+        (Lister::Hub, ListingFault::EndsAfter(120), 120, 2),
         (Lister::Harbor, ListingFault::EndsAfter(200), 200, 3),
         (Lister::Gitlab, ListingFault::EndsAfter(0), 0, 1),
     ] {
         let kit = wrong(lister, fault).await;
-        let api = if lister == Lister::Harbor {
-            "Harbor"
-        } else {
-            "GitLab"
+        let api = match lister {
+            Lister::Harbor => "Harbor",
+            Lister::Hub => "Docker Hub",
+            _ => "GitLab",
         };
         assert_eq!(
             refused(&kit, "team").await,
@@ -34,7 +35,7 @@ async fn a_list_that_ends_before_its_total_is_an_error() {
         );
         assert_eq!(kit.took().len(), requests, "{lister}");
     }
-    for (lister, requests) in [(Lister::Harbor, 4), (Lister::Gitlab, 3)] {
+    for (lister, requests) in [(Lister::Harbor, 4), (Lister::Gitlab, 3), (Lister::Hub, 3)] {
         let kit = wrong(lister, ListingFault::Total(5)).await;
         let error = refused(&kit, "team").await;
         assert!(
@@ -47,7 +48,7 @@ async fn a_list_that_ends_before_its_total_is_an_error() {
 
 #[tokio::test]
 async fn a_total_that_is_too_low_hides_nothing() {
-    for lister in [Lister::Harbor, Lister::Gitlab] {
+    for lister in [Lister::Harbor, Lister::Gitlab, Lister::Hub] {
         for less in [-5, -120, -250] {
             let kit = wrong(lister, ListingFault::Total(less)).await;
             let (paths, _) = listed(&kit, "team").await.unwrap();
@@ -59,18 +60,29 @@ async fn a_total_that_is_too_low_hides_nothing() {
 
 #[tokio::test]
 async fn a_page_that_repeats_is_an_error() {
-    for vendor in apis() {
-        for fault in [ListingFault::RepeatsPage, ListingFault::RepeatsCursor] {
-            let kit = wrong(vendor.lister, fault).await;
-            assert_eq!(
-                refused(&kit, "team").await,
-                "cannot list the repositories of HOST/team at HOST: the list repeats a page that was read before",
-                "{} {fault:?}",
-                vendor.lister
-            );
-            assert_eq!(kit.took().len(), 2, "{} {fault:?}", vendor.lister);
-        }
+    let repeats = "the list repeats a page that was read before";
+    let stale = "the list goes on without bringing anything new";
+    for (lister, fault, why, requests) in [
+        (Lister::Hub, ListingFault::RepeatsPage, repeats, 2),
+        (Lister::Harbor, ListingFault::RepeatsPage, repeats, 2),
+        (Lister::Quay, ListingFault::RepeatsPage, repeats, 2),
+        (Lister::Ghcr, ListingFault::RepeatsPage, repeats, 2),
+        (Lister::Gitlab, ListingFault::RepeatsPage, repeats, 2),
+        // The next page has the next number, even if the link says otherwise.
+        (Lister::Hub, ListingFault::RepeatsCursor, stale, 14),
+        (Lister::Quay, ListingFault::RepeatsCursor, repeats, 2),
+        (Lister::Ghcr, ListingFault::RepeatsCursor, repeats, 2),
+        (Lister::Gitlab, ListingFault::RepeatsCursor, repeats, 2),
+    ] {
+        let kit = wrong(lister, fault).await;
+        let expected = format!("cannot list the repositories of HOST/team at HOST: {why}");
+        assert_eq!(refused(&kit, "team").await, expected, "{lister} {fault:?}");
+        assert_eq!(kit.took().len(), requests, "{lister} {fault:?}");
     }
+    let kit = wrong(Lister::Harbor, ListingFault::RepeatsCursor).await;
+    let (paths, _) = listed(&kit, "team").await.unwrap();
+    assert_eq!(paths, kit.server.state().repositories());
+    assert_eq!(kit.took().len(), 4);
 }
 
 #[tokio::test]
@@ -89,7 +101,11 @@ async fn pages_without_anything_do_not_go_on_for_ever() {
 
 #[tokio::test]
 async fn a_next_page_at_another_host_is_an_error() {
-    for (lister, api) in [(Lister::Harbor, "Harbor"), (Lister::Ghcr, "GitHub")] {
+    for (lister, api) in [
+        (Lister::Harbor, "Harbor"),
+        (Lister::Ghcr, "GitHub"),
+        (Lister::Hub, "Docker Hub"),
+    ] {
         let kit = wrong(lister, ListingFault::NextElsewhere).await;
         assert_eq!(
             refused(&kit, "team").await,
@@ -115,6 +131,7 @@ async fn another_document_is_an_error() {
         (Lister::Harbor, list),
         (Lister::Gitlab, list),
         (Lister::Ghcr, list),
+        (Lister::Hub, "missing field `results` at line 1 column 21"),
         (
             Lister::Quay,
             "missing field `repositories` at line 1 column 21",
@@ -136,15 +153,21 @@ async fn another_document_is_an_error() {
 
 #[tokio::test]
 async fn a_list_that_is_forbidden_says_what_is_needed() {
-    for (lister, message) in [
-        (Lister::Harbor, ""),
-        (Lister::Gitlab, ""),
-        (Lister::Ghcr, ""),
-        (Lister::Quay, ""),
-    ] {
-        let kit = wrong(lister, ListingFault::Forbidden).await;
-        assert_eq!(refused(&kit, "team").await, message, "{lister}");
+    let mut messages = Vec::new();
+    for vendor in apis() {
+        let kit = wrong(vendor.lister, ListingFault::Forbidden).await;
+        messages.push(refused(&kit, "team").await);
         assert_eq!(kit.took().len(), 1);
         assert_eq!(warnings(&kit), [""; 0]);
     }
+    assert_eq!(
+        messages,
+        [
+            "cannot list the repositories of HOST/team at HOST: the Docker Hub API answered 403 Forbidden; no login is used (the entry HOST in the test has none): use a user name with an access token that may read the namespace, or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the Harbor API answered 403 Forbidden; no login is used (the entry HOST in the test has none): use a user or a robot account that may list projects, repositories and artifacts, or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the Quay API answered 403 Forbidden (quay: Forbidden); no login is used: set `api-login` to an OAuth token with the scope `repo:read`, or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the GitHub API answered 403 Forbidden (You need at least read:packages scope to list packages.); the login of user \"octocat\" (from the test) lacks a right: lists of packages need a personal access token (classic) with the scope `read:packages`, as the password of the registry or as `api-login`; or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the GitLab API answered 403 Forbidden; no login is used: set `api-login` to an access token with the scope `read_api`, or name the repositories",
+        ]
+    );
 }

@@ -1,11 +1,11 @@
 //! Logins of APIs.
 
-use image_syncer_registry::auth::{Credential, Secret};
+use image_syncer_registry::auth::{Credential, LoginChoice, Secret};
 use image_syncer_registry::{Lister, ListingSettings};
 use testkit::profile::{ListingApi, ListingLogin};
 use testkit::{Action, Answer, Auth, Authorization, Fault, Kind, Registry};
 
-use super::{Kit, Vendor, fill, listed, refused, tags_of};
+use super::{Kit, Vendor, fill, kit_of, listed, refused, tags_of};
 use crate::client::kit::basic;
 
 fn token(text: &str) -> Credential {
@@ -41,8 +41,8 @@ async fn apart(lister: Lister, api_login: Credential) -> (Kit, Registry) {
         .auth(Auth::basic("ada", "pw"));
     let settings = ListingSettings::new(lister)
         .with_api(elsewhere.url().parse().unwrap())
-        .with_api_login(api_login);
-    let kit = vendor.client_of(server.start().await, basic("ada", "pw"), settings);
+        .with_api_login(LoginChoice::Fixed(api_login));
+    let kit = kit_of(server.start().await, basic("ada", "pw"), settings);
     (kit, elsewhere)
 }
 
@@ -111,49 +111,60 @@ async fn logins_that_an_api_does_not_know_are_not_sent() {
 
 #[tokio::test]
 async fn wrong_and_missing_logins_are_named() {
-    for (lister, api, login, message) in [
+    let required = |api: ListingApi| api.requires(ListingLogin::Basic("a".into(), "b".into()));
+    let mut messages = Vec::new();
+    for (lister, api, login) in [
         (
             Lister::Harbor,
-            ListingApi::harbor().requires(ListingLogin::Basic("robot".into(), "secret".into())),
+            required(ListingApi::harbor()),
             Credential::Anonymous,
-            "",
         ),
         (
             Lister::Harbor,
-            ListingApi::harbor(),
+            required(ListingApi::harbor()),
             basic("robot", "wrong"),
-            "",
         ),
-        (
-            Lister::Ghcr,
-            ListingApi::github(),
-            Credential::Anonymous,
-            "",
-        ),
+        (Lister::Ghcr, ListingApi::github(), Credential::Anonymous),
         (
             Lister::Ghcr,
             ListingApi::github(),
             basic("octocat", "wrong"),
-            "",
         ),
         (
+            Lister::Hub,
+            required(ListingApi::hub()),
+            Credential::Anonymous,
+        ),
+        (Lister::Hub, ListingApi::hub(), basic("user", "wrong")),
+        (
             Lister::Quay,
-            ListingApi::quay().requires(ListingLogin::Bearer("right".into())),
+            required(ListingApi::quay()),
             basic("robot", "secret"),
-            "",
         ),
         (
             Lister::Gitlab,
-            ListingApi::gitlab().requires(ListingLogin::Bearer("right".into())),
+            required(ListingApi::gitlab()),
             basic("deploy", "secret"),
-            "",
         ),
     ] {
         let mut vendor = Vendor::api(lister);
         vendor.profile.listing_api = Some(api);
         let kit = vendor.start_as(login).await;
         fill(&kit, 3);
-        assert_eq!(refused(&kit, "team").await, message, "{lister}");
+        messages.push(refused(&kit, "team").await);
         assert_eq!(kit.took().len(), 1, "{lister}");
     }
+    assert_eq!(
+        messages,
+        [
+            "cannot list the repositories of HOST/team at HOST: the Harbor API answered 401 Unauthorized; no login is used (the entry HOST in the test has none): use a user or a robot account that may list projects, repositories and artifacts, or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the Harbor API answered 401 Unauthorized; the login of user \"robot\" (from the test) is refused: use a user or a robot account that may list projects, repositories and artifacts, or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the GitHub API answered 401 Unauthorized (Requires authentication); no login is used (the entry HOST in the test has none): lists of packages need a personal access token (classic) with the scope `read:packages`, as the password of the registry or as `api-login`; or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the GitHub API answered 401 Unauthorized (Bad credentials); the login of user \"octocat\" (from the test) is refused: lists of packages need a personal access token (classic) with the scope `read:packages`, as the password of the registry or as `api-login`; or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the Docker Hub API answered 401 Unauthorized (unauthorized access to repository); no login is used (the entry HOST in the test has none): use a user name with an access token that may read the namespace, or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the Docker Hub API answered 401 Unauthorized (incorrect authentication credentials); the login of user \"user\" (from the test) is refused: use a user name with an access token that may read the namespace, or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the Quay API answered 401 Unauthorized (quay: Unauthorized); no login is used: set `api-login` to an OAuth token with the scope `repo:read`, or name the repositories",
+            "cannot list the repositories of HOST/team at HOST: the GitLab API answered 401 Unauthorized; no login is used: set `api-login` to an access token with the scope `read_api`, or name the repositories",
+        ]
+    );
 }

@@ -25,6 +25,7 @@ struct Vendor {
 /// The listers of APIs, which are all that page by the hundred.
 fn apis() -> Vec<Vendor> {
     [
+        (Lister::Hub, Profile::docker_hub()),
         (Lister::Harbor, Profile::harbor()),
         (Lister::Quay, Profile::quay()),
         (Lister::Ghcr, Profile::ghcr()),
@@ -74,7 +75,7 @@ impl Vendor {
 
     async fn start_as(&self, login: Credential) -> Kit {
         let server = Registry::start(self.profile.clone()).await;
-        self.client_of(server, login, ListingSettings::new(self.lister))
+        kit_of(server, login, ListingSettings::new(self.lister))
     }
 
     /// Returns the login that the API needs.
@@ -85,25 +86,26 @@ impl Vendor {
         }
     }
 
-    fn client_of(&self, server: Registry, login: Credential, settings: ListingSettings) -> Kit {
-        let listings = Listings::new([(server.host(), settings)]).unwrap();
-        let options = TransportOptions::default()
-            .with_timeouts(Timeouts::default().with_stall(std::time::Duration::from_secs(2)));
-        let (client, heard) = client_with(&server.host(), login, options, |options| {
-            options.with_listings(listings)
-        });
-        Kit {
-            server,
-            client,
-            heard,
-        }
-    }
-
     /// Starts a registry with `count` repositories `team/app-…`, which have a tag each.
     async fn with_repositories(&self, count: usize) -> Kit {
         let kit = self.start().await;
         fill(&kit, count);
         kit
+    }
+}
+
+/// Returns a registry with a client that lists by these settings.
+fn kit_of(server: Registry, login: Credential, settings: ListingSettings) -> Kit {
+    let listings = Listings::new([(server.host(), settings)]).unwrap();
+    let options = TransportOptions::default()
+        .with_timeouts(Timeouts::default().with_stall(std::time::Duration::from_secs(2)));
+    let (client, heard) = client_with(&server.host(), login, options, |options| {
+        options.with_listings(listings)
+    });
+    Kit {
+        server,
+        client,
+        heard,
     }
 }
 
@@ -156,9 +158,4 @@ async fn tags_of(kit: &Kit, path: &str) -> Result<Vec<ListedTag>, Error> {
     }
     tags.sort_by(|a, b| a.tag.as_str().cmp(b.tag.as_str()));
     Ok(tags)
-}
-
-/// Returns the requests for vendors' lists so far, as lines, and forgets all requests.
-fn lines(kit: &Kit) -> Vec<String> {
-    kit.lines()
 }

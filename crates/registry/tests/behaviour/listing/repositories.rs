@@ -17,7 +17,7 @@ fn costs() -> Vec<(Vendor, usize, Option<u64>)> {
     ];
     for vendor in apis() {
         let total = match vendor.lister {
-            Lister::Harbor | Lister::Gitlab => all,
+            Lister::Hub | Lister::Harbor | Lister::Gitlab => all,
             _ => None,
         };
         costs.push((vendor, 26, total));
@@ -48,6 +48,11 @@ async fn first_and_last_requests() {
             Lister::Harbor,
             "GET /api/v2.0/projects/team/repositories?page_size=100",
             "GET /api/v2.0/projects/team/repositories?page_size=100&page=3",
+        ),
+        (
+            Lister::Hub,
+            "GET /v2/namespaces/team/repositories?page_size=100",
+            "GET /v2/namespaces/team/repositories?page_size=100&page=3",
         ),
         (
             Lister::Quay,
@@ -90,7 +95,7 @@ async fn a_page_that_fails_once_is_requested_again() {
         assert_eq!(statuses, [200, 503, 200, 200], "{}", vendor.lister);
     }
     for (vendor, count, statuses) in [
-        (catalog(), 1500, vec![200, 503, 200]),
+        (catalog(), 1501, vec![200, 503, 200]),
         (google(), 2, vec![200, 503, 200, 200]),
     ] {
         let kit = vendor.with_repositories(count).await;
@@ -119,6 +124,10 @@ async fn a_whole_registry() {
         assert_eq!(kit.took(), vec![(Kind::Listing, 200); requests], "{lister}");
     }
     for (vendor, message) in [
+        (
+            Vendor::api(Lister::Hub),
+            "cannot list the repositories of HOST at HOST: Docker Hub does not list its namespaces: name one, such as docker.io/library/**",
+        ),
         (
             Vendor::api(Lister::Ghcr),
             "cannot list the repositories of HOST at HOST: GitHub lists the packages of one owner at a time; name the owner before the wildcard, as in `ghcr.io/OWNER/**`",

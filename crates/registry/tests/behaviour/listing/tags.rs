@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use image_syncer_registry::auth::Credential;
-use image_syncer_registry::{ListedTag, Lister, Tag};
+use image_syncer_registry::{Digest, ListedTag, Lister, Tag};
 use testkit::profile::{ListKind, ListingFault};
 use testkit::{Kind, Manifest, Profile};
 
-use super::{Kit, Vendor, apis, catalog, google, lines, tags_of, warnings};
+use super::{Kit, Vendor, apis, catalog, google, tags_of, warnings};
 
 /// Creates `count` tags of `team/app`, each of its own manifest and a second later than the one before. Returns them.
 fn fill_tags(kit: &Kit, path: &str, count: u64) -> Vec<ListedTag> {
@@ -20,16 +20,17 @@ fn fill_tags(kit: &Kit, path: &str, count: u64) -> Vec<ListedTag> {
             let pushed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_714_648_953 + number);
             state.put_manifest(path, Some(&tag), &manifest);
             state.set_pushed(path, &tag, pushed);
-            ListedTag::new(Tag::parse(&tag).unwrap())
-                .with_digest(Some(manifest.digest.parse().unwrap()))
-                .with_pushed(Some(pushed))
+            let mut listed = ListedTag::from(Tag::parse(&tag).unwrap());
+            listed.digest = Some(Digest::parse(&manifest.digest).unwrap());
+            listed.pushed = Some(pushed);
+            listed
         })
         .collect()
 }
 
 fn names_alone(tags: Vec<ListedTag>) -> Vec<ListedTag> {
     tags.into_iter()
-        .map(|tag| ListedTag::new(tag.tag))
+        .map(|tag| ListedTag::from(tag.tag))
         .collect()
 }
 
@@ -58,6 +59,13 @@ async fn tags_have_digests_and_times() {
                 "GET /organizations/1/packages/container/app/versions?per_page=100&page=2",
             ],
         ),
+        (
+            Vendor::api(Lister::Hub),
+            vec![
+                "GET /v2/namespaces/team/repositories/app/tags?page_size=100",
+                "GET /v2/namespaces/team/repositories/app/tags?page_size=100&page=2",
+            ],
+        ),
         (google(), vec!["GET /v2/team/app/tags/list"]),
     ] {
         let kit = vendor.start().await;
@@ -68,7 +76,7 @@ async fn tags_have_digests_and_times() {
             "{}",
             vendor.lister
         );
-        assert_eq!(lines(&kit), expected, "{}", vendor.lister);
+        assert_eq!(kit.lines(), expected, "{}", vendor.lister);
         assert!(kit.client.lists_digests(false).await, "{}", vendor.lister);
         assert_eq!(warnings(&kit), [""; 0]);
     }
@@ -105,7 +113,7 @@ async fn repositories_with_several_components() {
         let kit = vendor.start().await;
         let tags = fill_tags(&kit, "team/a/b", 2);
         assert_eq!(tags_of(&kit, "team/a/b").await.unwrap(), tags);
-        assert_eq!(lines(&kit).last().unwrap(), expected);
+        assert_eq!(kit.lines().last().unwrap(), expected);
     }
 }
 
@@ -177,6 +185,6 @@ async fn tags_of_an_unknown_host_cause_no_probe() {
     );
     assert_eq!(kit.took(), [(Kind::Tags, 200)]);
     assert!(kit.client.lists_digests(true).await);
-    assert_eq!(lines(&kit), ["GET /api/v2.0/systeminfo"]);
+    assert_eq!(kit.lines(), ["GET /api/v2.0/systeminfo"]);
     assert_eq!(tags_of(&kit, "team/app").await.unwrap(), tags);
 }

@@ -1,5 +1,6 @@
 //! Lists of tags and of repositories, with pages.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use http::header;
@@ -21,7 +22,7 @@ pub(super) fn list(call: &Call) -> Reply {
     let state = call.connection.shared.state.lock();
     let repository = state.repositories.get(name);
     let children = if rule.google {
-        children(state.repositories.keys(), name)
+        children(&state.repositories, name)
     } else {
         Vec::new()
     };
@@ -215,8 +216,10 @@ fn google(repository: &Repository) -> Value {
 }
 
 /// Returns the components below a name that lead to repositories, sorted.
-fn children<'a>(names: impl Iterator<Item = &'a String>, name: &str) -> Vec<&'a str> {
-    let below = names.filter_map(|other| other.strip_prefix(name)?.strip_prefix('/'));
+fn children<'a>(repositories: &'a BTreeMap<String, Repository>, name: &str) -> Vec<&'a str> {
+    let begin = format!("{name}/");
+    let below = repositories.range(begin.clone()..);
+    let below = below.map_while(|(other, _)| other.strip_prefix(&begin));
     let mut children: Vec<&str> = below
         .map(|rest| rest.split('/').next().unwrap_or(rest))
         .collect();
