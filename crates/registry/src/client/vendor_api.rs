@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use crate::auth::{
@@ -410,6 +410,11 @@ impl ApiAccess {
     fn call(&self, method: Method, url: Url, action: &Arc<str>, tries: u32) -> Call {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let own = self.api.headers().iter();
+        headers.extend(own.map(|(name, value)| {
+            let value = HeaderValue::from_static(value);
+            (HeaderName::from_static(name), value)
+        }));
         Call {
             action: Arc::clone(action),
             endpoint: self.endpoint.clone(),
@@ -429,8 +434,12 @@ impl ApiAccess {
     /// Returns the error for an answer, with the login and the advice if the answer is about it.
     async fn failure(&self, action: &str, response: Response) -> Error {
         let host = authority(&response.url);
+        let is_limited = is_rate_limit(response.status, &response.headers);
         let error = Error::from_answer_of(self.api.name(), action, &host, response).await;
         let error = error.with_resource(&self.resource);
+        if is_limited {
+            return error.with_kind(ErrorKind::RateLimited);
+        }
         let advice = self.api.login_advice();
         let is_anonymous = self.login.credential == Credential::Anonymous;
         match error.kind() {
@@ -481,6 +490,12 @@ fn with_slash(mut url: Url) -> Url {
         url.set_path(&path);
     }
     url
+}
+
+/// Returns whether a refusal is about the number of requests: GitHub answers 403.
+fn is_rate_limit(status: StatusCode, headers: &HeaderMap) -> bool {
+    let remaining = headers.get("x-ratelimit-remaining");
+    status == StatusCode::FORBIDDEN && remaining.is_some_and(|left| left == "0")
 }
 
 /// Returns whether an answer is not about the request, so that the server may not have checked the credential.

@@ -61,6 +61,11 @@ impl VendorApi for Harbor {
         LoginForm::Basic
     }
 
+    /// A project with a number as its name would be taken for an id.
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[("x-is-resource-name", "true")]
+    }
+
     fn login_advice(&self) -> &'static str {
         "use a user or a robot account that may list projects, repositories and artifacts, or name the repositories"
     }

@@ -11,6 +11,7 @@ use crate::client::{ApiAccess, Client, FetchedPage};
 use crate::error::{Error, ErrorKind};
 use crate::listing::ApiRequest;
 use crate::listing::vendor::{ApiEntry, ApiList, ApiPage, ListContent, PageContent, Position};
+use crate::quote::quoted;
 
 /// Maximum number of bytes of one page of an API: a hundred artifacts with their labels have some hundreds of
 /// kilobytes.
@@ -109,7 +110,8 @@ impl ApiPages {
         &mut self,
         wanted: &(dyn Fn(&ApiList) -> bool + Send + Sync),
     ) -> Result<Option<Vec<ApiEntry>>, Error> {
-        let Some(page) = self.pending.pop() else {
+        // Removed only after it was read: a list that failed must not end as if it were complete.
+        let Some(page) = self.pending.last().cloned() else {
             return Ok(None);
         };
         if self.pages == MAX_PAGES {
@@ -119,11 +121,13 @@ impl ApiPages {
         let Some((fetched, content)) = self.read(&page).await? else {
             return Ok(Some(Vec::new()));
         };
+        self.check_names(&content)?;
         self.check_repetition(&page, &fetched, &content)?;
         self.is_partial |= content.is_partial;
         self.count_total(&page, &content);
         let received = page.received.saturating_add(content.count);
         let next = self.following(&page, &fetched, &content, received)?;
+        self.pending.pop();
         self.pending.extend(next);
         let memory = self.client.listing_memory();
         let nested = content.nested.into_iter().rev().filter(|list| wanted(list));
@@ -146,6 +150,7 @@ impl ApiPages {
                 place: page.list.place.saturating_add(1),
                 ..page.list.clone()
             };
+            self.pending.pop();
             self.pending.push(ApiPage::first(list));
             return Ok(None);
         }
@@ -217,6 +222,21 @@ impl ApiPages {
             .client
             .api_link(&self.access, &fetched.url, link, &self.action)?;
         Ok(url.into())
+    }
+
+    /// Refuses lists whose names would lead to another path of the API.
+    fn check_names(&self, content: &PageContent) -> Result<(), Error> {
+        let is_path = |list: &ApiList| {
+            let mut components = list.name.split('/');
+            !components.any(|component| matches!(component, "" | "." | ".."))
+        };
+        match content.nested.iter().find(|list| !is_path(list)) {
+            Some(list) => Err(self.broken(&format!(
+                "it names {}, which is no path",
+                quoted(&list.name)
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a page with the same content as an earlier one of its list.

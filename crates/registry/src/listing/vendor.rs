@@ -49,6 +49,11 @@ pub(crate) trait VendorApi: Send + Sync + 'static {
         None
     }
 
+    /// Headers of all requests, in lower case.
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Returns the request for a page.
     fn request(&self, page: &ApiPage) -> ApiRequest;
 
