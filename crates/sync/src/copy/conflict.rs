@@ -23,11 +23,14 @@ use crate::store::{Source, TagDetail};
 const CONCURRENT_IMAGES: usize = 8;
 
 impl DestinationCopy<'_> {
-    /// Fails if an earlier rule writes other content to the destination.
+    /// Fails if the image has no name at the destination, or an earlier rule writes other content to it.
     ///
     /// Costs a HEAD for each rival; nothing for a destination of one rule.
     pub(super) async fn check_earlier_rules(&self) -> Result<(), Failure> {
         let (copier, place) = (self.copier, self.place);
+        if let Some(refusal) = &place.refusal {
+            return Err(refusal.clone());
+        }
         if let Some(tag) = &place.tag
             && self.lists.is_none()
         {

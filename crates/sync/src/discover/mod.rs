@@ -81,6 +81,8 @@ pub(crate) struct ImageDestination {
     pub rivals: Vec<Rival>,
     /// Rules before this one whose images may have the same signature tags.
     pub(crate) earlier: EarlierRules,
+    /// Reason for which the image has no name there; it fails alone.
+    pub refusal: Option<Failure>,
 }
 
 /// Finds the images of rules. Shared by all rules of a run, since they may overlap.
@@ -254,13 +256,18 @@ impl RuleSearch<'_> {
         };
         let mut places: Vec<ImageDestination> = Vec::with_capacity(destinations.len());
         for destination in destinations {
+            let (tag, refusal) = match name(&destination.naming, tag, position)? {
+                Ok(tag) => (tag, None),
+                Err(refusal) => (None, Some(refusal)),
+            };
             let mut place = ImageDestination {
                 repository: destination.repository.clone(),
-                tag: name(&destination.naming, tag, position)?,
+                tag,
                 options: Arc::clone(self.rule.options_for(destination)),
                 hint: DestinationHint::None,
                 rivals: Vec::new(),
                 earlier: claims.earlier_rules(claimant, &destination.repository),
+                refusal,
             };
             claims
                 .wait_for_earlier(claimant, destination, self.cancel)
@@ -314,29 +321,34 @@ impl RuleSearch<'_> {
     }
 }
 
-/// Returns the name of an image at a destination. `tag` is its name at the source, `position` its index in the rule's tags.
-fn name(naming: &Naming, tag: Option<&Tag>, position: usize) -> Result<Option<Tag>, Failure> {
-    match naming {
-        Naming::Keep => Ok(tag.cloned()),
-        Naming::Untagged => Ok(None),
+/// Returns the name of an image at a destination, or the reason for which it has none. `tag` is its name at the source,
+/// `position` its index in the rule's tags. Referrer tags keep their names, in which their subject is.
+///
+/// # Errors
+/// If the rule is wrong.
+fn name(
+    naming: &Naming,
+    tag: Option<&Tag>,
+    position: usize,
+) -> Result<Result<Option<Tag>, Failure>, Failure> {
+    Ok(Ok(match naming {
+        Naming::Keep => tag.cloned(),
+        Naming::Untagged => None,
         Naming::Template(template) => match tag {
-            Some(tag) => {
-                let name = template.render(tag);
-                name.map(Some).map_err(|error| Failure::local(error.0))
-            }
-            None => Ok(None),
+            Some(tag) if ReferrerTag::parse(tag.as_str()).is_none() => match template.render(tag) {
+                Ok(name) => Some(name),
+                Err(error) => return Ok(Err(Failure::local(error.0))),
+            },
+            tag => tag.cloned(),
         },
         Naming::Tags(tags) => match tags.get(position) {
-            Some(tag) => Ok(Some(tag.clone())),
-            None => Err(Failure::local(format!(
-                "the rule lists more tags at the source than the {} at the destination",
-                tags.len()
-            ))),
+            Some(tag) => Some(tag.clone()),
+            None => {
+                return Err(Failure::local(format!(
+                    "the rule lists more tags at the source than the {} at the destination",
+                    tags.len()
+                )));
+            }
         },
-    }
+    }))
 }
-
-#[cfg(test)]
-mod run_tests;
-#[cfg(test)]
-mod tests;

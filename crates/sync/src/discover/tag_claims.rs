@@ -310,23 +310,42 @@ impl Listing {
         }
     }
 
-    /// Returns true if `tag` may be among the tags of a list that could not be read, and be claimed in `repository`.
+    /// Returns true if the tag that is called `tag` in `repository` may be in a list that could not be read.
     fn may_have(&self, tag: &Tag, repository: &Repository) -> bool {
         let is_held_back = (self.rule.copies_referrers_to(repository)
             || matches!(self.rule.source.select, Selection::Policy(_)))
             && ReferrerTag::parse(tag.as_str()).is_some();
-        !self.complete.load(Ordering::Acquire) && self.rule.selects_tag(tag) && !is_held_back
+        let selects = |tag: Tag| self.rule.selects_tag(&tag);
+        !self.complete.load(Ordering::Acquire)
+            && self.source_tag(tag, repository).is_some_and(selects)
+            && !is_held_back
+    }
+
+    /// Returns the tag at the source that gets the name `tag` in `repository`, as far as it is known.
+    fn source_tag(&self, tag: &Tag, repository: &Repository) -> Option<Tag> {
+        match self.destination(repository).map(|it| &it.naming) {
+            // Referrer tags keep their names.
+            Some(Naming::Template(template)) if ReferrerTag::parse(tag.as_str()).is_none() => {
+                template.source_of(tag)
+            }
+            _ => Some(tag.clone()),
+        }
+    }
+
+    fn destination(&self, repository: &Repository) -> Option<&RuleDestination> {
+        let mut destinations = self.rule.destinations.iter();
+        destinations.find(|destination| destination.repository == *repository)
     }
 
     fn rival(&self, tag: &Tag, repository: &Repository) -> Rival {
-        let mut destinations = self.rule.destinations.iter();
-        let destination = destinations.find(|destination| destination.repository == *repository);
+        let destination = self.destination(repository);
         let options = destination.map_or(&self.rule.options, |it| self.rule.options_for(it));
+        let source_tag = self.source_tag(tag, repository);
         Rival {
             options: Arc::clone(options),
             rule: located(&self.rule),
             source: self.rule.source.repository.clone(),
-            target: Target::Tag(tag.clone()),
+            target: Target::Tag(source_tag.unwrap_or_else(|| tag.clone())),
             certain: false,
         }
     }

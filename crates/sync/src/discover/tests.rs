@@ -5,7 +5,7 @@ use image_syncer_registry::ErrorKind;
 use super::*;
 use crate::id::RuleId;
 use crate::lock::lock;
-use crate::rule::RuleSource;
+use crate::rule::{DestinationTemplate, RuleSource};
 use crate::scenario::{RunEvents, Scenario, digest_of, rule};
 use crate::settings::Listing;
 use crate::store::Stores;
@@ -188,6 +188,27 @@ async fn one_digest_from_two_sources_without_a_tag_is_no_conflict() {
     let (images, said) = discovered(&scenario(&[]), &rules).await;
     assert_eq!(images.len(), 2);
     assert_eq!(said, ["discovered 1, -", "discovered 1, -"]);
+}
+
+#[tokio::test]
+async fn listed_tags_are_named_by_a_template() {
+    let long = "v".repeat(127);
+    let signature = format!("{}.sig", digest_of("image").as_str().replace(':', "-"));
+    let scenario = scenario(&["v1", "v2", &long, &signature]);
+    let mut rule = (*rule("src.example/app", &["dst.example/app"])).clone();
+    let template = DestinationTemplate::parse("dst.example/{name}:{tag}-x").unwrap();
+    rule.destinations = vec![template.destination(&rule.source).unwrap()];
+    let (images, said) = discovered(&scenario, &[Arc::new(rule)]).await;
+    // A name that is too long fails alone. Signatures keep the name that cosign looks for.
+    let expected = [
+        format!("{signature} -> dst.example/app:{signature}"),
+        "v1 -> dst.example/app:v1-x".to_owned(),
+        "v2 -> dst.example/app:v2-x".to_owned(),
+        format!("{long} -> dst.example/app"),
+    ];
+    let sorted: std::collections::BTreeSet<String> = images.into_iter().collect();
+    assert_eq!(sorted, expected.into());
+    assert_eq!(said, ["discovered 4, -"]);
 }
 
 #[tokio::test]

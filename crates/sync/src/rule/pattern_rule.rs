@@ -158,3 +158,129 @@ impl PatternRule {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::rule::SourcePattern;
+
+    fn rule(from: &[&str], except: &[&str], to: &[&str]) -> PatternRule {
+        let from = from
+            .iter()
+            .flat_map(|text| SourcePattern::parse(text).unwrap().listed);
+        let except = except
+            .iter()
+            .map(|text| RepositoryFilter::parse(text).unwrap());
+        let to = to
+            .iter()
+            .map(|text| DestinationTemplate::parse(text).unwrap());
+        PatternRule {
+            id: RuleId::new("teams", None),
+            name: "teams".into(),
+            location: None,
+            from: from.collect(),
+            except: except.collect(),
+            select: Selection::All,
+            destinations: to.collect(),
+            options: Arc::default(),
+            if_empty: IfEmpty::Fail,
+        }
+    }
+
+    fn repository(text: &str) -> Repository {
+        Repository::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_repository_becomes_a_rule() {
+        let rule = rule(
+            &["h.io/team-*/**:v1", "h.io/**"],
+            &["**/tmp-*"],
+            &[
+                "r.io/{repository}",
+                "r.io/{namespace}/{name}",
+                "s.io/{name}:{tag}",
+            ],
+        );
+        rule.check().unwrap();
+        let one = rule
+            .rule_for(&repository("h.io/team-a/x"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(&*one.name, "teams: h.io/team-a/x");
+        assert_eq!((one.id, one.if_empty), (rule.id, IfEmpty::Fail));
+        assert_eq!(one.source, RuleSource::parse("h.io/team-a/x:v1").unwrap());
+        let to: Vec<String> = one
+            .destinations
+            .iter()
+            .map(|to| to.repository.to_string())
+            .collect();
+        // Equal destinations are one.
+        assert_eq!(to, ["r.io/team-a/x", "s.io/x"]);
+        let other = rule.rule_for(&repository("h.io/a")).unwrap().unwrap();
+        assert_eq!(other.source.select, Selection::All);
+        for text in ["h.io/team-a/tmp-1", "q.io/team-a/x"] {
+            assert!(!rule.selects(&repository(text)));
+            assert!(rule.rule_for(&repository(text)).is_none());
+        }
+    }
+
+    #[test]
+    fn a_destination_that_is_a_source_is_refused() {
+        let again = rule(&["h.io/**"], &[], &["h.io/mirror/{repository}"]);
+        let expected = "h.io/x goes to h.io/mirror/x, which h.io/** matches as well, so that the next run copies it again. Write another destination, or leave it out with `except`.";
+        assert_eq!(again.check().unwrap_err().to_string(), expected);
+        let error = again.rule_for(&repository("h.io/x")).unwrap().unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        let excepted = rule(&["h.io/**"], &["mirror/**"], &["h.io/mirror/{repository}"]);
+        excepted.check().unwrap();
+        excepted.rule_for(&repository("h.io/x")).unwrap().unwrap();
+        let apart = rule(&["h.io/team-*/**"], &[], &["h.io/mirror/{repository}"]);
+        apart.check().unwrap();
+        let itself = rule(&["h.io/**"], &[], &["{registry}/{repository}"]);
+        let error = itself.check().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "no destination {registry}/{repository} for h.io/x: it is the source itself."
+        );
+    }
+
+    #[test]
+    fn mistakes_are_found_before_a_list() {
+        for (from, to, why) in [
+            (
+                "h.io/team/*",
+                "r.io/mirror",
+                "r.io/mirror: all repositories of h.io/team/* go there, such as h.io/team/x and h.io/team/y. Write {repository} in the destination.",
+            ),
+            (
+                "h.io/*/app",
+                "r.io/{name}",
+                "r.io/{name}: all repositories of h.io/*/app go there, such as h.io/x/app and h.io/y/app. Write {repository} in the destination.",
+            ),
+            (
+                "h.io/team/*",
+                "docker.io/me/{repository}",
+                "no destination docker.io/me/{repository} for h.io/team/x: a repository of Docker Hub has no more than 2 components (namespace/name), and me/team/x has 3 components.",
+            ),
+            (
+                "h.io/team/*",
+                "r.io/{name}:stable",
+                "no destination r.io/{name}:stable for h.io/team/x: stable: several tags cannot get one name. Write r.io/x to keep their names, or name the tags at the source.",
+            ),
+        ] {
+            let error = rule(&[from], &[], &[to]).check().unwrap_err();
+            assert_eq!(error.to_string(), why);
+        }
+        for (from, to) in [
+            ("h.io/team/*", "r.io/all:{name}-{tag}"),
+            // Deeper repositories fail alone.
+            ("h.io/**", "docker.io/me/{repository}"),
+            ("h.io/*/app", "r.io/{namespace}"),
+            ("h.io/**:v1", "r.io/{repository}:stable"),
+        ] {
+            rule(&[from], &[], &[to]).check().unwrap();
+        }
+    }
+}

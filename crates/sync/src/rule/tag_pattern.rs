@@ -78,6 +78,13 @@ impl TagPattern {
         })?;
         Ok(Self(Kind::Glob(glob.compile_matcher())))
     }
+    /// Returns the expression; `None` for a glob.
+    pub(crate) fn expression(&self) -> Option<&Pattern> {
+        match &self.0 {
+            Kind::Glob(_) => None,
+            Kind::Expression(pattern) => Some(pattern),
+        }
+    }
     /// Returns true if the pattern matches `tag`.
     pub fn matches(&self, tag: &Tag) -> bool {
         self.matches_text(tag.as_str())

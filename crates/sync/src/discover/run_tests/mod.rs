@@ -12,3 +12,4 @@ mod destination_tags;
 mod leftovers;
 mod policies;
 mod signature_conflicts;
+mod templates;

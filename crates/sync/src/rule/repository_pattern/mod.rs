@@ -47,8 +47,8 @@ impl SourcePattern {
     /// Parses any source of the classic files, or a pattern: `registry/glob[:tags | :/regex/]` or
     /// `oci:DIRECTORY#registry/glob`.
     ///
-    /// In a glob, `*` and `?` match within a component, `[…]` matches one character, `**` any number of components, and
-    /// `{a,b}` stands for both texts. A text whose only wildcards are braces names repositories. Unlike the name of a
+    /// In a glob, `*` and `?` match within a component, `[…]` matches one character, `**` any number of components (at
+    /// least one at the end), and `{a,b}` stands for both texts. A text whose only wildcards are braces names repositories. Unlike the name of a
     /// repository, a glob needs its registry: `team-*/**` might as well be a registry without a dot. On Docker Hub a glob of one
     /// component gets `library/` in front, as a name does.
     ///

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use image_syncer_registry::Digest;
 
 use crate::Repository;
-use crate::rule::{Naming, Rule, RuleDestination, RuleError, Selection};
+use crate::rule::{Naming, Rule, RuleDestination, RuleError};
 
 /// Destinations with the source of each. A destination is a repository and the names of tags there.
 ///
@@ -110,13 +110,9 @@ enum Name {
 }
 
 fn names(rule: &Rule, destination: &RuleDestination) -> Vec<Name> {
-    let is_listed = !matches!(
-        rule.source.select,
-        Selection::Tags(_) | Selection::Digest { .. }
-    );
-    if is_listed {
+    if rule.source.select.is_listed() {
         return vec![Name::Listed(match &destination.naming {
-            Naming::Template(template) if !template.keeps_tags() => template.key(),
+            Naming::Template(template) => template.key(),
             _ => "{tag}".to_owned(),
         })];
     }
@@ -134,3 +130,7 @@ fn key(destination: &RuleDestination, name: &Name) -> [u8; 16] {
     let half = digest.and_then(|bytes| bytes.first_chunk().copied());
     half.unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "claims_tests.rs"]
+mod tests;

@@ -58,6 +58,11 @@ impl DestinationTemplate {
             RuleDestination::check(text).map_err(|error| TemplateError::new(0, error.0))?;
             (Parts::parse(text)?, None)
         } else {
+            if let Some((scheme, rest)) = text.split_once("://") {
+                let why =
+                    format!("a scheme precedes the registry. Remove {scheme}:// and write {rest}.");
+                return Err(TemplateError::new(0, why));
+            }
             let (repository, tag) = split_tag(text)?;
             let parts = Parts::parse(repository)?;
             check_fields(repository, &parts)?;
@@ -183,6 +188,11 @@ impl DestinationTemplate {
                     return Err(format!(
                         "{first} is no registry. Write the registry of the destination."
                     ));
+                }
+                if !text.starts_with("oci:")
+                    && text.matches(':').count() > first.matches(':').count()
+                {
+                    return Err("the registry has a port, and no path has a colon. Write {host} for the host alone.".to_owned());
                 }
                 Cow::Owned(text)
             }
@@ -327,10 +337,6 @@ fn check_fields(text: &str, parts: &Parts) -> Result<(), TemplateError> {
 
 /// Checks that a template with fields begins with a registry.
 fn check_registry(text: &str, repository: &str) -> Result<(), TemplateError> {
-    if let Some((scheme, rest)) = repository.split_once("://") {
-        let why = format!("a scheme precedes the registry. Remove {scheme}:// and write {rest}.");
-        return Err(TemplateError::new(0, why));
-    }
     let mut depth = 0_usize;
     let slash = repository.find(|character| {
         match character {

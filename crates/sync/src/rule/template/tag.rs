@@ -136,6 +136,7 @@ impl TagTemplate {
                     "{self}: the source names a digest without a tag. Write the tag before the @."
                 )));
             }
+            _ if self.keeps_tags() => return Ok(Naming::Keep),
             _ => return Ok(Naming::Template(Arc::clone(self))),
         };
         let names = tags.into_iter().map(|tag| self.render(tag));
@@ -153,9 +154,34 @@ impl TagTemplate {
         text
     }
 
-    /// Returns true if the name is the tag.
-    pub(super) fn keeps_tags(&self) -> bool {
-        matches!(self.parts.as_slice(), [Part::Field { field: Field::Tag, filters }] if filters.is_empty())
+    /// Returns the tag that gets the name `name`; `None` if that is unknown, or none does. It is known for a tag between
+    /// texts.
+    pub(crate) fn source_of(&self, name: &Tag) -> Option<Tag> {
+        let mut rest = name.as_str();
+        let mut parts = self.parts.as_slice();
+        while let [Part::Text(text), after @ ..] = parts {
+            (rest, parts) = (rest.strip_prefix(&**text)?, after);
+        }
+        while let [before @ .., Part::Text(text)] = parts {
+            (rest, parts) = (rest.strip_suffix(&**text)?, before);
+        }
+        match parts {
+            [
+                Part::Field {
+                    field: Field::Tag,
+                    filters,
+                },
+            ] if filters.is_empty() => Tag::parse(rest).ok(),
+            _ => None,
+        }
+    }
+
+    /// Returns true if every tag keeps its name.
+    fn keeps_tags(&self) -> bool {
+        let [Part::Field { field, filters }] = self.parts.as_slice() else {
+            return false;
+        };
+        *field == Field::Tag && filters.is_empty()
     }
 }
 
@@ -173,7 +199,15 @@ fn is_in_tag(character: char) -> bool {
 fn expressions(select: &Selection, last: u8) -> Result<Vec<Pattern>, String> {
     let expressions = match select {
         Selection::Matching(expression) => vec![expression.clone()],
-        _ => Vec::new(),
+        Selection::Policy(policy) => {
+            let include = policy.include.iter().map(|pattern| {
+                pattern.expression().cloned().ok_or_else(|| {
+                    format!("{{{last}}} is a group of an expression, and tags that {pattern} matches have none. Write expressions only.")
+                })
+            });
+            include.collect::<Result<_, _>>()?
+        }
+        Selection::All | Selection::Tags(_) | Selection::Digest { .. } => Vec::new(),
     };
     if expressions.is_empty() {
         return Err(format!(
@@ -192,3 +226,7 @@ fn expressions(select: &Selection, last: u8) -> Result<Vec<Pattern>, String> {
     }
     Ok(expressions)
 }
+
+#[cfg(test)]
+#[path = "tag_tests.rs"]
+mod tests;
