@@ -20,7 +20,7 @@ use crate::listing::quay::Quay;
 use crate::listing::vendor::{ApiList, ApiPage};
 use crate::listing::{Lister, ListingSettings, VendorApi, document};
 use crate::lock::lock;
-use crate::reference::{Registry, Resource};
+use crate::reference::{Registry, Repository, Resource};
 
 /// Maximum number of logins that are remembered.
 const MAX_LOGINS: usize = 64;
@@ -179,14 +179,14 @@ impl ListingMemory {
 }
 
 impl Client {
-    /// Returns whether a list of tags with digests is known to exist for the registry: [`Client::list_tags`] then costs
+    /// Returns whether a list with digests is known to exist for the tags of `repository`: [`Client::list_tags`] then costs
     /// a request for each hundred tags, and a HEAD for each tag is saved. With `may_probe`, an unknown host is probed for
     /// Harbor, once; without it, no request is sent.
-    pub async fn lists_digests(&self, may_probe: bool) -> bool {
+    pub async fn lists_digests(&self, repository: &Repository, may_probe: bool) -> bool {
         if !self.listing_memory().may_list_tags() {
             return false;
         }
-        let settings = self.listing_settings("");
+        let settings = self.listing_settings(repository.path());
         let api = match self.known_listing(&settings).await {
             Some(listing) => listing,
             None if may_probe => match self.probed_listing(&settings).await {
@@ -197,7 +197,7 @@ impl Client {
         };
         match api {
             Listing::Vendor(api) if api.requires_login() => {
-                let resource = Resource::Registry(self.registry().clone());
+                let resource = Resource::Repository(repository.clone());
                 let access = self
                     .api_access(api, &settings, &resource, "list tags")
                     .await;

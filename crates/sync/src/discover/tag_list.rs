@@ -33,6 +33,9 @@ const MAX_DIGESTS: usize = 50_000;
 /// are quicker than waiting.
 const FEW_PAGES: usize = 10;
 
+/// Number of tags in a full page of most lists with digests.
+const FULL_PAGE: usize = 100;
+
 /// Number of wanted tags that justify a further page of digests of a destination, where most tags are copies.
 const TAGS_PER_DESTINATION_PAGE: usize = 4;
 
@@ -293,9 +296,10 @@ async fn read(
         return Ok(None);
     }
     let mut hashes: Vec<u64> = Vec::new();
-    for number in 0.. {
+    let mut short_pages = 0;
+    for number in 0_usize.. {
         if pages.with_digests() {
-            content.pause(number).await;
+            content.pause(number.saturating_sub(short_pages)).await;
         }
         let page = match pages.next().await {
             Ok(Some(page)) => page,
@@ -305,6 +309,8 @@ async fn read(
         };
         let names_only = !pages.with_digests();
         content.has_names_only.store(names_only, Ordering::Release);
+        // Most likely the last one, so that the end costs no request.
+        short_pages = usize::from(page.len() < FULL_PAGE);
         hashes.extend(page.iter().map(|listed| content.hash(&listed.tag)));
         if hashes.len() > MAX_TAGS {
             return Ok(None);

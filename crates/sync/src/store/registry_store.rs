@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use image_syncer_registry::{
     BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, IndexedReferrers,
-    ListedTag, Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence, Registries, Tag,
-    TagPages, Target, Upload,
+    ListedTag, ListedTagPages, Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence,
+    Registries, Tag, TagPages, Target, Upload,
 };
 
 use crate::store::{
@@ -34,9 +34,15 @@ struct RegistrySession {
     upload: Upload,
 }
 
-/// Pages of tags at one side of the copy.
-struct RegistryTags {
+/// Pages of names of tags at one side of the copy.
+struct NamedTags {
     pages: TagPages,
+    with_side: fn(Error) -> StoreError,
+}
+
+/// Pages of tags with digests at one side of the copy.
+struct RegistryTags {
+    pages: ListedTagPages,
     with_side: fn(Error) -> StoreError,
 }
 
@@ -218,11 +224,21 @@ impl Source for RegistryStore {
         .map_err(StoreError::source)
         .boxed()
     }
-    fn tags(&self, _detail: TagDetail) -> Box<dyn Tags> {
-        Box::new(RegistryTags {
-            pages: self.client.tags(&self.name),
-            with_side: StoreError::source,
-        })
+    fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
+        self.client.lists_digests(&self.name, may_probe).boxed()
+    }
+    fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
+        let with_side = StoreError::source;
+        match detail {
+            TagDetail::Names => Box::new(NamedTags {
+                pages: self.client.tags(&self.name),
+                with_side,
+            }),
+            TagDetail::Digests => Box::new(RegistryTags {
+                pages: self.client.list_tags(&self.name),
+                with_side,
+            }),
+        }
     }
 }
 
@@ -283,11 +299,21 @@ impl Destination for RegistryStore {
         let deleted = self.client.delete_manifest(&self.name, target);
         deleted.map_err(StoreError::destination).boxed()
     }
-    fn tags(&self, _detail: TagDetail) -> Box<dyn Tags> {
-        Box::new(RegistryTags {
-            pages: self.client.tags_for_push(&self.name),
-            with_side: StoreError::destination,
-        })
+    fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
+        self.client.lists_digests(&self.name, may_probe).boxed()
+    }
+    fn tags(&self, detail: TagDetail) -> Box<dyn Tags> {
+        let with_side = StoreError::destination;
+        match detail {
+            TagDetail::Names => Box::new(NamedTags {
+                pages: self.client.tags_for_push(&self.name),
+                with_side,
+            }),
+            TagDetail::Digests => Box::new(RegistryTags {
+                pages: self.client.list_tags_for_push(&self.name),
+                with_side,
+            }),
+        }
     }
 }
 
@@ -313,11 +339,17 @@ impl UploadSession for RegistrySession {
     }
 }
 
-impl Tags for RegistryTags {
+impl Tags for NamedTags {
     fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<ListedTag>>>> {
         let listed = |tags: Vec<Tag>| tags.into_iter().map(ListedTag::from).collect();
         let page = self.pages.next().map_ok(move |page| page.map(listed));
         page.map_err(self.with_side).boxed()
+    }
+}
+
+impl Tags for RegistryTags {
+    fn next(&mut self) -> BoxFuture<'_, StoreResult<Option<Vec<ListedTag>>>> {
+        self.pages.next().map_err(self.with_side).boxed()
     }
 }
 

@@ -188,3 +188,8 @@ async fn tags_of_an_unknown_host_cause_no_probe() {
     assert_eq!(kit.lines(), ["GET /api/v2.0/systeminfo"]);
     assert_eq!(tags_of(&kit, "team/app").await.unwrap(), tags);
 }
+
+async fn lists_digests(kit: &Kit, may_probe: bool) -> bool {
+    let repository = kit.repository("team/app");
+    kit.client.lists_digests(&repository, may_probe).await
+}

@@ -10,6 +10,7 @@ mod broken_lists;
 mod conflicts;
 mod destination_tags;
 mod leftovers;
+mod listed_digests;
 mod policies;
 mod signature_conflicts;
 mod templates;

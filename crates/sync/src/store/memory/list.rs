@@ -69,9 +69,9 @@ impl MemoryTags {
             with_side,
         }
     }
-    /// Continues with names, from the first page. Later lists of the registry have names only.
+    /// Continues with the names of the other tags. Later lists of the registry have names only.
     fn fail(&mut self) {
-        (self.digests, self.from) = (false, 0);
+        self.digests = false;
         let mut state = self.stores.state();
         let listing = state.listings.get_mut(self.repository.endpoint());
         if let Some(listing) = listing {

@@ -103,11 +103,21 @@ async fn a_challenge_says_whether_a_host_is_harbor() {
             .await;
         let kit = super::of(server, basic("ada", "pw"), ListingSettings::default());
         put_tags(&kit, "team/app", 1);
-        assert!(!kit.client.lists_digests(false).await, "nothing is known");
+        assert!(
+            !kit.client
+                .lists_digests(&kit.repository("team/app"), false)
+                .await,
+            "nothing is known"
+        );
         assert!(kit.server.requests().is_empty());
         kit.client.ping().await.unwrap();
         kit.server.clear_requests();
-        assert_eq!(kit.client.lists_digests(true).await, is_harbor);
+        assert_eq!(
+            kit.client
+                .lists_digests(&kit.repository("team/app"), true)
+                .await,
+            is_harbor
+        );
         assert!(kit.server.requests().is_empty(), "the challenge was enough");
         let tags = tags(&kit.client, &kit.repository("team/app"))
             .await
@@ -156,7 +166,7 @@ async fn lists_can_be_switched_off() {
              none`); name the repositories, or set `list`"
         )
     );
-    assert!(!kit.client.lists_digests(true).await);
+    assert!(!kit.client.lists_digests(&kit.repository("a/b"), true).await);
     assert_eq!(kit.lines(), [""; 0]);
 }
 

@@ -123,7 +123,7 @@ async fn an_api_that_refuses_is_left_after_three_repositories_with_one_warning()
     for name in 0..5 {
         let repository = kit.repository(&format!("team/r{name}"));
         assert_eq!(
-            kit.client.lists_digests(false).await,
+            kit.client.lists_digests(&repository, false).await,
             name < 3,
             "before repository {name}"
         );
@@ -189,7 +189,11 @@ async fn an_unknown_repository_is_missing_without_a_warning() {
     let error = error.unwrap_err();
     assert_eq!(error.kind(), image_syncer_registry::ErrorKind::NotFound);
     assert_eq!(kit.heard.warnings(), [""; 0]);
-    assert!(kit.client.lists_digests(false).await);
+    assert!(
+        kit.client
+            .lists_digests(&kit.repository("team/none"), false)
+            .await
+    );
 }
 
 #[tokio::test]
