@@ -34,6 +34,14 @@ impl Problems {
         }
     }
 
+    /// Adds mistakes and warnings.
+    pub(crate) fn append(&mut self, other: Self) {
+        for mistake in other.mistakes {
+            self.add_mistake(mistake);
+        }
+        self.warnings.extend(other.warnings);
+    }
+
     /// Adds a warning.
     pub(crate) fn warn(&mut self, text: impl Display) {
         self.warnings.push(text.to_string());

@@ -1,6 +1,7 @@
 //! The command `check`.
 
 use crate::cli::{CheckArgs, Copying, Output, Transfer};
+use crate::commands::option_flags::OptionFlags;
 use crate::commands::run_flags::RunFlags;
 use crate::commands::setup;
 use crate::exit::Exit;
@@ -19,6 +20,7 @@ pub(super) fn execute(
         arguments.files,
         &arguments.selection,
         &arguments.defaults,
+        &OptionFlags::new(&arguments.common, Copying::default()),
         &mut problems,
     );
     let flags = RunFlags {
@@ -26,7 +28,6 @@ pub(super) fn execute(
         config,
         inputs,
         purpose: setup::check_purpose(arguments.differences),
-        copying: Copying::default(),
         transfer: Transfer::default(),
         output: Output {
             reporting: arguments.reporting,

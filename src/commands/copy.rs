@@ -9,6 +9,7 @@ use image_syncer_sync::config::{Config, Defaults};
 use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection, expand_layout_glob};
 
 use crate::cli::CopyArgs;
+use crate::commands::option_flags::OptionFlags;
 use crate::commands::run_flags::RunFlags;
 use crate::commands::{insecure, setup};
 use crate::exit::Exit;
@@ -32,6 +33,9 @@ pub(super) fn execute(
     let auth = setup::inputs(arguments.auth.auth);
     let config = Config::credentials(&auth, rules, &setup::environment);
     let mut config = problems.collect(config).unwrap_or_default();
+    let options = OptionFlags::new(&arguments.common, arguments.copying);
+    config.set_options(&options.overrides(&mut problems));
+    options.check(&config, &mut problems);
     for host in &arguments.insecure.insecure {
         problems.collect(insecure::allow(&mut config.credentials, host));
     }
@@ -43,7 +47,6 @@ pub(super) fn execute(
         config,
         inputs,
         purpose: setup::copy_purpose(arguments.dry_run),
-        copying: arguments.copying,
         transfer: arguments.transfer,
         output: arguments.output,
         common: arguments.common,

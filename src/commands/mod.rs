@@ -7,6 +7,7 @@ mod convert;
 mod copy;
 mod insecure;
 mod man;
+mod option_flags;
 mod plan;
 mod rates;
 mod records;

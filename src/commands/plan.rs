@@ -1,6 +1,7 @@
 //! The command `plan`.
 
 use crate::cli::{Output, PlanArgs, Transfer};
+use crate::commands::option_flags::OptionFlags;
 use crate::commands::run_flags::RunFlags;
 use crate::commands::setup;
 use crate::exit::Exit;
@@ -19,6 +20,7 @@ pub(super) fn execute(
         arguments.files,
         &arguments.selection,
         &arguments.defaults,
+        &OptionFlags::new(&arguments.common, arguments.copying),
         &mut problems,
     );
     let flags = RunFlags {
@@ -26,7 +28,6 @@ pub(super) fn execute(
         config,
         inputs,
         purpose: setup::plan_purpose(arguments.showing),
-        copying: arguments.copying,
         transfer: Transfer::default(),
         output: Output {
             reporting: arguments.reporting,

@@ -1,10 +1,8 @@
 //! Flags of the commands that start a run, and their conversion to its specification.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_sync::Config;
-use image_syncer_sync::rule::{CopyOptions, Immutable};
 
 use crate::cli;
 use crate::commands::connection_flags::ConnectionFlags;
@@ -20,14 +18,12 @@ use crate::ui::Printer;
 pub(super) struct RunFlags {
     /// Name of the command.
     pub(super) command: &'static str,
-    /// Rules to carry out, and credentials of the files.
+    /// Rules to carry out with their options, and credentials of the files.
     pub(super) config: Config,
     /// Files that were read.
     pub(super) inputs: Inputs,
     /// Purpose of the run.
     pub(super) purpose: Purpose,
-    /// Flags of the group.
-    pub(super) copying: cli::Copying,
     /// Flags of the group.
     pub(super) transfer: cli::Transfer,
     /// Flags of the group.
@@ -44,20 +40,21 @@ impl RunFlags {
     /// # Errors
     /// All mistakes that were found before the first request, together with those in `problems`.
     pub(super) fn run(self, mut problems: Problems, printer: &Printer) -> anyhow::Result<Exit> {
-        let options = Arc::new(self.options(&mut problems));
         let connections = ConnectionFlags {
             asking: &self.common.asking,
             safety: &self.common.safety,
             transfer: &self.transfer,
         };
         let registries = connections.access(&self.config, &mut problems);
-        let mut rules = self.config.rules;
-        for rule in &mut rules {
-            Arc::make_mut(rule).options = Arc::clone(&options);
+        if let Some(pattern) = self.config.patterns.first() {
+            problems.add_mistake(format_args!(
+                "the rule {} has patterns, which are not supported yet. Name its repositories.",
+                pattern.name
+            ));
         }
         let spec = RunSpec {
             command: self.command,
-            rules,
+            rules: self.config.rules,
             intent: self.purpose.intent(),
             transfers: self.transfer.proc.and_then(setup::bound),
             registries,
@@ -70,25 +67,6 @@ impl RunFlags {
             purpose: self.purpose,
         };
         TerminalRunner::prepare(spec, options, &self.inputs, problems)?.run(printer)
-    }
-
-    /// Returns the options of the flags, for all rules. A mistake leaves a default in its place.
-    fn options(&self, problems: &mut Problems) -> CopyOptions {
-        let flags = &self.common;
-        let platforms = problems.collect(setup::platforms(&flags.platforms));
-        let parts = setup::parts(flags.parts, self.copying, &flags.platforms);
-        let parts = problems.collect(parts);
-        let immutable = problems.collect(Immutable::parse(&flags.remembering.immutable));
-        let referrers = problems.collect(setup::referrers(&flags.referrers));
-        let mut options = CopyOptions::default();
-        options.platforms = Arc::new(platforms.unwrap_or_default());
-        options.parts = parts.unwrap_or_default();
-        options.immutable = immutable.unwrap_or_default();
-        options.referrers = referrers.flatten().map(Arc::new);
-        options.conflict = setup::conflict_policy(flags.conflicts);
-        options.force = self.copying.force;
-        options.verify = self.copying.verify;
-        options
     }
 }
 

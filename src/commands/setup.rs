@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use image_syncer_registry::Registry;
 use image_syncer_registry::auth::{Credential, LoginChoice};
-use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Environment, Input};
-use image_syncer_sync::rule::{
-    ConflictAction, ConflictPolicy, Parts, PlatformFilter, Referrers, RuleFilter,
-};
+use image_syncer_sync::config::{Config, ConfigFiles, Defaults, Environment, Input};
+use image_syncer_sync::rule::{PlatformFilter, RuleFilter};
 use image_syncer_sync::settings::Intent;
 
 use crate::cli;
+use crate::commands::option_flags::OptionFlags;
 use crate::images_file::FileFormat;
 use crate::problems::Problems;
 use crate::run::{Inputs, Purpose, StdoutRequest};
@@ -26,11 +25,22 @@ pub(super) fn config(
     files: cli::Files,
     selection: &cli::RuleSelection,
     defaults: &cli::Defaults,
+    options: &OptionFlags<'_>,
     problems: &mut Problems,
 ) -> Config {
-    let Some(mut config) = problems.collect(read(files, defaults, &environment)) else {
+    // Mistakes in files come first.
+    let mut of_flags = Problems::default();
+    let overrides = options.overrides(&mut of_flags);
+    let defaults = self::defaults(defaults);
+    let read = config_files(files)
+        .and_then(|files| Ok(Config::read(&files, &defaults, &environment, &overrides)?));
+    let Some(mut config) = problems.collect(read) else {
+        problems.append(of_flags);
+        options.check(&Config::default(), problems);
         return Config::default();
     };
+    problems.append(of_flags);
+    options.check(&config, problems);
     warn(&config, problems);
     let kept = config.keep_rules(&RuleFilter::new(&selection.rule));
     problems.collect(kept.context("--rule"));
@@ -44,7 +54,9 @@ pub(super) fn classic(
     environment: Environment<'_>,
     problems: &mut Problems,
 ) -> Config {
-    let config = read(files, defaults, environment);
+    let defaults = self::defaults(defaults);
+    let config =
+        config_files(files).and_then(|files| Ok(Config::classic(&files, &defaults, environment)?));
     let config = problems.collect(config).unwrap_or_default();
     warn(&config, problems);
     config
@@ -56,11 +68,8 @@ fn warn(config: &Config, problems: &mut Problems) {
     }
 }
 
-fn read(
-    files: cli::Files,
-    defaults: &cli::Defaults,
-    environment: Environment<'_>,
-) -> anyhow::Result<Config> {
+/// Returns the files that the flags name.
+fn config_files(files: cli::Files) -> anyhow::Result<ConfigFiles> {
     match (&*files.config, &*files.images, &*files.auth) {
         ([_, ..], [], []) | ([], [_, ..], _) => {}
         ([_, ..], _, _) => bail!(
@@ -73,16 +82,11 @@ fn read(
             "no image is named. Use --images FILE (with --auth FILE for registries that need a login), --config FILE, or image-syncer copy SOURCE DESTINATION. Examples: image-syncer --help"
         ),
     }
-    let files = ClassicFiles {
+    Ok(ConfigFiles {
         config: inputs(files.config),
         auth: inputs(files.auth),
         images: inputs(files.images),
-    };
-    Ok(Config::classic(
-        &files,
-        &self::defaults(defaults),
-        environment,
-    )?)
+    })
 }
 
 /// Returns the files that the flags name, for a comparison with the files that are written.
@@ -113,40 +117,6 @@ pub(super) fn platforms(flags: &cli::Platforms) -> anyhow::Result<PlatformFilter
     Ok(PlatformFilter::parse(&flags.os, &flags.arch)?)
 }
 
-/// Returns the parts of images to copy.
-pub(super) fn parts(
-    flags: cli::Parts,
-    copying: cli::Copying,
-    platforms: &cli::Platforms,
-) -> anyhow::Result<Parts> {
-    let parts = Parts {
-        strip_attestations: flags.strip_attestations,
-        sparse: flags.sparse,
-        foreign_layers: copying.foreign_layers,
-    };
-    if parts.sparse && !parts.strip_attestations && self::platforms(platforms)?.is_empty() {
-        bail!("--sparse has no effect without a filter. Add --os, --arch or --strip-attestations.");
-    }
-    Ok(parts)
-}
-
-/// Returns the referrers to copy with an image; `None` for none.
-pub(super) fn referrers(flags: &cli::Referrers) -> anyhow::Result<Option<Referrers>> {
-    if flags.referrers_type.iter().any(String::is_empty) {
-        bail!(
-            "--referrers-type: an empty artifact type matches nothing. Write one, such as \
-             application/vnd.dev.sigstore.bundle.v0.3+json, or `{}` for the tags of cosign.",
-            Referrers::COSIGN
-        );
-    }
-    let referrers = || Referrers {
-        deep: flags.referrers == cli::WhichReferrers::Deep,
-        types: flags.referrers_type.clone(),
-        interval: flags.referrers_interval,
-    };
-    Ok((!flags.no_referrers).then(referrers))
-}
-
 /// Checks the hosts of `flag`. The parser of arguments would repeat a refused value, which may have a password in
 /// front of the host.
 pub(super) fn hosts(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<String>> {
@@ -159,16 +129,6 @@ pub(super) fn hosts(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<String>>
 /// Returns the limit of `--proc`; 0 or less sets none.
 pub(super) fn bound(proc: i64) -> Option<usize> {
     usize::try_from(proc).ok().filter(|bound| *bound > 0)
-}
-
-/// Returns the policy for tags that exist with another digest.
-pub(super) fn conflict_policy(flags: cli::Conflicts) -> ConflictPolicy {
-    let action = match flags.conflict {
-        cli::ConflictAction::Overwrite => ConflictAction::Overwrite,
-        cli::ConflictAction::Skip => ConflictAction::Skip,
-        cli::ConflictAction::Fail => ConflictAction::Fail,
-    };
-    action.into()
 }
 
 /// Returns the format of a map of images.

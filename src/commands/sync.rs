@@ -1,6 +1,7 @@
 //! The sync of all rules in files.
 
 use crate::cli::SyncArgs;
+use crate::commands::option_flags::OptionFlags;
 use crate::commands::run_flags::RunFlags;
 use crate::commands::setup;
 use crate::exit::Exit;
@@ -19,6 +20,7 @@ pub(super) fn execute(
         arguments.files,
         &arguments.selection,
         &arguments.defaults,
+        &OptionFlags::new(&arguments.common, arguments.copying),
         &mut problems,
     );
     let flags = RunFlags {
@@ -26,7 +28,6 @@ pub(super) fn execute(
         config,
         inputs,
         purpose: setup::copy_purpose(arguments.dry_run),
-        copying: arguments.copying,
         transfer: arguments.transfer,
         output: arguments.output,
         common: arguments.common,

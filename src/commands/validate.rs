@@ -10,6 +10,7 @@ use image_syncer_sync::rule::{
 };
 
 use crate::cli::ValidateArgs;
+use crate::commands::option_flags::OptionFlags;
 use crate::commands::setup;
 use crate::escape;
 use crate::exit::Exit;
@@ -26,6 +27,7 @@ pub(super) fn execute(
         arguments.files,
         &arguments.selection,
         &arguments.defaults,
+        &OptionFlags::platforms(&arguments.platforms),
         &mut problems,
     );
     let platforms = problems.collect(setup::platforms(&arguments.platforms));

@@ -7,7 +7,7 @@
     reason = "to panic where a promise is broken is what they are for"
 )]
 
-pub use crate::config::fuzzing::classic_files;
+pub use crate::config::fuzzing::{classic_files, native_file};
 use crate::rule::PlatformFilter;
 pub use crate::store::layout::fuzzing::layout_index;
 
@@ -31,6 +31,10 @@ mod tests {
     #[test]
     fn of_layout_index() {
         exercise("layout_index", super::layout_index);
+    }
+    #[test]
+    fn of_native_file() {
+        exercise("native_file", super::native_file);
     }
     #[test]
     fn of_platforms() {

@@ -22,11 +22,9 @@ pub struct Conflicts {
         long,
         value_name = "overwrite|skip|fail",
         value_enum,
-        hide_possible_values = true,
-        hide_default_value = true,
-        default_value_t = ConflictAction::Overwrite
+        hide_possible_values = true
     )]
-    pub conflict: ConflictAction,
+    pub conflict: Option<ConflictAction>,
 }
 
 /// Action if a tag exists with another digest.

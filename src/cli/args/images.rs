@@ -52,10 +52,15 @@ pub struct Referrers {
     pub no_referrers: bool,
     /// Referrers to look up for unchanged images
     ///
-    /// `root`: referrers of the image itself. `deep`: also referrers of its children and of its referrers. All
+    /// `root`, the default: referrers of the image itself. `deep`: also referrers of its children and of its referrers. All
     /// referrers of images that are copied are copied in any case.
-    #[arg(long, value_name = "root|deep", value_enum, hide_possible_values = true, default_value_t = WhichReferrers::Root)]
-    pub referrers: WhichReferrers,
+    #[arg(
+        long,
+        value_name = "root|deep",
+        value_enum,
+        hide_possible_values = true
+    )]
+    pub referrers: Option<WhichReferrers>,
     /// Copy only referrers of this artifact type
     ///
     /// `cosign` means the tags of cosign (`sha256-….sig`, `.att`, `.sbom`). Repeatable, or comma-separated.
@@ -64,9 +69,9 @@ pub struct Referrers {
     /// Minimum time between two lookups of referrers
     ///
     /// An unchanged image whose referrers were looked up within this time (`30s`, `15m`, `12h`, `7d`), by the records,
-    /// needs no request; 0 looks up always.
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
-    pub referrers_interval: Duration,
+    /// needs no request; 0, the default, looks up always.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub referrers_interval: Option<Duration>,
 }
 
 /// Manifests of an unchanged image that are checked for new referrers.

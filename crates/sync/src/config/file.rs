@@ -1,5 +1,6 @@
 //! A file of the user, and problems at positions in it.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,12 +8,18 @@ use std::path::{Path, PathBuf};
 use image_syncer_registry::io_clause;
 
 use crate::config::Input;
-use crate::config::document::{self, Node, Position};
+use crate::config::document::{self, Node, NodeValue, Position};
 use crate::config::error::Problem;
 use crate::config::{snippet, syntax};
 
 /// Maximum size of a file, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Words that are in files with credentials.
+const SIGNS: [&str; 5] = ["password", "username", "token", "secret", "login"];
+
+/// Keys of native files below which nothing is a secret.
+const PUBLIC: [&str; 4] = ["version", "include", "defaults", "rules"];
 
 /// Suffixes of file names (docs/files.md#rules); the parser is the same for all of them.
 const SUFFIXES: [&str; 3] = ["yaml", "yml", "json"];
@@ -21,8 +28,18 @@ const SUFFIXES: [&str; 3] = ["yaml", "yml", "json"];
 pub(super) struct ConfigFile {
     path: PathBuf,
     text: String,
-    /// True if lines may have credentials. Snippets then show known keys only.
-    secret: bool,
+    secrecy: Secrecy,
+}
+
+/// Lines that may have credentials. Their snippets show known keys, and the position of the problem at most.
+enum Secrecy {
+    /// No line has credentials, or any may.
+    Whole(bool),
+    /// The positions of the secrets are known.
+    Known {
+        lines: HashSet<usize>,
+        starts: HashSet<(usize, usize)>,
+    },
 }
 
 impl Input {
@@ -84,12 +101,38 @@ impl ConfigFile {
         Self {
             path: path.to_owned(),
             text: text.trim_start_matches('\u{feff}').to_owned(),
-            secret: secret || lower.contains("password") || lower.contains("username"),
+            secrecy: Secrecy::Whole(secret || SIGNS.iter().any(|sign| lower.contains(sign))),
+        }
+    }
+    /// Declares the values at these positions as the only secrets of the file.
+    pub(super) fn with_secrets(self, secrets: &[Position]) -> Self {
+        let mut lines = HashSet::new();
+        for at in secrets {
+            let following = self.text.lines().skip(at.line.saturating_sub(1));
+            let mut rest = at.column.saturating_sub(1) + at.length;
+            for (number, line) in following.enumerate() {
+                lines.insert(at.line + number);
+                // A value that ends with its line may have a line break, which counts as one character.
+                let length = line.chars().count() + 1;
+                if rest < length {
+                    break;
+                }
+                rest -= length;
+            }
+        }
+        let starts = secrets.iter().map(|at| (at.line, at.column)).collect();
+        Self {
+            secrecy: Secrecy::Known { lines, starts },
+            ..self
         }
     }
     /// The path as it was given.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+    /// The text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
     /// Reads the text as YAML or JSON. `form` returns what to write instead of a line without a colon.
     pub(super) fn parse(&self, form: impl Fn(&str) -> &'static str) -> Result<Node, Problem> {
@@ -99,7 +142,10 @@ impl ConfigFile {
         }
         document::parse(&self.text)
             .map_err(|mut error| {
-                if let Some(at) = syntax::colon_without_blank(&self.text) {
+                let line = error.at.map(|at| self.line(at)).unwrap_or_default();
+                if let Some(message) = syntax::unquoted_braces(line, &error) {
+                    error.message = message;
+                } else if let Some(at) = syntax::colon_without_blank(&self.text) {
                     error.at = Some(at);
                     "a blank after the colon is missing. Write `\"source\": \"destination\"`."
                         .clone_into(&mut error.message);
@@ -128,6 +174,39 @@ impl ConfigFile {
         let mut after = self.line(key).chars().skip(end);
         matches!(after.find(|c| !c.is_whitespace()), Some(',' | '}'))
     }
+    /// Returns the part of a scalar's text that begins at the byte `start`, if the scalar is written as it is read, in
+    /// one line.
+    pub(super) fn part_of(&self, node: &Node, start: usize, length: usize) -> Option<Position> {
+        let NodeValue::Text(text) = &node.value else {
+            return None;
+        };
+        let column = node.at.column.saturating_sub(1);
+        let written: String = self.line(node.at).chars().skip(column).collect();
+        let quotes = usize::from(written.starts_with(['"', '\'']));
+        written
+            .get(quotes..)?
+            .starts_with(text.as_str())
+            .then_some(())?;
+        let before = text.get(..start)?.chars().count();
+        let part = text.get(start..start.checked_add(length)?)?;
+        Some(Position {
+            line: node.at.line,
+            column: node.at.column + quotes + before,
+            length: part.chars().count(),
+        })
+    }
+    /// Returns the text before a position in its line.
+    pub(super) fn before(&self, at: Position) -> String {
+        let column = at.column.saturating_sub(1);
+        self.line(at).chars().take(column).collect()
+    }
+    /// Returns the text between the brace at a position and the next closing one, both included.
+    pub(super) fn braces_at(&self, at: Position) -> String {
+        let column = at.column.saturating_sub(1);
+        let rest: String = self.line(at).chars().skip(column).take(80).collect();
+        let end = rest.find('}').map_or(rest.len(), |end| end + 1);
+        rest.get(..end).unwrap_or_default().to_owned()
+    }
     fn line(&self, at: Position) -> &str {
         let mut lines = self.text.lines();
         lines.nth(at.line.saturating_sub(1)).unwrap_or_default()
@@ -140,12 +219,23 @@ impl ConfigFile {
     pub(super) fn hidden(&self, at: Position, message: impl Into<String>) -> Problem {
         self.problem(at, message, false)
     }
+    /// Returns true if the position is below a key at the left margin whose values are never secrets.
+    fn is_public(&self, at: Position) -> bool {
+        let before = self.text.lines().take(at.line);
+        let is_key = |line: &&str| line.starts_with(|c: char| c.is_ascii_alphabetic());
+        let section = before.filter(is_key).last();
+        let key = section.and_then(|line| line.split(':').next());
+        key.is_some_and(|key| PUBLIC.contains(&key))
+    }
     fn problem(&self, at: Position, message: impl Into<String>, safe: bool) -> Problem {
         let line = self.line(at);
-        let snippet = if self.secret {
-            snippet::masked(line, at, safe)
-        } else {
-            snippet::masked_line(line, at)
+        let snippet = match &self.secrecy {
+            Secrecy::Whole(true) if !self.is_public(at) => snippet::masked(line, at, safe),
+            Secrecy::Known { lines, starts } if lines.contains(&at.line) => {
+                let is_secret = starts.contains(&(at.line, at.column));
+                snippet::masked(line, at, safe && !is_secret)
+            }
+            Secrecy::Whole(_) | Secrecy::Known { .. } => snippet::masked_line(line, at),
         };
         Problem {
             file: Some(self.path.clone()),

@@ -1,14 +1,16 @@
 //! Files of the user: rules and credentials.
 //!
-//! `document` is the one parser for YAML and JSON. `classic` reads the `auth` and `images` files of the Go tool. Later
-//! modules see only [`Config`].
+//! `document` is the one parser for YAML and JSON. `classic` reads the `auth` and `images` files of the Go tool, and
+//! `native` the files with `rules` and `registries`. Later modules see only [`Config`].
 
 mod classic;
 mod document;
 mod error;
 mod file;
+mod file_kind;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod native;
 mod registry_entry;
 mod snippet;
 mod syntax;
@@ -21,10 +23,12 @@ use image_syncer_registry::Registry;
 use image_syncer_registry::auth::KeychainEntry;
 
 use crate::Repository;
-use crate::rule::{DestinationTemplate, Rule, RuleError, RuleFilter};
+use crate::rule::{DestinationTemplate, OptionOverrides, PatternRule, Rule, RuleError, RuleFilter};
+use file_kind::{FileKind, Opened};
 
 pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
 pub use error::{ConfigError, Problem};
+pub use native::{native_reference, native_schema};
 pub use registry_entry::{InvalidLimit, RegistryEntry, RegistryLimits};
 
 /// Content of the files.
@@ -32,6 +36,8 @@ pub use registry_entry::{InvalidLimit, RegistryEntry, RegistryLimits};
 pub struct Config {
     /// The rules, in the order in which they were written, duplicates merged.
     pub rules: Vec<Arc<Rule>>,
+    /// Rules over many repositories, in the order in which they were written.
+    pub patterns: Vec<Arc<PatternRule>>,
     /// The credentials of classic files.
     pub credentials: Vec<KeychainEntry>,
     /// The registries of native files.
@@ -40,10 +46,10 @@ pub struct Config {
     pub warnings: Vec<Problem>,
 }
 
-/// Paths of the classic files. Several of a kind are merged, in their order.
+/// Paths of the files. Several of a kind are merged, in their order.
 #[derive(Clone, Debug, Default)]
-pub struct ClassicFiles {
-    /// Files with `auth` and `images` at the top. They exclude the other two.
+pub struct ConfigFiles {
+    /// Native files, or classic files with `auth` and `images` at the top. They exclude the other two.
     pub config: Vec<Input>,
     /// Credentials.
     pub auth: Vec<Input>,
@@ -83,16 +89,48 @@ pub struct Defaults {
 pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + Send + Sync);
 
 impl Config {
-    /// Reads the classic files (docs/files.md). All problems of all files are reported together.
+    /// Reads the files, native (docs/config.md) or classic (docs/files.md). All problems of all files are reported
+    /// together. `flags` are the options of the command line, which override the defaults of native files.
     ///
     /// # Errors
     /// Every mistake, with file, line, column, a snippet without secrets, and what to write instead.
+    pub fn read(
+        files: &ConfigFiles,
+        defaults: &Defaults,
+        environment: Environment<'_>,
+        flags: &OptionOverrides,
+    ) -> Result<Self, ConfigError> {
+        classic::check_inputs(files)?;
+        let opened: Vec<Opened> = files.config.iter().map(Opened::read).collect();
+        match file_kind::of_all(&opened)? {
+            FileKind::Native => native::read(opened, defaults, environment, flags),
+            FileKind::Classic => {
+                let mut config = classic::read(files, opened, defaults, environment)?;
+                config.set_options(flags);
+                Ok(config)
+            }
+        }
+    }
+    /// Reads classic files alone (docs/files.md), with the built-in options.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
     pub fn classic(
-        files: &ClassicFiles,
+        files: &ConfigFiles,
         defaults: &Defaults,
         environment: Environment<'_>,
     ) -> Result<Self, ConfigError> {
-        classic::read(files, defaults, environment)
+        classic::check_inputs(files)?;
+        let opened: Vec<Opened> = files.config.iter().map(Opened::read).collect();
+        file_kind::refuse_native(&opened)?;
+        classic::read(files, opened, defaults, environment)
+    }
+    /// Sets the options of all rules to those of the command line.
+    pub fn set_options(&mut self, flags: &OptionOverrides) {
+        let options = Arc::new(OptionOverrides::resolve([flags]));
+        for rule in &mut self.rules {
+            Arc::make_mut(rule).options = Arc::clone(&options);
+        }
     }
     /// Reads `auth` files alone (docs/files.md#credentials), for rules that are named on the command line.
     ///
@@ -104,6 +142,15 @@ impl Config {
         environment: Environment<'_>,
     ) -> Result<Self, ConfigError> {
         classic::credentials(auth, rules, environment)
+    }
+    /// Reads the registries of native files alone, for rules that are named on the command line.
+    ///
+    /// # Errors
+    /// As [`Config::read`], and for classic files.
+    pub fn registries(files: &[Input], environment: Environment<'_>) -> Result<Self, ConfigError> {
+        let opened: Vec<Opened> = files.iter().map(Opened::read).collect();
+        file_kind::refuse_classic(&opened)?;
+        native::read_registries(opened, environment)
     }
 
     /// Keeps the rules that `filter` selects.

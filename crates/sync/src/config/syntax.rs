@@ -104,6 +104,47 @@ fn has_no_colon(content: &str) -> bool {
     !is_other && !content.ends_with(':') && !content.contains(": ")
 }
 
+/// Returns the message for a syntax error that braces without quotes cause: `[a/{b}]`, `{a}/b`.
+pub(super) fn unquoted_braces(line: &str, error: &SyntaxError) -> Option<String> {
+    let column = error.at?.column.saturating_sub(1);
+    let before: String = line.chars().take(column).collect();
+    let rest: String = line.chars().skip(column).collect();
+    let is_inside = rest.starts_with('{') && !before.ends_with([' ', ',', '[', '{', ':', '"']);
+    let is_behind = before.ends_with('}') && rest.starts_with(|c: char| !",]}\" #".contains(c));
+    let place = match innermost_bracket(&before) {
+        Some('{') if is_inside => "inside `{ }`",
+        None if is_behind && !is_json(line) => "at its beginning",
+        _ if is_inside || is_behind => "inside `[ ]`",
+        _ => return None,
+    };
+    Some(format!(
+        "YAML needs quotes around text with `{{ }}` {place}"
+    ))
+}
+
+fn is_json(line: &str) -> bool {
+    line.trim_start().starts_with(['{', '[', '"'])
+}
+
+/// Returns the innermost bracket that is open at the end of a text. Texts in quotes are skipped.
+pub(super) fn innermost_bracket(text: &str) -> Option<char> {
+    let mut open = Vec::new();
+    let mut quote = None;
+    let mut before = ' ';
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(own), c) if own == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') if !before.is_alphanumeric() => quote = Some(c),
+            (None, '[' | '{') => open.push(c),
+            (None, ']' | '}') => drop(open.pop()),
+            (None, _) => {}
+        }
+        before = c;
+    }
+    open.pop()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,17 +15,30 @@ impl Immutable {
     /// For an invalid pattern, or one that no tag can match.
     pub fn parse(patterns: &[String]) -> Result<Self, RuleError> {
         let patterns = patterns.iter().map(|text| {
-            TagPattern::parse(text).map_err(|why| RuleError(format!("--immutable {text}: {why}")))
+            TagPattern::parse(text).map_err(|why| {
+                let hint = if text.contains(',') {
+                    " Write the flag once for each pattern."
+                } else {
+                    ""
+                };
+                RuleError(format!("--immutable {text}: {why}{hint}"))
+            })
         });
         Ok(Self(patterns.collect::<Result<_, _>>()?))
     }
-    /// Returns whether there are no patterns.
+    /// Returns true if there are no patterns.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
     /// Returns whether `tag` is immutable.
     pub fn matches(&self, tag: &Tag) -> bool {
         self.0.iter().any(|pattern| pattern.matches(tag))
+    }
+}
+
+impl From<Vec<TagPattern>> for Immutable {
+    fn from(patterns: Vec<TagPattern>) -> Self {
+        Self(patterns)
     }
 }
 
@@ -63,8 +76,7 @@ mod tests {
             let error = Immutable::parse(&["v*".to_owned(), text.to_owned()]);
             error.unwrap_err().to_string()
         };
-        let alone =
-            "Write a pattern for the tag alone, such as v*, and the flag once for each pattern.";
+        let alone = "Write a pattern for the tag alone, such as v*.";
         let expected = [
             ("", "the pattern is empty. Write a glob such as v*, or * for every tag.".to_owned()),
             ("/v", "the expression has no closing slash. Write /v/.".to_owned()),
@@ -77,7 +89,10 @@ mod tests {
                 "not a glob: unclosed character class; missing ']'. Write one such as v* or v[0-9]*, or an expression such as /^v[0-9]/."
                     .to_owned(),
             ),
-            ("v1,v2", format!("no tag has ',' in it. {alone}")),
+            (
+                "v1,v2",
+                format!("no tag has ',' in it. {alone} Write the flag once for each pattern."),
+            ),
             ("app:v*", format!("no tag has ':' in it. {alone}")),
             ("v 1", format!("no tag has ' ' in it. {alone}")),
         ];

@@ -66,7 +66,7 @@ impl TagPattern {
         }
         if let Some(stranger) = impossible_char(text) {
             return Err(format!(
-                "no tag has {stranger:?} in it. Write a pattern for the tag alone, such as v*, and the flag once for each pattern."
+                "no tag has {stranger:?} in it. Write a pattern for the tag alone, such as v*."
             ));
         }
         let glob = GlobBuilder::new(text).backslash_escape(true).build();

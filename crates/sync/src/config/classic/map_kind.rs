@@ -5,7 +5,7 @@ use crate::config::file::ConfigFile;
 
 /// A map in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MapKind {
+pub(in crate::config) enum MapKind {
     /// A combined file.
     Sections,
     /// From registry to login.
@@ -28,7 +28,7 @@ impl MapKind {
     }
 
     /// Returns the form to write.
-    pub(super) fn form(self) -> &'static str {
+    pub(in crate::config) fn form(self) -> &'static str {
         match self {
             Self::Sections => "`images:`, and below it `source: destination`",
             Self::Logins => "`registry:`, and below it `username: NAME` and `password: PASSWORD`",
@@ -50,7 +50,7 @@ impl MapKind {
     }
 
     /// Returns the map to which a line of a file probably belongs. `self` is the map of the whole file.
-    pub(super) fn of_line(self, line: &str) -> Self {
+    pub(in crate::config) fn of_line(self, line: &str) -> Self {
         let key = line.split([' ', ':']).next().unwrap_or_default();
         match (self, key) {
             (Self::Images, _) => Self::Images,

@@ -16,38 +16,68 @@ use std::sync::Arc;
 use super::document::{Node, NodeValue};
 use super::error::Problem;
 use super::file::ConfigFile;
+use super::file_kind::Opened;
 use super::variables::VariableSyntax;
-use map_kind::MapKind;
+pub(super) use map_kind::MapKind;
 
-use super::{ClassicFiles, Config, ConfigError, Defaults, Environment, Input};
+use super::{Config, ConfigError, ConfigFiles, Defaults, Environment, Input};
 use crate::rule::{Rule, with_distinct_ids};
 use crate::text::nearest;
 
-/// Reads the files; see [`Config::classic`].
+/// Checks that the flags fit each other: their combination, and that standard input is read once.
+pub(super) fn check_inputs(files: &ConfigFiles) -> Result<(), ConfigError> {
+    let mut told = Told::default();
+    match (&*files.config, &*files.auth, &*files.images) {
+        ([_, ..], [], []) | ([], _, [_, ..]) => {}
+        ([_, ..], _, _) => told.mistake(
+            "--config cannot be used with --auth or --images. Use either --config FILE, or --images FILE with --auth FILE.",
+        ),
+        ([], [_, ..], []) => told.mistake("--auth alone names no image. Add --images FILE."),
+        ([], [], []) => told.mistake(
+            "no image is named. Use --images FILE, with --auth FILE for registries that need a login.",
+        ),
+    }
+    check_stdin(files, &mut told);
+    if told.problems.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError {
+        problems: told.problems,
+    })
+}
+
+/// Standard input can be read once.
+fn check_stdin(files: &ConfigFiles, told: &mut Told) {
+    let kinds = [
+        ("--config", &files.config),
+        ("--auth", &files.auth),
+        ("--images", &files.images),
+    ];
+    let uses: Vec<String> = kinds
+        .into_iter()
+        .flat_map(|(flag, inputs)| {
+            let stdin = inputs.iter().filter(|input| **input == Input::Stdin);
+            stdin.map(move |_| format!("{flag} -"))
+        })
+        .collect();
+    if uses.len() > 1 {
+        told.mistake(format!(
+            "{}: standard input can be read only once. Use files for the others.",
+            uses.join(" and ")
+        ));
+    }
+}
+
+/// Reads the files; see [`Config::classic`]. `opened` are the combined ones.
 pub(super) fn read(
-    files: &ClassicFiles,
+    files: &ConfigFiles,
+    opened: Vec<Opened>,
     defaults: &Defaults,
     environment: Environment<'_>,
 ) -> Result<Config, ConfigError> {
     let mut reading = Reading::new(defaults, environment);
-    match (&*files.config, &*files.auth, &*files.images) {
-        ([_, ..], [], []) | ([], _, [_, ..]) => {}
-        ([_, ..], _, _) => reading.told.mistake(
-            "--config cannot be used with --auth or --images. Use either --config FILE, or --images FILE with --auth FILE.",
-        ),
-        ([], [_, ..], []) => reading
-            .told
-            .mistake("--auth alone names no image. Add --images FILE."),
-        ([], [], []) => reading.told.mistake(
-            "no image is named. Use --images FILE, with --auth FILE for registries that need a login.",
-        ),
-    }
-    reading.check_stdin(files);
-    if !reading.told.problems.is_empty() {
-        return reading.finish(false);
-    }
-    for input in &files.config {
-        reading.combined(input);
+    for opened in opened {
+        reading.combined(opened);
     }
     for input in &files.auth {
         reading.auth(input);
@@ -66,11 +96,11 @@ pub(super) fn credentials(
 ) -> Result<Config, ConfigError> {
     let defaults = Defaults::default();
     let mut reading = Reading::new(&defaults, environment);
-    let files = ClassicFiles {
+    let files = ConfigFiles {
         auth: auth.to_vec(),
-        ..ClassicFiles::default()
+        ..ConfigFiles::default()
     };
-    reading.check_stdin(&files);
+    check_stdin(&files, &mut reading.told);
     for input in auth {
         reading.auth(input);
     }
@@ -151,31 +181,11 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Standard input can be read once.
-    fn check_stdin(&mut self, files: &ClassicFiles) {
-        let kinds = [
-            ("--config", &files.config),
-            ("--auth", &files.auth),
-            ("--images", &files.images),
-        ];
-        let uses: Vec<String> = kinds
-            .into_iter()
-            .flat_map(|(flag, inputs)| {
-                let stdin = inputs.iter().filter(|input| **input == Input::Stdin);
-                stdin.map(move |_| format!("{flag} -"))
-            })
-            .collect();
-        if uses.len() > 1 {
-            self.told.mistake(format!(
-                "{}: standard input can be read only once. Use files for the others.",
-                uses.join(" and ")
-            ));
-        }
-    }
-
-    fn combined(&mut self, input: &Input) {
-        if let Some((file, root)) = self.open(input, MapKind::Sections) {
-            self.halves(&file, root);
+    fn combined(&mut self, opened: Opened) {
+        self.order.push(opened.name);
+        match opened.read {
+            Ok((file, root)) => self.halves(&file, root),
+            Err(problem) => self.told.problems.push(problem),
         }
     }
 

@@ -102,7 +102,7 @@ const ARCHITECTURE_ALIASES: &[(&str, &str)] = &[
 /// Names that a flag accepts.
 #[derive(Clone, Copy)]
 pub(super) struct Names {
-    /// The flag.
+    /// The flag; empty in a file.
     pub(super) flag: &'static str,
     /// Noun for one of the names.
     noun: &'static str,
@@ -142,13 +142,26 @@ impl Names {
         let lower = name.to_lowercase();
         let alias = self.aliases.iter().find(|(alias, _)| *alias == lower);
         let advice = match alias.map(|(_, name)| *name) {
-            Some(right) => format!("Images call it {right}: write {} {right}.", self.flag),
+            Some(right) => format!("Images call it {right}: write {}.", self.written(right)),
             None => match nearest(&lower, self.known) {
-                Some(right) => format!("Write {} {right} if you mean that.", self.flag),
+                Some(right) => format!("Write {} if you mean that.", self.written(right)),
                 None => format!("The common names are {}", self.common),
             },
         };
         Err(format!("no image has the {} {name}. {advice}", self.noun))
+    }
+
+    /// Returns what to write for a name: with the flag, or a part of a platform in a file.
+    fn written(self, name: &str) -> String {
+        if self.flag.is_empty() {
+            return name.replace(':', "/");
+        }
+        format!("{} {name}", self.flag)
+    }
+
+    /// Returns the same names for parts of platforms in a file.
+    pub(super) fn in_files(self) -> Self {
+        Self { flag: "", ..self }
     }
 }
 
@@ -156,7 +169,7 @@ impl Names {
 ///
 /// # Errors
 /// Lists the known variants.
-pub(super) fn check_variant(arch: &str, variant: &str) -> Result<(), String> {
+pub(super) fn check_variant(names: Names, arch: &str, variant: &str) -> Result<(), String> {
     let major = variant.split('.').next().unwrap_or_default();
     let known: &[&str] = match arch {
         "arm" => &["v5", "v6", "v7", "v8"],
@@ -169,7 +182,7 @@ pub(super) fn check_variant(arch: &str, variant: &str) -> Result<(), String> {
     }
     let with_letter = format!("v{}", variant.trim_start_matches(['v', 'V']));
     let advice = if known.contains(&with_letter.as_str()) {
-        format!("Write --arch {arch}:{with_letter}.")
+        format!("Write {}.", names.written(&format!("{arch}:{with_letter}")))
     } else {
         format!("Its variants are {}.", known.join(", "))
     };

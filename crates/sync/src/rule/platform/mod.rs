@@ -1,16 +1,19 @@
 //! Platform filters (docs/migrating.md#platforms).
 
 mod known;
+mod whole;
 
 use image_syncer_registry::Platform;
 
 use known::{ARCH, Names, OS};
+use whole::WholePlatform;
 
-/// Platforms to copy: `--os` and `--arch`.
+/// Platforms to copy: `--os` and `--arch`, or a list of whole platforms in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlatformFilter {
     os: Vec<PlatformItem>,
     arch: Vec<PlatformItem>,
+    whole: Vec<WholePlatform>,
 }
 
 /// `name[:detail]`: an os with its version, or an architecture with its variant.
@@ -35,11 +38,23 @@ impl PlatformFilter {
         Ok(Self {
             os: items(OS, os)?,
             arch: items(ARCH, arch)?,
+            whole: Vec::new(),
         })
+    }
+    /// Adds a whole platform: `os[:os.version]/arch[/variant]`.
+    ///
+    /// # Errors
+    /// For an unknown system or architecture; the message has the right name.
+    pub fn add_platform(&mut self, text: &str) -> Result<(), PlatformError> {
+        let platform = WholePlatform::parse(text).map_err(PlatformError)?;
+        if !self.whole.contains(&platform) {
+            self.whole.push(platform);
+        }
+        Ok(())
     }
     /// Returns whether every platform passes.
     pub fn is_empty(&self) -> bool {
-        self.os.is_empty() && self.arch.is_empty()
+        self.os.is_empty() && self.arch.is_empty() && self.whole.is_empty()
     }
     /// Returns whether an image of `platform` is copied. Lists are AND-ed, items OR-ed, exact and case-sensitive.
     /// Missing fields of a platform pass.
@@ -50,11 +65,12 @@ impl PlatformFilter {
                 &platform.architecture,
                 platform.variant.as_deref(),
             )
+            && (self.whole.is_empty() || self.whole.iter().any(|whole| whole.accepts(platform)))
     }
 }
 
 impl std::fmt::Display for PlatformFilter {
-    /// Displays the flags as on the command line.
+    /// Displays the flags as on the command line, or the platforms as in a file.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut parts = Vec::new();
         for (flag, items) in [("--os", &self.os), ("--arch", &self.arch)] {
@@ -62,6 +78,10 @@ impl std::fmt::Display for PlatformFilter {
                 let items: Vec<String> = items.iter().map(ToString::to_string).collect();
                 parts.push(format!("{flag} {}", items.join(",")));
             }
+        }
+        if !self.whole.is_empty() {
+            let whole: Vec<String> = self.whole.iter().map(ToString::to_string).collect();
+            parts.push(whole.join(", "));
         }
         f.write_str(&parts.join(" "))
     }
@@ -106,7 +126,7 @@ fn item(names: Names, text: &str) -> Result<PlatformItem, PlatformError> {
     }
     names.check(name).map_err(refuse)?;
     if let Some(variant) = detail.filter(|_| names.flag == ARCH.flag) {
-        known::check_variant(name, variant).map_err(refuse)?;
+        known::check_variant(names, name, variant).map_err(refuse)?;
     }
     Ok(PlatformItem {
         name: name.to_owned(),

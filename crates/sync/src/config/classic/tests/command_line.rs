@@ -78,9 +78,9 @@ fn no_file_at_all_is_an_error() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let files = ClassicFiles {
+    let files = ConfigFiles {
         images: vec![PathBuf::from("no/such.yaml").into()],
-        ..ClassicFiles::default()
+        ..ConfigFiles::default()
     };
     let told = Config::classic(&files, &Defaults::default(), &environment)
         .unwrap_err()

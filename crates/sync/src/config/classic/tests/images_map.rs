@@ -333,9 +333,9 @@ fn the_id_of_a_rule_depends_on_its_source_and_place_alone() {
     let path = directory.path().join("images.yaml");
     let ids = |text: &str| -> Vec<RuleId> {
         fs::write(&path, text).unwrap();
-        let files = ClassicFiles {
+        let files = ConfigFiles {
             images: vec![path.clone().into()],
-            ..ClassicFiles::default()
+            ..ConfigFiles::default()
         };
         let config = Config::classic(&files, &defaults(), &environment).unwrap();
         config.rules.iter().map(|rule| rule.id).collect()

@@ -41,7 +41,7 @@ fn defaults() -> Defaults {
 /// Writes files `name = text` to a directory and reads them; paths in what is told are the bare names.
 fn read_with(files: &[(&str, &str)], defaults: &Defaults) -> Result<Config, String> {
     let directory = tempfile::tempdir().unwrap();
-    let mut given = ClassicFiles::default();
+    let mut given = ConfigFiles::default();
     for (name, text) in files {
         let path = directory.path().join(name);
         fs::write(&path, text).unwrap();

@@ -74,10 +74,10 @@ fn a_file_without_rules_beside_others_is_a_warning() {
 
 #[test]
 fn standard_input_is_read_once() {
-    let files = ClassicFiles {
+    let files = ConfigFiles {
         auth: vec![Input::Stdin],
         images: vec![PathBuf::from("-").into()],
-        ..ClassicFiles::default()
+        ..ConfigFiles::default()
     };
     let told = Config::classic(&files, &Defaults::default(), &environment).unwrap_err();
     assert_eq!(

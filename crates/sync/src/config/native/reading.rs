@@ -1,0 +1,178 @@
+//! Reader that merges the files.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::fields::{Fields, text};
+use super::findings::Findings;
+use super::registries::Registries;
+use super::rules::Rules;
+use super::{check, include, options, rules, secrets, service, substitution, tables};
+use crate::config::document::{Node, NodeValue, Position};
+use crate::config::file::ConfigFile;
+use crate::config::file_kind::Opened;
+use crate::config::{Config, ConfigError, Defaults, Environment};
+use crate::rule::{Location, OptionOverrides};
+
+/// Reader that merges the files.
+pub(super) struct Reading<'a> {
+    defaults: &'a Defaults,
+    environment: Environment<'a>,
+    flags: &'a OptionOverrides,
+    pub(super) findings: Findings,
+    /// Files in the order in which they are read.
+    order: Vec<PathBuf>,
+    /// The same files, each by a path that is the same for every way to write it.
+    identities: HashSet<PathBuf>,
+    registries: Registries,
+    /// `None` to read registries alone.
+    rules: Option<Rules>,
+}
+
+/// A file, and what its parts have in common.
+#[derive(Clone)]
+pub(super) struct Source<'a> {
+    pub(super) file: Rc<ConfigFile>,
+    pub(super) environment: Environment<'a>,
+}
+
+impl Source<'_> {
+    /// Returns a path of the file, relative to the file itself.
+    pub(super) fn path(&self, written: &str) -> PathBuf {
+        let folder = self.file.path().parent().unwrap_or(Path::new(""));
+        folder.join(written)
+    }
+    /// Returns the place of a position.
+    pub(super) fn location(&self, at: Position) -> Location {
+        Location {
+            file: self.file.path().to_owned(),
+            line: at.line,
+        }
+    }
+    /// Returns a place as seen from the file: `in line 3`, or `in other.yaml:3`.
+    pub(super) fn place(&self, place: &Location) -> String {
+        if place.file == self.file.path() {
+            return format!("in line {}", place.line);
+        }
+        format!("in {place}")
+    }
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(
+        defaults: &'a Defaults,
+        environment: Environment<'a>,
+        flags: &'a OptionOverrides,
+    ) -> Self {
+        Self {
+            defaults,
+            environment,
+            flags,
+            findings: Findings::default(),
+            order: Vec::new(),
+            identities: HashSet::new(),
+            registries: Registries::default(),
+            rules: Some(Rules::default()),
+        }
+    }
+
+    /// Reads registries alone.
+    pub(super) fn without_rules(self) -> Self {
+        Self {
+            rules: None,
+            ..self
+        }
+    }
+
+    /// Adds a file, with the files that it includes.
+    pub(super) fn add(&mut self, opened: Opened) {
+        self.add_included(opened, &mut Vec::new());
+    }
+
+    /// Adds a file. `including` are the files that lead to it.
+    pub(super) fn add_included(&mut self, opened: Opened, including: &mut Vec<PathBuf>) {
+        self.identities.insert(include::identity(&opened.name));
+        self.order.push(opened.name);
+        let (file, root) = match opened.read {
+            Ok(read) => read,
+            Err(problem) => return self.findings.push(problem),
+        };
+        let Ok(file) = Rc::try_unwrap(file) else {
+            return;
+        };
+        let file = Rc::new(file.with_secrets(&secrets::positions(&root, &tables::FILE)));
+        self.content(&file, root, including);
+    }
+
+    fn content(&mut self, file: &Rc<ConfigFile>, mut root: Node, including: &mut Vec<PathBuf>) {
+        if let (None, NodeValue::Map(pairs)) = (&self.rules, &mut root.value) {
+            let unused = ["defaults", "rules", "service", "share"];
+            pairs.retain(|(key, _)| text(key).is_none_or(|key| !unused.contains(&key)));
+        }
+        substitution::substitute(
+            file,
+            &mut root,
+            &tables::FILE,
+            self.environment,
+            &mut self.findings,
+        );
+        check::check(file, &root, &mut self.findings);
+        let source = Source {
+            file: Rc::clone(file),
+            environment: self.environment,
+        };
+        let fields = Fields::new(&tables::FILE, &root);
+        // The check has reported another version.
+        let _ = fields.text("version");
+        if let Some(rules) = &mut self.rules {
+            rules.set.add_file(&source, root.at);
+        }
+        include::include(self, &source, &fields, including);
+        if let Some(node) = fields.node("registries") {
+            self.registries.read(&source, node, &mut self.findings);
+        }
+        if let Some(rules) = &mut self.rules {
+            let defaults = fields.node("defaults").map(|node| {
+                let fields = Fields::new(&tables::DEFAULTS, node);
+                options::Defaults::read(&source, &fields, &mut self.findings)
+            });
+            if let Some(node) = fields.node("rules") {
+                let context = rules::Context {
+                    source: &source,
+                    defaults: &defaults.unwrap_or_default(),
+                    flags: self.flags,
+                    destination: self.defaults,
+                };
+                rules.read(&context, node, &mut self.findings);
+            }
+        }
+        service::check(&source, &fields, &mut self.findings);
+    }
+
+    /// Returns true if a file was read before.
+    pub(super) fn is_read(&self, identity: &Path) -> bool {
+        self.identities.contains(identity)
+    }
+
+    /// Returns the content of all files.
+    pub(super) fn finish(mut self) -> Result<Config, ConfigError> {
+        let has_mistakes = self.findings.count() > 0;
+        let rules = self.rules.map(|rules| rules.set);
+        let (rules, patterns) = rules
+            .map(|set| set.finish(has_mistakes, &mut self.findings))
+            .unwrap_or_default();
+        let registries = self.registries.finish();
+        let (problems, warnings) = self.findings.finish(&self.order);
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
+        }
+        Ok(Config {
+            rules,
+            patterns,
+            credentials: Vec::new(),
+            registries,
+            warnings,
+        })
+    }
+}
