@@ -462,6 +462,10 @@ impl ApiAccess {
                 "the login of {} lacks a right: {advice}",
                 describe_login(&self.login)
             )),
+            ErrorKind::NotFound => match self.api.missing_advice() {
+                Some(advice) => error.with_clause(advice),
+                None => error,
+            },
             _ => error,
         }
     }

@@ -291,7 +291,7 @@ fn vendor(lister: Lister, registry: &Registry) -> Option<Arc<dyn VendorApi>> {
         Lister::Harbor => Arc::new(Harbor),
         Lister::Hub => Arc::new(Hub),
         Lister::Ghcr => Arc::new(Ghcr),
-        Lister::Quay => Arc::new(Quay),
+        Lister::Quay => Arc::new(Quay::new(registry)),
         Lister::Gitlab => Arc::new(Gitlab),
         Lister::Google => Arc::new(Google::new(registry.clone())),
         Lister::Auto | Lister::Catalog | Lister::None => return None,

@@ -98,14 +98,24 @@ impl VendorApi for Ghcr {
     }
 
     fn read(&self, page: &ApiPage, answer: &ApiAnswer) -> Result<PageContent, String> {
-        let content = match page.list.kind {
-            ListContent::Tags => versions(&answer.bytes)?,
-            _ => packages(&page.list.name, &answer.bytes)?,
-        };
+        let next = next_link(&answer.headers)?.map(Position::Link);
+        if page.list.kind != ListContent::Tags {
+            let content = packages(&page.list.name, &answer.bytes)?;
+            return Ok(PageContent { next, ..content });
+        }
+        let content = versions(&answer.bytes)?;
+        // Each push leaves versions without tags, and some packages have tens of thousands. Beyond a page without any
+        // tag, the plain list is the shorter way.
+        let is_partial = content.entries.is_empty() && next.is_some();
         Ok(PageContent {
-            next: next_link(&answer.headers)?.map(Position::Link),
+            next: next.filter(|_| !is_partial),
+            is_partial,
             ..content
         })
+    }
+
+    fn missing_advice(&self) -> Option<&'static str> {
+        Some("no such owner or package exists, or the token may not see it")
     }
 
     fn requires_login(&self) -> bool {
@@ -225,6 +235,33 @@ mod tests {
         };
         assert_eq!(content.entries, [tag("v1"), tag("latest")]);
         assert_eq!((content.count, content.next), (3, None));
+        assert!(!content.is_partial);
+    }
+
+    #[test]
+    fn a_page_of_versions_without_tags_is_the_last() {
+        let first = ApiPage::first(ApiList::new(ListContent::Tags, "octo/app"));
+        let link = [(
+            "link",
+            "<https://api.github.com/organizations/7/x?page=2>; rel=\"next\"",
+        )];
+        for (tags, is_last) in [("", true), ("\"v1\"", false)] {
+            let text = format!(
+                r#"[{{"name":"sha256:aa","metadata":{{"container":{{"tags":[{tags}]}}}}}}]"#
+            );
+            let content = Ghcr
+                .read(&first, &ApiAnswer::literal(&link, &text))
+                .unwrap();
+            assert_eq!(
+                (content.next.is_none(), content.is_partial),
+                (is_last, is_last)
+            );
+        }
+        let packages = ApiPage::first(ApiList::new(ListContent::Repositories, "octo"));
+        let content = Ghcr
+            .read(&packages, &ApiAnswer::literal(&link, "[]"))
+            .unwrap();
+        assert!(content.next.is_some() && !content.is_partial);
     }
 
     #[test]

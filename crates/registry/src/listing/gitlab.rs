@@ -54,6 +54,13 @@ impl VendorApi for Gitlab {
         "set `api-login` to an access token with the scope `read_api`, or name the repositories"
     }
 
+    fn missing_advice(&self) -> Option<&'static str> {
+        Some(
+            "no such group or project exists, or only a login may see it (`api-login`), or GitLab has another address than \
+             its registry (`api`)",
+        )
+    }
+
     fn repositories(&self, prefix: &str) -> Result<ApiList, String> {
         if prefix.is_empty() {
             let why = "GitLab lists the repositories of one group at a time; name the group before the wildcard, as in \

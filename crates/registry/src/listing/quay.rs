@@ -11,11 +11,22 @@ use crate::listing::vendor::{
     ApiAnswer, ApiEntry, ApiList, ApiPage, ApiRequest, ListContent, LoginForm, PAGE_SIZE,
     PageContent, Position, VendorApi,
 };
-use crate::reference::Repository;
+use crate::reference::{Registry, Repository};
 
 /// Quay's API.
 #[derive(Debug)]
-pub(super) struct Quay;
+pub(super) struct Quay {
+    /// True for quay.io, whose public repositories are those of all its users: too many to list.
+    is_shared: bool,
+}
+
+impl Quay {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            is_shared: registry.as_str() == "quay.io",
+        }
+    }
+}
 
 #[derive(Deserialize)]
 struct RepositoryList {
@@ -68,6 +79,11 @@ impl VendorApi for Quay {
 
     fn repositories(&self, prefix: &str) -> Result<ApiList, String> {
         let namespace = prefix.split('/').next().unwrap_or_default();
+        if namespace.is_empty() && self.is_shared {
+            let why = "quay.io lists the repositories of one namespace at a time; name the namespace before the wildcard, \
+                       as in `quay.io/NAMESPACE/**`";
+            return Err(why.to_owned());
+        }
         Ok(ApiList::new(ListContent::Repositories, namespace))
     }
 
@@ -138,8 +154,12 @@ fn tags(page: &ApiPage, bytes: &[u8]) -> Result<PageContent, String> {
 mod tests {
     use super::*;
 
+    fn quay() -> Quay {
+        Quay::new(&Registry::parse("registry.example.com").unwrap())
+    }
+
     fn path(page: &ApiPage) -> String {
-        match Quay.request(page) {
+        match quay().request(page) {
             ApiRequest::Api(path) => path,
             ApiRequest::Registry(..) => unreachable!(),
         }
@@ -147,12 +167,12 @@ mod tests {
 
     #[test]
     fn repositories_are_followed_by_a_token() {
-        let first = ApiPage::first(Quay.repositories("coreos/x").unwrap());
+        let first = ApiPage::first(quay().repositories("coreos/x").unwrap());
         let expected = "api/v1/repository?namespace=coreos&public=true";
         assert_eq!(path(&first), expected);
         let text = r#"{"repositories":[{"namespace":"coreos","name":"etcd","description":null,"is_public":true,
             "kind":"image","state":"NORMAL"},{"namespace":"coreos","name":"a/b"}],"next_page":"gAAAA+/="}"#;
-        let content = Quay.read(&first, &ApiAnswer::literal(&[], text)).unwrap();
+        let content = quay().read(&first, &ApiAnswer::literal(&[], text)).unwrap();
         let names = ["coreos/etcd", "coreos/a/b"];
         assert_eq!(content.entries, names.map(ApiEntry::named));
         assert_eq!((content.count, content.total), (2, None));
@@ -168,15 +188,21 @@ mod tests {
             r#"{"repositories":[]}"#,
             r#"{"repositories":[],"next_page":""}"#,
         ] {
-            let content = Quay.read(&second, &ApiAnswer::literal(&[], end)).unwrap();
+            let content = quay().read(&second, &ApiAnswer::literal(&[], end)).unwrap();
             assert_eq!(content, PageContent::default());
         }
     }
 
     #[test]
     fn a_whole_registry_has_no_namespace() {
-        let first = ApiPage::first(Quay.repositories("").unwrap());
+        let first = ApiPage::first(quay().repositories("").unwrap());
         assert_eq!(path(&first), "api/v1/repository?namespace=&public=true");
+        let shared = Quay::new(&Registry::parse("quay.io").unwrap());
+        assert_eq!(
+            shared.repositories("").unwrap_err(),
+            "quay.io lists the repositories of one namespace at a time; name the namespace before the wildcard, as in `quay.io/NAMESPACE/**`"
+        );
+        assert!(shared.repositories("coreos").is_ok());
     }
 
     #[test]
@@ -188,7 +214,7 @@ mod tests {
             "manifest_digest":"sha256:aa","is_manifest_list":false,"size":2275314,
             "last_modified":"Thu, 06 Jun 2024 13:33:00 -0000"},{"name":"old","start_ts":0}],
             "page":1,"has_additional":true}"#;
-        let content = Quay.read(&first, &ApiAnswer::literal(&[], text)).unwrap();
+        let content = quay().read(&first, &ApiAnswer::literal(&[], text)).unwrap();
         let tag = |name: &str, digest: Option<&str>, pushed| ApiEntry {
             name: name.to_owned(),
             digest: digest.map(str::to_owned),
@@ -203,15 +229,15 @@ mod tests {
         );
         assert_eq!(content.next, Some(Position::Number(2)));
         let last = r#"{"tags":[],"page":2,"has_additional":false}"#;
-        let content = Quay.read(&first, &ApiAnswer::literal(&[], last)).unwrap();
+        let content = quay().read(&first, &ApiAnswer::literal(&[], last)).unwrap();
         assert_eq!(content.next, None);
     }
 
     #[test]
     fn another_document_is_refused() {
-        let first = ApiPage::first(Quay.repositories("coreos").unwrap());
+        let first = ApiPage::first(quay().repositories("coreos").unwrap());
         let answer = ApiAnswer::literal(&[], r#"{"surprise":[1,null]}"#);
-        let error = Quay.read(&first, &answer).unwrap_err();
+        let error = quay().read(&first, &answer).unwrap_err();
         assert_eq!(error, "missing field `repositories` at line 1 column 21");
     }
 }

@@ -31,6 +31,11 @@ pub(crate) trait VendorApi: Send + Sync + 'static {
     /// Advice for an answer that refuses the request, with or without a login: which login or right is needed.
     fn login_advice(&self) -> &'static str;
 
+    /// Advice for an answer that there is no such list (404): an API may say so of everything that a login may not see.
+    fn missing_advice(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Returns the first list for the repositories whose path begins with the components of `prefix`; the empty prefix
     /// is the whole registry. An error is a clause that says what to do.
     fn repositories(&self, prefix: &str) -> Result<ApiList, String>;

@@ -191,8 +191,10 @@ async fn github_has_users_beside_organisations() {
     super::tags_of(&kit, "team/app-0007").await.unwrap();
     let versions = "GET /users/team/packages/container/app-0007/versions?per_page=100";
     assert_eq!(kit.lines()[0], versions);
-    let missing = refused(&kit, "nobody").await;
-    assert!(missing.contains("404"), "{missing}");
+    assert_eq!(
+        refused(&kit, "nobody").await,
+        "cannot list the repositories of HOST/nobody at HOST: the GitHub API answered 404 Not Found; no such owner or package exists, or the token may not see it"
+    );
     assert_eq!(kit.lines().len(), 2);
 }
 
@@ -215,6 +217,11 @@ async fn gitlab_has_projects_beside_groups() {
         assert_eq!(listed(&kit, prefix).await.unwrap().0, found, "{prefix}");
         assert_eq!(kit.took().len(), requests, "{prefix}");
     }
+    assert_eq!(
+        refused(&kit, "nobody/app").await,
+        "cannot list the repositories of HOST/nobody/app at HOST: the GitLab API answered 404 Not Found (404 Project Not Found); no such group or project exists, or only a login may see it (`api-login`), or GitLab has another address than its registry (`api`)"
+    );
+    assert_eq!(kit.took().len(), 2);
     assert_eq!(kit.server.problems(), [""; 0]);
 }
 

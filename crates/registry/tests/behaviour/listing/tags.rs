@@ -171,6 +171,38 @@ async fn github_is_not_queried_for_tags_without_a_token() {
 }
 
 #[tokio::test]
+async fn versions_without_tags_are_not_followed_at_github() {
+    let kit = Vendor::api(Lister::Ghcr).start().await;
+    let state = kit.server.state();
+    let mut tags = fill_tags(&kit, "team/app", 130);
+    // The newest 30 keep their tags. Of the others, one has a tag again, on the third page.
+    for tag in &tags[..100] {
+        state.untag("team/app", tag.tag.as_str());
+    }
+    for number in 0..200 {
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = Manifest::new(kind, format!("{{\"untagged\":{number}}}"));
+        state.put_manifest("team/app", None, &manifest);
+    }
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    let digest = tags[0].digest.as_ref().unwrap().to_string();
+    state.tag("team/app", "old", &digest);
+    state.set_pushed("team/app", "old", old);
+    let mut expected = vec![ListedTag::from(Tag::parse("old").unwrap())];
+    expected.extend(tags.drain(100..));
+    assert_eq!(tags_of(&kit, "team/app").await.unwrap(), expected);
+    assert_eq!(
+        kit.lines(),
+        [
+            "GET /orgs/team/packages/container/app/versions?per_page=100",
+            "GET /organizations/1/packages/container/app/versions?per_page=100&page=2",
+            "GET /v2/team/app/tags/list?n=1000",
+        ]
+    );
+    assert_eq!(warnings(&kit), [""; 0]);
+}
+
+#[tokio::test]
 async fn tags_of_an_unknown_host_cause_no_probe() {
     let vendor = Vendor {
         lister: Lister::Auto,
