@@ -77,7 +77,7 @@ async fn tags_have_digests_and_times() {
             vendor.lister
         );
         assert_eq!(kit.lines(), expected, "{}", vendor.lister);
-        assert!(kit.client.lists_digests(false).await, "{}", vendor.lister);
+        assert!(lists_digests(&kit, false).await, "{}", vendor.lister);
         assert_eq!(warnings(&kit), [""; 0]);
     }
 }
@@ -89,7 +89,7 @@ async fn names_alone_come_from_the_plain_list() {
         let tags = names_alone(fill_tags(&kit, "team/app", 3));
         assert_eq!(tags_of(&kit, "team/app").await.unwrap(), tags);
         assert_eq!(kit.took(), [(Kind::Tags, 200)], "{}", vendor.lister);
-        assert!(!kit.client.lists_digests(true).await, "{}", vendor.lister);
+        assert!(!lists_digests(&kit, true).await, "{}", vendor.lister);
         assert_eq!(kit.took(), []);
     }
 }
@@ -150,7 +150,7 @@ async fn a_list_that_fails_is_replaced_by_the_plain_one_with_one_warning() {
                 warnings[0].starts_with("digests of tags are not read from the list: "),
                 "{warnings:?}"
             );
-            assert!(!kit.client.lists_digests(true).await);
+            assert!(!lists_digests(&kit, true).await);
             // The API is given up after three repositories.
             kit.server.clear_requests();
             tags_of(&kit, "team/a").await.unwrap();
@@ -164,7 +164,7 @@ async fn github_is_not_queried_for_tags_without_a_token() {
     let vendor = Vendor::api(Lister::Ghcr);
     let kit = vendor.start_as(Credential::Anonymous).await;
     let tags = names_alone(fill_tags(&kit, "team/app", 3));
-    assert!(!kit.client.lists_digests(true).await);
+    assert!(!lists_digests(&kit, true).await);
     assert_eq!(tags_of(&kit, "team/app").await.unwrap(), tags);
     assert_eq!(kit.took(), [(Kind::Tags, 200)]);
     assert_eq!(warnings(&kit), [""; 0]);
@@ -216,7 +216,7 @@ async fn tags_of_an_unknown_host_cause_no_probe() {
         names_alone(tags.clone())
     );
     assert_eq!(kit.took(), [(Kind::Tags, 200)]);
-    assert!(kit.client.lists_digests(true).await);
+    assert!(lists_digests(&kit, true).await);
     assert_eq!(kit.lines(), ["GET /api/v2.0/systeminfo"]);
     assert_eq!(tags_of(&kit, "team/app").await.unwrap(), tags);
 }
