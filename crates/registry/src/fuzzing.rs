@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub use crate::auth::fuzzing::{challenges, docker_config, token_replies};
 pub use crate::client::fuzzing::{addresses, links, ranges};
 pub use crate::error_body::fuzz as error_bodies;
+pub use crate::listing::fuzzing::listings;
 
 use crate::manifest::ManifestView;
 use crate::{Digest, Manifest, Reference, Registry, Tag};
@@ -157,6 +158,10 @@ mod tests {
     #[test]
     fn of_docker_config() {
         exercise("docker_config", super::docker_config);
+    }
+    #[test]
+    fn of_listings() {
+        exercise("listings", super::listings);
     }
     #[test]
     fn of_links() {

@@ -11,6 +11,8 @@
 
 mod detection;
 mod document;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod ghcr;
 mod gitlab;
 mod google;

@@ -226,11 +226,7 @@ impl ApiPages {
 
     /// Refuses lists whose names would lead to another path of the API.
     fn check_names(&self, content: &PageContent) -> Result<(), Error> {
-        let is_path = |list: &ApiList| {
-            let mut components = list.name.split('/');
-            !components.any(|component| matches!(component, "" | "." | ".."))
-        };
-        match content.nested.iter().find(|list| !is_path(list)) {
+        match content.nested.iter().find(|list| !list.is_path()) {
             Some(list) => Err(self.broken(&format!(
                 "it names {}, which is no path",
                 quoted(&list.name)

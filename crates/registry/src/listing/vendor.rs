@@ -194,6 +194,11 @@ impl ApiList {
 }
 
 impl ApiList {
+    /// Returns whether the name consists of components that lead to no other path.
+    pub(super) fn is_path(&self) -> bool {
+        let mut components = self.name.split('/');
+        !components.any(|component| matches!(component, "" | "." | ".."))
+    }
     /// Returns the first component of the name, which decides on the place of a list.
     pub(super) fn owner(&self) -> &str {
         self.name.split('/').next().unwrap_or_default()
