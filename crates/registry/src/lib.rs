@@ -35,7 +35,8 @@
 //! ```
 //!
 //! [`Registries::from_env`] is the shortest way to a client: it uses the credentials of docker and podman, the system's
-//! certificates, and proxies from the environment. [`Client::catalog`] lists the repositories of a registry,
+//! certificates, and proxies from the environment. [`Client::list_repositories`] lists the repositories of a registry
+//! and [`Client::list_tags`] tags with their digests, through the API that the registry has ([`Listings`]);
 //! [`Client::ping`] asks whether a host is a registry and accepts the login, and [`Client::delete_manifest`] deletes.
 //!
 //! [`Client::referrers`] lists the manifests that name another as their subject (signatures, attestations, SBOMs), from

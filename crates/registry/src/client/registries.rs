@@ -117,9 +117,13 @@ impl Registries {
     pub fn range_bytes(&self) -> (u64, u64) {
         (self.room.bytes_held(), self.room.peak())
     }
-    /// Forgets which logins were refused, so that each is tried once more: an account may have been unlocked.
+    /// Forgets which logins and lists were refused, so that each is tried once more: an account may have been unlocked,
+    /// or a right granted.
     pub fn forget_refusals(&self) {
         self.authenticators.forget_refusals();
+        for client in lock(&self.clients).values() {
+            client.listing_memory().forget_refusals();
+        }
     }
     /// Forgets what was learned about registries: challenges, tokens, refused logins, forms of uploads. For a program
     /// that runs for long, as registries change. Clients in use keep their facts; limits and pauses of hosts stay.

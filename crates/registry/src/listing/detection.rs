@@ -115,6 +115,13 @@ impl ListingMemory {
             logins.refused.insert(credential.clone(), error.clone());
         }
     }
+    /// Forgets which logins and lists the API refused.
+    pub(crate) fn forget_refusals(&self) {
+        lock(&self.logins).refused.clear();
+        self.refusals.store(0, Ordering::Relaxed);
+        self.lists_no_tags.store(false, Ordering::Relaxed);
+        self.is_reported.store(false, Ordering::Relaxed);
+    }
     /// Returns the token for `credential`, with `fetch` if there is none.
     pub(crate) async fn token(
         &self,

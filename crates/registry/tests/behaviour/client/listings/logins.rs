@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use image_syncer_registry::auth::{Credential, LoginChoice, SecretFile, SecretSource};
-use image_syncer_registry::{Cause, ErrorKind, Lister, ListingSettings};
+use image_syncer_registry::{Cause, ErrorKind, Lister, ListingSettings, Registry};
 use testkit::log::Authorization;
 use testkit::profile::{ListingApi, ListingLogin};
 use testkit::{Action, Answer, Fault, Kind, Profile};
@@ -142,6 +142,24 @@ async fn a_refused_login_is_sent_once() {
              account that may list projects, repositories and artifacts, or name the repositories"
         )
     );
+}
+
+#[tokio::test]
+async fn a_refused_login_is_tried_again_by_the_next_run() {
+    let server = testkit::Registry::start(harbor(own("ada", "right"))).await;
+    server.state().create_repository("team/a");
+    let login = basic("ada", "wrong-password");
+    let (registries, _) = super::registries(&server, login, settings(Lister::Harbor, None));
+    let client = registries.client(&Registry::parse(&server.host()).unwrap());
+    listed(&client, "team").await.unwrap_err();
+    listed(&client, "team").await.unwrap_err();
+    assert_eq!(server.requests().len(), 1);
+    server.change_profile(|profile| {
+        let login = own("ada", "wrong-password");
+        profile.listing_api = Some(ListingApi::harbor().requires(login));
+    });
+    registries.forget_refusals();
+    assert_eq!(listed(&client, "team").await.unwrap(), ["team/a"]);
 }
 
 #[tokio::test]

@@ -37,6 +37,20 @@ async fn kit(profile: Profile, credential: Credential, settings: ListingSettings
 }
 
 fn of(server: testkit::Registry, credential: Credential, settings: ListingSettings) -> Kit {
+    let (registries, heard) = registries(&server, credential, settings);
+    let registry = Registry::parse(&server.host()).unwrap();
+    Kit {
+        client: registries.client(&registry),
+        server,
+        heard,
+    }
+}
+
+fn registries(
+    server: &testkit::Registry,
+    credential: Credential,
+    settings: ListingSettings,
+) -> (Registries, Arc<Heard>) {
     let host = server.host();
     let heard = Arc::new(Heard::default());
     let options = TransportOptions::default().with_observer(heard.clone());
@@ -47,13 +61,7 @@ fn of(server: testkit::Registry, credential: Credential, settings: ListingSettin
     let options = Options::new(transport, Arc::new(keychain))
         .with_retry(retry())
         .with_listings(listings);
-    let registry = Registry::parse(&host).unwrap();
-    let client = Registries::new(options).client(&registry);
-    Kit {
-        server,
-        client,
-        heard,
-    }
+    (Registries::new(options), heard)
 }
 
 /// Returns Harbor with this fault in a list.
