@@ -7,6 +7,7 @@ use image_syncer_registry::transport::{RetryPolicy, Timeouts, TransportOptions};
 use image_syncer_sync::Config;
 
 use crate::cli;
+use crate::commands::registry_settings::{FlagSettings, RegistrySettings};
 use crate::commands::{rates, setup};
 use crate::problems::Problems;
 use crate::run::{RegistryAccess, Windows};
@@ -19,6 +20,8 @@ pub(super) struct ConnectionFlags<'a> {
     pub(super) safety: &'a cli::Safety,
     /// Flags of the group.
     pub(super) transfer: &'a cli::Transfer,
+    /// Hosts without a trusted certificate.
+    pub(super) insecure: &'a [String],
 }
 
 impl ConnectionFlags<'_> {
@@ -28,29 +31,39 @@ impl ConnectionFlags<'_> {
             asking,
             safety,
             transfer,
+            ..
         } = self;
         let max_requests = problems.collect(rates::requests(&asking.max_requests));
         let max_rate = problems.collect(rates::bytes(&transfer.max_rate));
         let private = setup::hosts("--allow-private", &safety.allow_private);
-        let private = problems.collect(private);
         let realms = problems.collect(setup::hosts("--trust-realm", &safety.trust_realm));
-        let credentials = config.credentials.clone();
-        let keychain = Keychain::new(credentials, Some(DockerFiles::from_env()));
-        let keychain = problems.collect(keychain).unwrap_or_default();
-        let keychain = keychain.with_trusted_realms(realms.unwrap_or_default());
+        let insecure = problems.collect(setup::registries("--insecure", self.insecure));
+        let flags = FlagSettings {
+            max_requests: max_requests.unwrap_or_default(),
+            max_rate: max_rate.unwrap_or_default(),
+            realms: realms.unwrap_or_default(),
+            private_hosts: problems.collect(private).unwrap_or_default(),
+            insecure: insecure.unwrap_or_default(),
+        };
+        let settings = problems.collect(RegistrySettings::new(&config.registries, flags));
+        let mut settings = settings.unwrap_or_default();
+        let mut logins = config.credentials.clone();
+        logins.append(&mut settings.logins);
+        let keychain = problems.collect(Keychain::new(logins, Some(DockerFiles::from_env())));
+        let realms = std::mem::take(&mut settings.realms);
+        let keychain = keychain.unwrap_or_default().with_trusted_realms(realms);
         let windows = Windows::for_rules(&config.rules);
         RegistryAccess {
-            transport: TransportOptions::from_env()
+            listings: std::mem::take(&mut settings.listings),
+            transport: settings
+                .apply_to(TransportOptions::from_env())
                 .with_timeouts(
                     Timeouts::default()
                         .with_stall(Duration::from_secs(asking.stall_timeout))
                         .with_closing(Duration::from_secs(transfer.commit_timeout)),
                 )
                 .with_calls_per_host(windows.calls)
-                .with_transfers_per_host(windows.transfers)
-                .with_max_requests(max_requests.unwrap_or_default())
-                .with_max_rate(max_rate.unwrap_or_default())
-                .with_private_hosts(private.unwrap_or_default()),
+                .with_transfers_per_host(windows.transfers),
             keychain: problems.collect(keychain).unwrap_or_default(),
             retry: RetryPolicy::default().with_retries(asking.retries),
         }

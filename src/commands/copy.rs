@@ -11,7 +11,7 @@ use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection, expand_lay
 use crate::cli::CopyArgs;
 use crate::commands::option_flags::OptionFlags;
 use crate::commands::run_flags::RunFlags;
-use crate::commands::{insecure, setup};
+use crate::commands::setup;
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::run::Inputs;
@@ -36,9 +36,6 @@ pub(super) fn execute(
     let options = OptionFlags::new(&arguments.common, arguments.copying);
     config.set_options(&options.overrides(&mut problems));
     options.check(&config, &mut problems);
-    for host in &arguments.insecure.insecure {
-        problems.collect(insecure::allow(&mut config.credentials, host));
-    }
     for warning in &config.warnings {
         problems.warn(warning);
     }
@@ -51,6 +48,7 @@ pub(super) fn execute(
         output: arguments.output,
         common: arguments.common,
         logging: arguments.logging,
+        insecure: arguments.insecure.insecure,
     };
     flags.run(problems, printer)
 }

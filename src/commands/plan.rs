@@ -35,6 +35,7 @@ pub(super) fn execute(
         },
         common: arguments.common,
         logging: arguments.logging,
+        insecure: Vec::new(),
     };
     flags.run(problems, printer)
 }

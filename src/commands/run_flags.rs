@@ -32,6 +32,8 @@ pub(super) struct RunFlags {
     pub(super) common: cli::Common,
     /// Flags of the group.
     pub(super) logging: cli::Logging,
+    /// Hosts without a trusted certificate.
+    pub(super) insecure: Vec<String>,
 }
 
 impl RunFlags {
@@ -44,6 +46,7 @@ impl RunFlags {
             asking: &self.common.asking,
             safety: &self.common.safety,
             transfer: &self.transfer,
+            insecure: &self.insecure,
         };
         let registries = connections.access(&self.config, &mut problems);
         if let Some(pattern) = self.config.patterns.first() {

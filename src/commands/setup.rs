@@ -117,13 +117,17 @@ pub(super) fn platforms(flags: &cli::Platforms) -> anyhow::Result<PlatformFilter
     Ok(PlatformFilter::parse(&flags.os, &flags.arch)?)
 }
 
-/// Checks the hosts of `flag`. The parser of arguments would repeat a refused value, which may have a password in
-/// front of the host.
+/// Checks the hosts of `flag`.
 pub(super) fn hosts(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<String>> {
-    for host in hosts {
-        Registry::parse(host).with_context(|| flag.to_owned())?;
-    }
+    registries(flag, hosts)?;
     Ok(hosts.to_vec())
+}
+
+/// Parses the registries of `flag`. The parser of arguments would repeat a refused value, which may have a password in
+/// front of the host.
+pub(super) fn registries(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<Registry>> {
+    let parse = |host: &String| Registry::parse(host).with_context(|| flag.to_owned());
+    hosts.iter().map(parse).collect()
 }
 
 /// Returns the limit of `--proc`; 0 or less sets none.

@@ -32,6 +32,7 @@ pub(super) fn execute(
         output: arguments.output,
         common: arguments.common,
         logging: arguments.logging,
+        insecure: Vec::new(),
     };
     flags.run(problems, printer)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use image_syncer_registry::Listings;
 use image_syncer_registry::auth::Keychain;
 use image_syncer_registry::transport::{RetryPolicy, TransportOptions};
 use image_syncer_sync::rule::{CopyOptions, Rule};
@@ -39,6 +40,8 @@ pub(crate) struct RegistryAccess {
     pub(crate) transport: TransportOptions,
     /// Credentials by registry.
     pub(crate) keychain: Keychain,
+    /// APIs that list repositories and tags.
+    pub(crate) listings: Listings,
     /// Policy for retries.
     pub(crate) retry: RetryPolicy,
 }

@@ -20,7 +20,9 @@ pub(crate) fn open_session(
     observer: Arc<dyn Observer>,
 ) -> anyhow::Result<Session> {
     let transport = Arc::new(Transport::new(access.transport.with_observer(observer))?);
-    let registries = Options::new(transport, Arc::new(access.keychain)).with_retry(access.retry);
+    let registries = Options::new(transport, Arc::new(access.keychain))
+        .with_retry(access.retry)
+        .with_listings(access.listings);
     let options = SessionOptions::default()
         .with_transfers(transfers)
         .with_records(records);

@@ -61,6 +61,7 @@ compile_error!(
     "image-syncer-registry supports Unix only: places of credentials and certificates are those of Unix"
 );
 
+mod allowed_hosts;
 pub mod auth;
 mod client;
 mod digest;
@@ -88,6 +89,7 @@ pub mod transport;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use allowed_hosts::AllowedHosts;
 pub use client::{
     BlobReader, BlobSize, BlobSource, BlobStream, CatalogPages, Client, CopiedBlob, IndexedBy,
     IndexedReferrers, ManifestHead, ManifestPresence, OpenedUpload, Options, Ping, PingLogin,

@@ -14,7 +14,7 @@ use image_syncer_sync::{Failure, Session};
 
 use crate::cli::{self, TagsArgs};
 use crate::commands::connection_flags::ConnectionFlags;
-use crate::commands::{insecure, setup};
+use crate::commands::setup;
 use crate::escape;
 use crate::exit::Exit;
 use crate::problems::Problems;
@@ -33,10 +33,7 @@ pub(super) fn execute(
     let source = problems.collect(source(&arguments.source));
     let auth = setup::inputs(arguments.auth.auth);
     let config = Config::credentials(&auth, Vec::new(), &setup::environment);
-    let mut config = problems.collect(config).unwrap_or_default();
-    for host in &arguments.insecure.insecure {
-        problems.collect(insecure::allow(&mut config.credentials, host));
-    }
+    let config = problems.collect(config).unwrap_or_default();
     for warning in &config.warnings {
         problems.warn(warning);
     }
@@ -44,6 +41,7 @@ pub(super) fn execute(
         asking: &cli::Asking::default(),
         safety: &arguments.safety,
         transfer: &cli::Transfer::default(),
+        insecure: &arguments.insecure.insecure,
     };
     let access = connections.access(&config, &mut problems);
     problems.print(printer)?;

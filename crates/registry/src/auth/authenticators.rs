@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::auth::authenticator::Authenticator;
+use crate::auth::keychain::Keychain;
 use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
@@ -13,21 +14,21 @@ use crate::transport::{RetryPolicy, Transport};
 pub(crate) struct Authenticators {
     transport: Arc<Transport>,
     retry: RetryPolicy,
-    trusted: Arc<[String]>,
+    keychain: Arc<Keychain>,
     by_registry: Mutex<HashMap<Registry, Arc<Authenticator>>>,
 }
 
 impl Authenticators {
-    /// Creates authenticators that allow the `trusted` token servers to receive credentials.
+    /// Creates authenticators that allow the trusted token servers of `keychain` to receive credentials.
     pub(crate) fn new(
         transport: Arc<Transport>,
         retry: RetryPolicy,
-        trusted: Arc<[String]>,
+        keychain: Arc<Keychain>,
     ) -> Self {
         Self {
             transport,
             retry,
-            trusted,
+            keychain,
             by_registry: Mutex::default(),
         }
     }
@@ -47,7 +48,8 @@ impl Authenticators {
         let create = || {
             let transport = Arc::clone(&self.transport);
             let authenticator = Authenticator::new(registry.clone(), transport, self.retry);
-            Arc::new(authenticator.trusting(Arc::clone(&self.trusted)))
+            let trusted = self.keychain.trusted_realms(registry);
+            Arc::new(authenticator.trusting(trusted))
         };
         Arc::clone(by_registry.entry(registry.clone()).or_insert_with(create))
     }

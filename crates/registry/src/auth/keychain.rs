@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
+use crate::allowed_hosts::AllowedHosts;
 use crate::auth::credential::Credential;
 use crate::auth::docker_config::servers;
 use crate::auth::docker_files::{DockerFiles, FoundLogin};
@@ -38,7 +39,7 @@ pub struct Keychain {
     files: Option<DockerFiles>,
     helpers: Arc<Helpers>,
     unread: UnreadFiles,
-    trusted_realms: Arc<[String]>,
+    trusted_realms: AllowedHosts,
 }
 
 /// Secret files that could not be read again. Each is reported once.
@@ -93,22 +94,23 @@ impl Keychain {
             ..Self::default()
         })
     }
-    /// Adds token servers (`host` or `host:port`) that may receive credentials although they belong to another domain
+    /// Sets the token servers (`host` or `host:port`) that may receive credentials although they belong to another domain
     /// than the registry.
     ///
     /// # Errors
     /// If one is not a host: [`ErrorKind::Credentials`].
-    pub fn with_trusted_realms(mut self, realms: Vec<String>) -> Result<Self, Error> {
-        for realm in &realms {
+    pub fn with_trusted_realms(mut self, realms: impl Into<AllowedHosts>) -> Result<Self, Error> {
+        let realms = realms.into();
+        for realm in realms.iter() {
             Registry::parse(realm)
                 .map_err(|why| invalid(realm, format!("is not a host or host:port: {why}")))?;
         }
-        self.trusted_realms = realms.into();
+        self.trusted_realms = realms;
         Ok(self)
     }
-    /// Returns the token servers that the user named.
-    pub fn trusted_realms(&self) -> Arc<[String]> {
-        self.trusted_realms.clone()
+    /// Returns the token servers that the user named for `registry`, and for all registries.
+    pub fn trusted_realms(&self, registry: &Registry) -> Arc<[String]> {
+        self.trusted_realms.for_registry(registry)
     }
     /// Returns credential and connection settings of `repository`. Answers of files and helpers are cached for a
     /// limited time.

@@ -179,9 +179,9 @@ impl Authenticator {
             refuse(ErrorKind::Protocol, refusal::bad_realm(&source.realm))
                 .with_cause(Cause::TokenServer)
         })?;
-        let private = self.transport.private_hosts();
+        let private = self.transport.private_hosts(&self.registry);
         let trusted =
-            realm::check_realm(&base, endpoint.exceptions, &realm, &self.trusted, private).await;
+            realm::check_realm(&base, endpoint.exceptions, &realm, &self.trusted, &private).await;
         let login = match trusted {
             RealmTrust::NotInside => {
                 let why = refusal::private_realm(&authority(&realm));

@@ -98,7 +98,7 @@ impl Registries {
         let authenticators = Authenticators::new(
             Arc::clone(&options.transport),
             options.retry,
-            options.keychain.trusted_realms(),
+            Arc::clone(&options.keychain),
         );
         Self {
             authenticators: Arc::new(authenticators),

@@ -35,10 +35,10 @@ impl Transport {
                 why: format!("from https to plain http at {host}, which is not followed"),
             });
         }
-        let allowed = &self.options.private_hosts;
+        let allowed = self.private_hosts(&endpoint.registry);
         let is_unverified = endpoint.exceptions.is_unverified();
         let leads_inside = !self.network.is_inside(from)
-            && private_addresses::leads_inside(from, target, is_unverified, allowed).await;
+            && private_addresses::leads_inside(from, target, is_unverified, &allowed).await;
         if leads_inside {
             return Err(ForbiddenRedirect {
                 cause: Cause::PrivateAddress,
@@ -55,7 +55,8 @@ impl Transport {
     /// allow.
     pub(crate) async fn lies_inside(&self, endpoint: &Endpoint, target: &Url) -> bool {
         let is_unverified = endpoint.exceptions.is_unverified();
-        private_addresses::lies_inside(target, is_unverified, &self.options.private_hosts).await
+        let allowed = self.private_hosts(&endpoint.registry);
+        private_addresses::lies_inside(target, is_unverified, &allowed).await
     }
 
     /// Returns true if the host of `url` is in a private network.

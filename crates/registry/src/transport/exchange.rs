@@ -144,10 +144,11 @@ impl Transport {
     fn route(&self, plan: &RequestPlan, hop: &Hop) -> Result<Route, Error> {
         let registry = &plan.endpoint.registry;
         let is_own = is_host_of(registry, &hop.url);
+        let allowed = self.network.set(registry);
         let reach = if is_own && !plan.public_only {
-            Reach::Own
+            Reach::Own(allowed)
         } else if hop.led_by_public || !self.is_inside(registry) {
-            Reach::Public
+            Reach::Public(allowed)
         } else {
             Reach::Anywhere
         };

@@ -79,7 +79,7 @@ pub(crate) use context::{authority, is_host_of};
 pub(crate) use destination_rules::ForbiddenRedirect;
 pub use limits::{PerRegistry, WindowBounds};
 #[doc(hidden)]
-pub use network::Reach;
+pub use network::{HostSet, Reach};
 pub use network::{Resolver, SystemResolver};
 pub use observer::{Observer, PauseReason, RequestRecord, Silent};
 pub use options::{Timeouts, TransportOptions};
@@ -321,7 +321,7 @@ pub struct Response {
 
 fn network(options: &TransportOptions) -> Arc<Network> {
     let resolver = options.resolver.clone();
-    Arc::new(Network::new(resolver, options.private_hosts.clone()))
+    Arc::new(Network::new(resolver, &options.private_hosts))
 }
 
 /// Sends calls. Shared by all clients of a run.
@@ -428,9 +428,9 @@ impl Transport {
             },
         }
     }
-    /// Hosts of a private network that a public registry may lead to.
-    pub(crate) fn private_hosts(&self) -> &[String] {
-        &self.options.private_hosts
+    /// Returns the hosts of a private network that `registry` may lead to.
+    pub(crate) fn private_hosts(&self, registry: &Registry) -> Arc<[String]> {
+        self.network.allowed(registry)
     }
     /// Receiver of requests, retries and pauses.
     pub fn observer(&self) -> &dyn Observer {

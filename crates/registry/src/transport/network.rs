@@ -16,9 +16,11 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 use url::{Host, Url};
 
+use crate::allowed_hosts::AllowedHosts;
 use crate::error::Cause;
 use crate::lock::lock;
 use crate::open_files::retry_when_exhausted;
+use crate::reference::Registry;
 use crate::transport::addresses::is_special;
 use crate::transport::private_addresses::is_private;
 use crate::transport::{HttpError, HttpErrorKind, classify};
@@ -31,12 +33,16 @@ const MAX_HOSTS: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// The registry's own host. It must stay public if its first address was public.
-    Own,
+    Own(HostSet),
     /// Any address, since a registry of a private network leads there.
     Anywhere,
     /// Public addresses, and hosts that the user allowed.
-    Public,
+    Public(HostSet),
 }
+
+/// Hosts that the user allowed for a registry, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HostSet(usize);
 
 /// Resolves names of hosts.
 pub trait Resolver: Send + Sync + 'static {
@@ -65,19 +71,39 @@ impl Resolver for SystemResolver {
 /// The network with its rules; shared by all connectors.
 pub(super) struct Network {
     resolver: Arc<dyn Resolver>,
-    /// Hosts that public registries may lead to: `host`, `host:port`, or an address.
-    allowed: Vec<String>,
+    /// Hosts that public registries may lead to: `host`, `host:port`, or an address. First those of all registries, then
+    /// those of the registries with more.
+    allowed: Vec<Arc<[String]>>,
+    sets: HashMap<Registry, HostSet>,
     /// True for hosts whose first address was private.
     reached: Mutex<HashMap<String, bool>>,
 }
 
 impl Network {
-    pub(super) fn new(resolver: Arc<dyn Resolver>, allowed: Vec<String>) -> Self {
+    pub(super) fn new(resolver: Arc<dyn Resolver>, hosts: &AllowedHosts) -> Self {
+        let mut allowed = vec![Arc::clone(hosts.each())];
+        let mut sets = HashMap::new();
+        for registry in hosts.registries() {
+            sets.insert(registry.clone(), HostSet(allowed.len()));
+            allowed.push(hosts.for_registry(registry));
+        }
         Self {
             resolver,
             allowed,
+            sets,
             reached: Mutex::default(),
         }
+    }
+
+    /// Returns the set of the hosts that `registry` may lead to.
+    pub(super) fn set(&self, registry: &Registry) -> HostSet {
+        self.sets.get(registry).copied().unwrap_or(HostSet(0))
+    }
+
+    /// Returns the hosts that `registry` may lead to.
+    pub(super) fn allowed(&self, registry: &Registry) -> Arc<[String]> {
+        let HostSet(index) = self.set(registry);
+        self.allowed.get(index).cloned().unwrap_or_default()
     }
 
     /// Returns the addresses of `host` that `reach` allows.
@@ -146,22 +172,24 @@ impl Network {
     }
 
     fn allows(&self, reach: Reach, host: &str, port: u16, address: IpAddr) -> bool {
-        let is_bound = match reach {
-            Reach::Anywhere => false,
-            Reach::Public => true,
-            Reach::Own => self.lock().get(host) == Some(&false),
+        let (is_bound, set) = match reach {
+            Reach::Anywhere => return true,
+            Reach::Public(set) => (true, set),
+            Reach::Own(set) => (self.lock().get(host) == Some(&false), set),
         };
-        !is_bound || !self.resolver.is_private(address) || self.is_allowed(host, port, address)
+        !is_bound || !self.resolver.is_private(address) || self.is_allowed(set, host, port, address)
     }
 
-    fn is_allowed(&self, host: &str, port: u16, address: IpAddr) -> bool {
+    fn is_allowed(&self, set: HostSet, host: &str, port: u16, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let names = |allowed: &String| {
             let (name, of_port) = split(allowed);
             let is_host = name.eq_ignore_ascii_case(host) || name.parse() == Ok(address);
             is_host && of_port.is_none_or(|of_port| of_port == port)
         };
-        self.allowed.iter().any(names)
+        let HostSet(index) = set;
+        let allowed = self.allowed.get(index);
+        allowed.is_some_and(|allowed| allowed.iter().any(names))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, bool>> {
@@ -182,8 +210,8 @@ fn split(allowed: &str) -> (&str, Option<u16>) {
 
 fn refusal(reach: Reach, host: &str, address: IpAddr) -> HttpError {
     let before = match reach {
-        Reach::Own => ", where it was a public one before",
-        Reach::Anywhere | Reach::Public => "",
+        Reach::Own(_) => ", where it was a public one before",
+        Reach::Anywhere | Reach::Public(_) => "",
     };
     let message = format!(
         "its name resolves to {address}, an address of a private network{before}, which is not followed: to allow \

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::allowed_hosts::AllowedHosts;
 use crate::setters::setters;
 use crate::transport::{
     Observer, PerRegistry, ProxySetting, Resolver, Silent, SystemResolver, TlsSettings,
@@ -72,7 +73,7 @@ pub struct TransportOptions {
     pub certificate_directories: Vec<PathBuf>,
     /// Hosts of a private network, as `host` or `host:port`, that a public registry may lead to by redirect, upload
     /// location, next page or token realm.
-    pub private_hosts: Vec<String>,
+    pub private_hosts: AllowedHosts,
     /// Resolver of host names.
     pub resolver: Arc<dyn Resolver>,
     /// The `User-Agent`.
@@ -100,7 +101,7 @@ impl Default for TransportOptions {
             proxies: PerRegistry::default(),
             extra_certificates: Vec::new(),
             certificate_directories: Vec::new(),
-            private_hosts: Vec::new(),
+            private_hosts: AllowedHosts::default(),
             resolver: Arc::new(SystemResolver),
             user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
             observer: Arc::new(Silent),
@@ -129,8 +130,6 @@ setters! { TransportOptions {
     with_extra_certificates(extra_certificates: Vec<Vec<u8>>);
     /// Sets the directories with a folder of certificates for each registry.
     with_certificate_directories(certificate_directories: Vec<PathBuf>);
-    /// Sets the hosts of a private network that a public registry may lead to.
-    with_private_hosts(private_hosts: Vec<String>);
     /// Sets the resolver of host names.
     with_resolver(resolver: Arc<dyn Resolver>);
     /// Sets the `User-Agent`.
@@ -140,6 +139,12 @@ setters! { TransportOptions {
 }}
 
 impl TransportOptions {
+    /// Sets the hosts of a private network that public registries may lead to.
+    #[must_use]
+    pub fn with_private_hosts(mut self, hosts: impl Into<AllowedHosts>) -> Self {
+        self.private_hosts = hosts.into();
+        self
+    }
     /// Returns the defaults of `image-syncer`: certificates of registries come from the directories of podman, skopeo
     /// and docker as well. (Proxies and trusted roots always come from the environment: see
     /// [`Transport::new`](crate::transport::Transport::new).)

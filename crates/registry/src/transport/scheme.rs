@@ -126,7 +126,7 @@ impl Transport {
             trust: Trust::Anything,
             lane: Lane::Calls,
             http2: true,
-            reach: Reach::Own,
+            reach: Reach::Own(self.network.set(registry)),
             proxy: self.proxies.choose(registry, &https),
             certificates: self.certificates.find(registry, true).map_err(|why| {
                 Error::new(ErrorKind::Tls, action, registry.as_str(), why)

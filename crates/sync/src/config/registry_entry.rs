@@ -62,13 +62,17 @@ impl RegistryEntry {
             ..Self::default()
         }
     }
-    /// Returns the keys of the settings that only a whole registry can have, if this entry is for a prefix of its paths:
-    /// they concern connections, which all repositories share.
+    /// Returns the keys of the settings that only a whole registry can have, if this entry is for a prefix of its paths.
     pub fn misplaced_keys(&self) -> Vec<&'static str> {
         let prefix = self.prefix.trim_end_matches('/');
-        if !prefix.contains('/') {
-            return Vec::new();
+        if prefix.contains('/') {
+            self.connection_keys()
+        } else {
+            Vec::new()
         }
+    }
+    /// Returns the keys of the settings that concern connections, which all repositories of a registry share.
+    pub fn connection_keys(&self) -> Vec<&'static str> {
         let keys = [
             ("tls", self.tls.is_some()),
             ("proxy", self.proxy.is_some()),

@@ -51,6 +51,11 @@ impl<T> PerRegistry<T> {
         self.named.insert(registry, limit);
         self
     }
+    /// Replaces what `other` limits: single registries, and the limit of each registry without its own entry.
+    pub fn override_by(&mut self, other: Self) {
+        self.named.extend(other.named);
+        self.each = other.each.or(self.each.take());
+    }
     pub(in crate::transport) fn for_registry(&self, registry: &Registry) -> Option<&T> {
         self.named.get(registry).or(self.each.as_ref())
     }

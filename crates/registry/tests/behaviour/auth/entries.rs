@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use image_syncer_registry::auth::{
     Access, Credential, DockerFiles, Keychain, KeychainEntry, Secret,
 };
-use image_syncer_registry::{Error, ErrorKind, Repository};
+use image_syncer_registry::{Error, ErrorKind, Registry, Repository};
 
 fn entry(prefix: &str, username: &str) -> KeychainEntry {
     let credential = if username.is_empty() {
@@ -196,13 +196,13 @@ async fn who_has_no_entry_is_nobody() {
 async fn trusted_realms_are_hosts() {
     let keychain = keychain(&[])
         .unwrap()
-        .with_trusted_realms(vec!["auth.example.net".into(), "[::1]:81".into()])
+        .with_trusted_realms(vec!["auth.example.net".to_owned(), "[::1]:81".to_owned()])
         .unwrap();
-    assert_eq!(keychain.trusted_realms().len(), 2);
+    assert_eq!(keychain.trusted_realms(&Registry::docker_hub()).len(), 2);
     for realm in ["https://auth.example.net", "auth.example.net/token", ""] {
         let error = super::entries::keychain(&[])
             .unwrap()
-            .with_trusted_realms(vec![realm.into()])
+            .with_trusted_realms(vec![realm.to_owned()])
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Credentials, "{realm}");
     }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use image_syncer_registry::auth::Credential;
 use image_syncer_registry::transport::TransportOptions;
-use image_syncer_registry::{Client, Digest, Error, ErrorKind, Manifest, OpenedUpload};
+use image_syncer_registry::{
+    AllowedHosts, Client, Digest, Error, ErrorKind, Manifest, OpenedUpload, Registry,
+};
 
 use super::world::{Asked, Reply, World, ada, repository};
 use crate::client::kit::{Given, by_digest, descriptor_of, tag};
@@ -153,6 +155,14 @@ async fn allowed_hosts_and_private_registries_may_lead_there() {
     let options = TransportOptions::default().with_private_hosts(vec!["10.0.0.8:8443".to_owned()]);
     let (outcome, _) = led(PUBLIC, "blob", "https://10.0.0.8/x", options, false).await;
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Refused);
+    // Neither does one for a registry.
+    for (registry, is_followed) in [(PUBLIC, true), ("8.8.8.8", false)] {
+        let registry = Registry::parse(registry).unwrap();
+        let hosts = AllowedHosts::default().with_registry(registry, vec!["10.0.0.7".to_owned()]);
+        let options = TransportOptions::default().with_private_hosts(hosts);
+        let (outcome, _) = led(PUBLIC, "blob", "https://10.0.0.7/x", options, false).await;
+        assert_eq!(outcome.is_ok(), is_followed);
+    }
 }
 
 #[tokio::test]

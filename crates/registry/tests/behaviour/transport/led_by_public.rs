@@ -139,7 +139,8 @@ async fn an_allowed_host_and_a_private_network_may_be_led_to_there() {
         (INSIDE, INSIDE, &[]),
     ] {
         let mut world = names(registry, host);
-        world.allowed = allowed.iter().map(|&name| name.to_owned()).collect();
+        let allowed: Vec<String> = allowed.iter().map(|&name| name.to_owned()).collect();
+        world.allowed = allowed.into();
         let chain = Chain::new(&world, [registry, host], true).await;
         let client = chain.client(&world);
         // Its page is no manifest, so a GET follows each HEAD.
@@ -157,7 +158,7 @@ async fn an_allowed_host_and_a_private_network_may_be_led_to_there() {
 async fn a_public_host_leads_an_allowed_private_one_no_further() {
     // The second host is in a private network, and only the third is not allowed.
     let mut world = names(OUTSIDE, INSIDE);
-    world.allowed = vec!["other.example".to_owned()];
+    world.allowed = vec!["other.example".to_owned()].into();
     let chain = Chain::new(&world, [OUTSIDE, INSIDE], true).await;
     let client = chain.client(&world);
     let third = format!("third.example:{}", chain.third.port);

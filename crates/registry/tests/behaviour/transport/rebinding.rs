@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 use http::Method;
 use image_syncer_registry::transport::{Call, Resolver, Transport, TransportOptions};
-use image_syncer_registry::{Cause, Error, ErrorKind, Retryable};
+use image_syncer_registry::{AllowedHosts, Cause, Error, ErrorKind, Registry, Retryable};
 use tokio_rustls::TlsAcceptor;
 
 use super::{call, ok, secure};
@@ -55,7 +55,7 @@ impl Resolver for Names {
 pub(super) struct World {
     authority: Authority,
     names: Arc<Names>,
-    pub(super) allowed: Vec<String>,
+    pub(super) allowed: AllowedHosts,
 }
 
 impl World {
@@ -63,7 +63,7 @@ impl World {
         Self {
             authority: Authority::new(),
             names: Names::new(names),
-            allowed: Vec::new(),
+            allowed: AllowedHosts::default(),
         }
     }
     pub(super) fn acceptor(&self) -> TlsAcceptor {
@@ -145,13 +145,25 @@ async fn a_name_that_resolves_to_a_private_address_is_not_followed_from_the_publ
         INSIDE,
         &format!("{INSIDE}:{}", inner.port),
     ] {
-        world.allowed = vec![allowed.to_owned()];
+        world.allowed = vec![allowed.to_owned()].into();
         let answer = world.transport().send(get(&name, &url)).await.unwrap();
         assert_eq!(answer.body.bytes(10).await.unwrap(), "secret", "{allowed}");
     }
-    world.allowed = vec!["other.example:1".to_owned(), format!("{INSIDE}:1")];
+    world.allowed = vec!["other.example:1".to_owned(), format!("{INSIDE}:1")].into();
     world.transport().send(get(&name, &url)).await.unwrap_err();
     assert_eq!(inner.heard().len(), 4);
+
+    // A permission for another registry does not count.
+    for (registry, is_followed) in [(&*name, true), ("quay.io", false)] {
+        for allowed in ["other.example", INSIDE] {
+            let registry = Registry::parse(registry).unwrap();
+            world.allowed =
+                AllowedHosts::default().with_registry(registry, vec![allowed.to_owned()]);
+            let outcome = world.transport().send(get(&name, &url)).await;
+            assert_eq!(outcome.is_ok(), is_followed, "{allowed}");
+        }
+    }
+    assert_eq!(inner.heard().len(), 6);
 }
 
 #[tokio::test]

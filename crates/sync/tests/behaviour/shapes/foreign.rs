@@ -58,8 +58,12 @@ async fn bring_between(
     allowed: &[&Registry],
     destination: &Registry,
 ) -> Summary {
-    let options = TransportOptions::default()
-        .with_private_hosts(allowed.iter().map(|host| host.host()).collect());
+    let options = TransportOptions::default().with_private_hosts(
+        allowed
+            .iter()
+            .map(|host| host.host())
+            .collect::<Vec<String>>(),
+    );
     let login = Credential::Basic {
         username: "user".to_owned(),
         password: image_syncer_registry::auth::Secret::new("hidden"),
