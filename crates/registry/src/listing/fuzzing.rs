@@ -33,8 +33,9 @@ const KINDS: [ListContent; 4] = [
 /// Requests for the next page, and for lists that the page names, stay below the base of the API.
 pub fn listings(data: &[u8]) {
     let answer = answer(data);
-    let google = Google::new(Registry::docker_hub());
-    let apis: [&dyn VendorApi; 6] = [&Harbor, &Hub, &Quay, &Ghcr, &Gitlab, &google];
+    let registry = Registry::docker_hub();
+    let (quay, google) = (Quay::new(&registry), Google::new(registry));
+    let apis: [&dyn VendorApi; 6] = [&Harbor, &Hub, &quay, &Ghcr, &Gitlab, &google];
     for api in apis {
         for kind in KINDS {
             let page = ApiPage {
