@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use image_syncer_registry::auth::{
-    Access, Credential, DockerFiles, Keychain, KeychainEntry, Secret,
+    Access, Credential, DockerFiles, Keychain, KeychainEntry, LoginChoice, Secret, SecretFile,
+    SecretSource,
 };
 use image_syncer_registry::{Error, ErrorKind, Registry, Repository};
 
@@ -190,6 +191,79 @@ async fn who_has_no_entry_is_nobody() {
             (Credential::Anonymous, false, "no entry")
         );
     }
+}
+
+#[tokio::test]
+async fn an_entry_chooses_whether_the_files_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.json");
+    let auths = r#"{"auths":{"r.example.com":{"username":"from","password":"file"}}}"#;
+    std::fs::write(&file, auths).unwrap();
+    for (host, login, expected) in [
+        ("r.example.com", LoginChoice::Auto, Ok("from")),
+        ("r.example.com", LoginChoice::Docker, Ok("from")),
+        ("r.example.com", LoginChoice::Anonymous, Ok("")),
+        ("s.example.com", LoginChoice::Auto, Ok("")),
+        (
+            "s.example.com",
+            LoginChoice::Docker,
+            Err(
+                "cannot read the credentials at s.example.com: docker and podman have no login for it, and the entry \
+                 s.example.com in mirror.yaml:3 requires one: run docker login s.example.com",
+            ),
+        ),
+    ] {
+        let files = DockerFiles::from_paths([file.clone()]);
+        let entry = KeychainEntry::new(host, login.clone(), "mirror.yaml:3");
+        let keychain = Keychain::new(vec![entry], Some(files)).unwrap();
+        let repository = Repository::parse(&format!("{host}/a")).unwrap();
+        let found = keychain.access(&repository).await;
+        let user = found.as_ref().map(|access| match &access.credential {
+            Credential::Basic { username, .. } => username.as_str(),
+            _ => "",
+        });
+        let user = user.map_err(ToString::to_string);
+        assert_eq!(user, expected.map_err(str::to_owned), "{host} {login:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_account_may_be_in_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("password");
+    let login = |content: &str| {
+        std::fs::write(&path, content).unwrap();
+        let source = SecretSource::File(SecretFile::read(&path).unwrap());
+        let login = LoginChoice::password("_oauth2_", source);
+        let entry = KeychainEntry::new("europe-docker.pkg.dev", login, "mirror.yaml:3");
+        Keychain::new(vec![entry], None).unwrap()
+    };
+    let repository = Repository::parse("europe-docker.pkg.dev/p/r/a").unwrap();
+    let json = r#"{"type":"service_account","client_email":"a@b","private_key":"key","token_uri":"https://oauth2.googleapis.com/token"}"#;
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, json);
+    let keychain = login(&encoded);
+    let stale = keychain.access(&repository).await.unwrap();
+    assert_eq!(
+        stale.credential,
+        Credential::GoogleServiceAccount(Secret::new(json))
+    );
+    // The same content is no newer login, and another one is.
+    assert_eq!(keychain.renewed(&repository, &stale).await.unwrap(), None);
+    let other = json.replace("a@b", "c@d");
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &other);
+    std::fs::write(&path, encoded).unwrap();
+    let newer = keychain
+        .renewed(&repository, &stale)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        newer.credential,
+        Credential::GoogleServiceAccount(Secret::new(other))
+    );
+    let error = login("hunter22").access(&repository).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+    assert!(!error.to_string().contains("hunter22"), "{error}");
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use image_syncer_registry::auth::{Access, Credential, DockerFiles, Keychain, Secret};
+use image_syncer_registry::auth::{
+    Access, Credential, DockerFiles, Keychain, KeychainEntry, LoginChoice, Secret,
+};
 use image_syncer_registry::{Cause, Error, ErrorKind, Repository};
 use tempfile::TempDir;
 
@@ -308,6 +310,57 @@ async fn many_tasks_share_one_run_and_its_answer_holds_for_a_while() {
     tokio::time::resume();
     keychain.access(&repositories[0]).await.unwrap();
     assert_eq!(bench.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn an_entry_may_name_its_helper() {
+    let bench = Bench::new("{}")
+        .helper("test-x", HOLDS)
+        .helper("test-none", HOLDS_NOTHING);
+    let find = async |prefix: &str, name: &str| {
+        let path = format!("{}:/usr/bin:/bin", bench.dir.path().display());
+        let files = DockerFiles::from_paths([bench.path("config.json")])
+            .with_helpers(path.into(), Duration::from_secs(20));
+        let login = LoginChoice::Helper(name.to_owned());
+        let entry = KeychainEntry::new(prefix, login, "mirror.yaml:3");
+        let keychain = Keychain::new(vec![entry], Some(files)).unwrap();
+        let repository = Repository::parse(&format!("{}/a", prefix.trim_end_matches('/')));
+        keychain.access(&repository.unwrap()).await
+    };
+    let found = find("quay.io", "test-x").await.unwrap();
+    assert_eq!(found.credential, login());
+    assert_eq!(
+        found.origin,
+        "docker-credential-test-x, which mirror.yaml:3 names"
+    );
+    for (prefix, servers) in [
+        ("quay.io/team", "quay.io/team, quay.io"),
+        ("docker.io", "https://index.docker.io/v1/, docker.io"),
+    ] {
+        std::fs::write(bench.path("asked"), "").unwrap();
+        let error = find(prefix, "test-none").await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.cause()),
+            (ErrorKind::Credentials, Cause::CredentialHelper)
+        );
+        let host = prefix.split('/').next().unwrap();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot read the credentials at {host}: docker-credential-test-none, which mirror.yaml:3 names, has no login for it"
+            )
+        );
+        let asked: Vec<String> = servers
+            .split(", ")
+            .map(|server| format!("get {server}"))
+            .collect();
+        assert_eq!(bench.asked(), asked);
+    }
+    let error = find("quay.io", "test-missing").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read the credentials at quay.io: docker-credential-test-missing, which mirror.yaml:3 names, is not installed"
+    );
 }
 
 #[tokio::test]

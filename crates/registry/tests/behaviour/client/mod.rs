@@ -22,6 +22,7 @@ mod real_registry;
 mod referrers;
 mod refusals;
 mod registry_check;
+mod rotation;
 mod tags;
 mod uploads;
 mod vanity;

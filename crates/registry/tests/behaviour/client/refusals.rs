@@ -16,15 +16,15 @@ use testkit::{Access, Action, Auth, Authorization, Fault, Grant, Image, Kind, Pr
 
 use super::kit::{Given, Kit, basic, client_of, descriptor, retry, tag};
 
-const REPOSITORIES: usize = 60;
-const TAGS: usize = 5;
+pub(super) const REPOSITORIES: usize = 60;
+pub(super) const TAGS: usize = 5;
 
-fn repository(client: &Client, path: &str) -> Repository {
+pub(super) fn repository(client: &Client, path: &str) -> Repository {
     Repository::new(client.registry().clone(), path).unwrap()
 }
 
 /// Heads of 300 tags of 60 repositories that start together.
-async fn head_all(client: &Client, pushes: bool) -> Vec<Result<(), Error>> {
+pub(super) async fn head_all(client: &Client, pushes: bool) -> Vec<Result<(), Error>> {
     let heads = (0..REPOSITORIES * TAGS).map(|index| async move {
         let repository = repository(client, &format!("r{}", index / TAGS));
         let tag = tag(&format!("v{}", index % TAGS));
@@ -41,7 +41,7 @@ async fn head_all(client: &Client, pushes: bool) -> Vec<Result<(), Error>> {
 }
 
 /// Requests with a login that were answered 401 or 403, by the registry and by its token server.
-fn refused_logins(server: &Registry) -> usize {
+pub(super) fn refused_logins(server: &Registry) -> usize {
     let with_login = |request: &testkit::Request| {
         matches!(request.authorization, Authorization::Basic { .. })
             && matches!(request.status, 401 | 403)
