@@ -37,7 +37,9 @@ fn sequence(rest: &mut &str, depth: usize) -> Result<Vec<String>, String> {
             ']' => in_class = false,
             _ => {}
         }
-        all.iter_mut().for_each(|text| text.push(next));
+        for text in &mut all {
+            text.push(next);
+        }
         *rest = rest.get(next.len_utf8()..).unwrap_or_default();
     }
     Ok(all)

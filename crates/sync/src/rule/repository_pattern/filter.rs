@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::Repository;
 use crate::rule::repository_pattern::glob::PathGlob;
-use crate::rule::repository_pattern::{braces, is_in_name};
+use crate::rule::repository_pattern::{MAX_PATTERNS, braces, is_in_name};
 use crate::rule::{Pattern, RuleError};
 
 /// A filter on repositories: globs on the path or on `host/path`, or an expression between slashes that is found in
@@ -37,25 +37,20 @@ impl RepositoryFilter {
                     .to_owned(),
             ));
         }
-        let kind = match text.strip_prefix('/') {
-            Some(rest) => match rest.strip_suffix('/') {
-                Some(expression) => Kind::Expression(Pattern::new(expression)?),
-                None => {
-                    return Err(refused(format!(
-                        "the expression has no closing slash. Write {text}/"
-                    )));
-                }
-            },
-            None => {
-                let globs = braces::expand(text).map_err(refused)?;
-                let globs = globs.iter().map(|glob| {
-                    if has_tag(glob) {
-                        return Err("it has a tag, and a repository is left out with all of its tags. Leave tags out with `exclude` of `tags`".to_owned());
-                    }
-                    PathGlob::parse(glob, |it| is_in_name(it) || it == ':')
-                });
-                Kind::Globs(globs.collect::<Result<_, _>>().map_err(refused)?)
+        let kind = if let Some(rest) = text.strip_prefix('/') {
+            let Some(expression) = rest.strip_suffix('/') else {
+                let why = format!("the expression has no closing slash. Write {text}/");
+                return Err(refused(why));
+            };
+            Kind::Expression(Pattern::new(expression)?)
+        } else {
+            let globs = braces::expand(text).map_err(refused)?;
+            if globs.len() > MAX_PATTERNS {
+                let why = format!("the braces stand for more than {MAX_PATTERNS} patterns");
+                return Err(refused(why));
             }
+            let globs = globs.iter().map(|glob| parse_glob(glob));
+            Kind::Globs(globs.collect::<Result<_, _>>().map_err(refused)?)
         };
         Ok(Self {
             text: text.into(),
@@ -90,10 +85,11 @@ impl fmt::Display for RepositoryFilter {
     }
 }
 
-/// Returns true if a colon follows the first component, where it begins no port.
-fn has_tag(glob: &str) -> bool {
-    match glob.split_once('/') {
-        Some((_, path)) => path.contains(':'),
-        None => glob.contains(':'),
+fn parse_glob(glob: &str) -> Result<PathGlob, String> {
+    // In the first component, a colon begins a port.
+    let path = glob.split_once('/').map_or(glob, |(_, path)| path);
+    if path.contains(':') {
+        return Err("it has a tag, and a repository is left out with all of its tags. Leave tags out with `exclude` of `tags`".to_owned());
     }
+    PathGlob::parse(glob, |it| is_in_name(it) || it == ':')
 }

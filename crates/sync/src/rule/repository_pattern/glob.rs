@@ -94,9 +94,8 @@ impl PathGlob {
     /// Returns true if the glob may match a path of several components that begins with `first`.
     pub(super) fn may_match_below(&self, first: &str) -> bool {
         match self.components.as_slice() {
-            [] => false,
             [Component::Any, ..] => true,
-            [_] => false,
+            [] | [_] => false,
             [Component::Literal(text), ..] => text == first,
             [Component::Glob(_), ..] => self.first.as_ref().is_some_and(|it| it.is_match(first)),
         }

@@ -69,32 +69,50 @@ impl SourcePattern {
             });
         }
         check_host(name).map_err(refused)?;
-        let mut all = Self::default();
-        for name in braces::expand(name).map_err(refused)? {
-            let whole = format!("{head}{name}{tail}");
-            if has_wildcard(&name) {
-                all.listed.push(RepositoryPattern::parse(whole)?);
-            } else {
-                all.named.push(RuleSource::parse(&whole)?);
-            }
-        }
-        if all.listed.len() > MAX_PATTERNS {
+        let names = braces::expand(name).map_err(refused)?;
+        if names.iter().filter(|name| has_wildcard(name)).count() > MAX_PATTERNS {
             return Err(refused(format!(
                 "the braces stand for more than {MAX_PATTERNS} patterns"
             )));
         }
+        // Compiled once for all.
+        let expression = expression(text, name, tail)?;
+        let mut all = Self::default();
         // Two spellings may name one repository.
-        let mut seen = std::collections::HashSet::with_capacity(all.named.len());
-        all.named.retain(|source| seen.insert(source.clone()));
+        let mut seen = std::collections::HashSet::with_capacity(names.len());
+        for name in names {
+            let whole = format!("{head}{name}");
+            if has_wildcard(&name) {
+                let pattern = RepositoryPattern::parse(&whole, expression.as_ref())?;
+                all.listed.push(RepositoryPattern {
+                    text: format!("{whole}{tail}").into(),
+                    ..pattern
+                });
+                continue;
+            }
+            let mut source = RuleSource::parse(&whole)?;
+            let tags = name.split_at_checked(split_tags(&name).0.len());
+            let tags = tags.map(|(_, tags)| tags.to_owned());
+            if let Some(expression) = &expression {
+                source.select = expression.clone();
+            }
+            if seen.insert((source.repository.clone(), tags)) {
+                all.named.push(source);
+            }
+        }
         Ok(all)
     }
 }
 
 impl RepositoryPattern {
-    fn parse(text: String) -> Result<Self, RuleError> {
+    /// Parses a pattern without alternatives, and with tags unless it has an `expression`.
+    fn parse(text: &str, expression: Option<&Selection>) -> Result<Self, RuleError> {
         let refused = |why: String| RuleError(format!("{text}: {why}."));
-        let (head, name, tail) = split(&text);
-        let (name, select) = selection(&text, name, tail)?;
+        let (head, name, _) = split(text);
+        let (name, select) = match expression {
+            Some(expression) => (name, expression.clone()),
+            None => tags(text, name)?,
+        };
         let (endpoint, path) = match head.strip_prefix("oci:") {
             None => registry_of(name).map_err(refused)?,
             Some(directory) => {
@@ -236,24 +254,28 @@ fn name_in_layout(directory: &str, name: &str) -> Result<String, String> {
     ))
 }
 
-/// Splits the tags from a name, and parses them or the expression.
-fn selection<'a>(text: &str, name: &'a str, tail: &str) -> Result<(&'a str, Selection), RuleError> {
+/// Parses the expression after a name; `None` without one.
+fn expression(text: &str, name: &str, tail: &str) -> Result<Option<Selection>, RuleError> {
+    let Some(expression) = tail.strip_prefix(":/") else {
+        return Ok(None);
+    };
+    let Some(expression) = expression.strip_suffix('/') else {
+        return Err(RuleError(format!(
+            "{text}: the expression has no closing slash. Write {name}:/{expression}/."
+        )));
+    };
+    Ok(Some(match expression {
+        "" => Selection::All,
+        expression => Selection::Matching(Pattern::new(expression)?),
+    }))
+}
+
+/// Splits the tags from a name, and parses them.
+fn tags<'a>(text: &str, name: &'a str) -> Result<(&'a str, Selection), RuleError> {
     if name.contains('@') {
         return Err(RuleError(format!(
             "{text}: a digest names one image, and a pattern many repositories. Write the repository, or remove the digest."
         )));
-    }
-    if let Some(expression) = tail.strip_prefix(":/") {
-        let Some(expression) = expression.strip_suffix('/') else {
-            return Err(RuleError(format!(
-                "{text}: the expression has no closing slash. Write {name}:/{expression}/."
-            )));
-        };
-        let select = match expression {
-            "" => Selection::All,
-            expression => Selection::Matching(Pattern::new(expression)?),
-        };
-        return Ok((name, select));
     }
     let (name, tags) = split_tags(name);
     match tags {

@@ -57,13 +57,9 @@ impl DestinationClaims {
     }
 
     /// Returns the number of destinations.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.by_destination.len()
-    }
-
-    /// Returns true without any.
-    pub fn is_empty(&self) -> bool {
-        self.by_destination.is_empty()
     }
 }
 

@@ -147,15 +147,12 @@ proptest! {
             };
             let name = format!("{}:{name}", destination.repository);
             let claimed = claims.claim(&rule);
-            match first.get(&name) {
-                Some(other) => {
-                    let error = claimed.unwrap_err().to_string();
-                    prop_assert!(error.contains(&format!("{other} and {source}")), "{}", error);
-                }
-                None => {
-                    prop_assert!(claimed.is_ok());
-                    first.insert(name, source.to_string());
-                }
+            if let Some(other) = first.get(&name) {
+                let error = claimed.unwrap_err().to_string();
+                prop_assert!(error.contains(&format!("{other} and {source}")), "{}", error);
+            } else {
+                prop_assert!(claimed.is_ok());
+                first.insert(name, source.to_string());
             }
         }
         prop_assert_eq!(claims.len(), first.keys().collect::<HashSet<_>>().len());

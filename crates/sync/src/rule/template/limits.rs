@@ -59,9 +59,10 @@ pub(super) fn check(repository: &Repository, is_harbor: bool) -> Result<(), Stri
     let Some(registry) = repository.endpoint().registry() else {
         return Ok(());
     };
-    let host = match registry.is_docker_hub() {
-        true => registry.as_str(),
-        false => registry.api_host(),
+    let host = if registry.is_docker_hub() {
+        registry.as_str()
+    } else {
+        registry.api_host()
     };
     let Some(limits) = limits(host, is_harbor) else {
         return Ok(());

@@ -175,27 +175,8 @@ impl DestinationTemplate {
         let name = SourceName::new(&source.repository, &self.rename);
         let values = name.values();
         let text = match self.repository.as_text() {
-            Some(text) => Cow::Borrowed(text),
-            None => {
-                if values.path.is_empty() {
-                    return Err(
-                        "the image has no name. Write the destination without braces.".to_owned(),
-                    );
-                }
-                let text = self.repository.render(&values)?;
-                let first = text.split('/').next().unwrap_or_default();
-                if !text.starts_with("oci:") && !is_host(first) {
-                    return Err(format!(
-                        "{first} is no registry. Write the registry of the destination."
-                    ));
-                }
-                if !text.starts_with("oci:")
-                    && text.matches(':').count() > first.matches(':').count()
-                {
-                    return Err("the registry has a port, and no path has a colon. Write {host} for the host alone.".to_owned());
-                }
-                Cow::Owned(text)
-            }
+            Some(text) => text.to_owned(),
+            None => self.rendered_text(&values)?,
         };
         let parsed = RuleDestination::parse(&text, source);
         let mut destination = parsed.map_err(|error| error.0)?;
@@ -205,6 +186,27 @@ impl DestinationTemplate {
             destination.naming = naming.map_err(|error| error.0)?;
         }
         Ok(destination)
+    }
+
+    /// Renders the reference without a tag.
+    fn rendered_text(&self, values: &Values<'_>) -> Result<String, String> {
+        if values.path.is_empty() {
+            return Err("the image has no name. Write the destination without braces.".to_owned());
+        }
+        let text = self.repository.render(values)?;
+        if text.starts_with("oci:") {
+            return Ok(text);
+        }
+        let (host, path) = text.split_once('/').unwrap_or((&text, ""));
+        if !is_host(host) {
+            return Err(format!(
+                "{host} is no registry. Write the registry of the destination."
+            ));
+        }
+        if path.contains(':') {
+            return Err("the registry has a port, and no path has a colon. Write {host} for the host alone.".to_owned());
+        }
+        Ok(text)
     }
 }
 

@@ -215,15 +215,16 @@ impl Parts {
         for part in &self.0 {
             match part {
                 Part::Text(literal) => text.push_str(literal),
-                Part::Field { field, filters } => match field.value(values) {
-                    Some(value) => text.push_str(&filtered(value, filters)?),
-                    None => {
-                        if !text.is_empty() {
-                            parts.push(Part::Text(std::mem::take(&mut text).into()));
-                        }
-                        parts.push(part.clone());
+                Part::Field { field, filters } => {
+                    if let Some(value) = field.value(values) {
+                        text.push_str(&filtered(value, filters)?);
+                        continue;
                     }
-                },
+                    if !text.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut text).into()));
+                    }
+                    parts.push(part.clone());
+                }
             }
         }
         if !text.is_empty() {

@@ -96,9 +96,10 @@ impl TagTemplate {
     ) -> Result<Naming, RuleError> {
         let refused = |why: String| RuleError(format!("{self}: {why}"));
         let is_bound = self.parts.fields().all(Field::is_of_tag);
-        let parts = match is_bound {
-            true => self.parts.clone(),
-            false => self.parts.bind(values).map_err(refused)?,
+        let parts = if is_bound {
+            self.parts.clone()
+        } else {
+            self.parts.bind(values).map_err(refused)?
         };
         if let Some(text) = parts.as_text() {
             let tags = parse_tags(text, "REPOSITORY", text)?;

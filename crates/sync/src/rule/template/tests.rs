@@ -239,11 +239,18 @@ fn destinations_that_cannot_be_are_refused() {
     );
 }
 
+/// Checks the place and the text of the error of each template.
+fn assert_mistakes(templates: &[(&str, usize, &str)]) {
+    for (text, offset, why) in templates {
+        let error = DestinationTemplate::parse(text).unwrap_err();
+        assert_eq!((error.offset, &*error.message), (*offset, *why), "{text}");
+    }
+}
+
 #[test]
-fn mistakes_in_templates_have_a_place() {
+fn mistakes_in_fields_have_a_place() {
     let names = "{repository}, {name}, {namespace}, {host}, {registry}, {tag} or {1} to {9}";
-    let long = format!("r.io/{}{{name}}", "a".repeat(1_024));
-    for (text, offset, why) in [
+    assert_mistakes(&[
         (
             "r.io/{repo}",
             6,
@@ -311,6 +318,13 @@ fn mistakes_in_templates_have_a_place() {
             6,
             "a brace follows an opening one, and a reference has no brace. Write one pair of braces around a name, such as {repository}.",
         ),
+    ]);
+}
+
+#[test]
+fn fields_have_their_places_in_a_destination() {
+    let long = format!("r.io/{}{{name}}", "a".repeat(1_024));
+    assert_mistakes(&[
         (
             "r.io/{tag}/x",
             5,
@@ -362,10 +376,7 @@ fn mistakes_in_templates_have_a_place() {
             "no tag has '+' in it. Write letters, digits, dots, dashes and underscores beside the braces.",
         ),
         (&long, 0, "the text has 1035 characters, more than 1024."),
-    ] {
-        let error = DestinationTemplate::parse(text).unwrap_err();
-        assert_eq!((error.offset, &*error.message), (offset, why), "{text}");
-    }
+    ]);
 }
 
 #[test]
