@@ -31,6 +31,7 @@ mod request_context;
 mod tags;
 mod uploads;
 mod vendor_api;
+mod vendor_login;
 
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ struct Inner {
     room: Arc<RangeBudget>,
     /// Settings of lists.
     listings: Arc<Listings>,
-    /// What was learned about the lists of the registry in this run.
+    /// Facts about the lists of the registry that were learned in this run.
     listing: ListingMemory,
 }
 

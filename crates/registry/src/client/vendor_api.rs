@@ -5,18 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use crate::auth::{
-    Access, Credential, KeychainEntry, LoginChoice, ScopeSet, Secret, basic, bearer, describe_login,
-};
+use crate::auth::{Access, Credential, KeychainEntry, LoginChoice, ScopeSet, describe_login};
 use crate::client::request::RequestSpec;
 use crate::client::{Client, checked_url};
 use crate::error::{Cause, Error, ErrorKind};
-use crate::listing::{ApiAnswer, ListingMemory, ListingSettings, LoginForm, VendorApi};
+use crate::listing::{ApiAnswer, ListingMemory, ListingSettings, VendorApi};
 use crate::reference::{Registry, Repository, Resource};
 use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, authority,
@@ -24,8 +21,6 @@ use crate::transport::{
 
 /// Service that the tokens of every Harbor are for.
 const HARBOR_SERVICE: &str = "harbor-registry";
-/// Maximum number of bytes of a token answer.
-const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
 /// Maximum number of retries of a request that another one can replace, and the longest wait for it.
 const MAX_OPTIONAL_RETRIES: u32 = 2;
@@ -41,12 +36,12 @@ pub(crate) struct ApiAccess {
     /// Base URL of the API, ending in `/`.
     pub(crate) base: Url,
     /// Login for the API.
-    login: Access,
+    pub(super) login: Access,
     /// Entry of the login, if it is not that of the registry.
-    entry: Option<KeychainEntry>,
+    pub(super) entry: Option<KeychainEntry>,
     /// True if a newer login or token was requested already.
-    is_renewed: bool,
-    retry: RetryPolicy,
+    pub(super) is_renewed: bool,
+    pub(super) retry: RetryPolicy,
 }
 
 /// Answer with the address that it came from.
@@ -89,12 +84,12 @@ impl Client {
             (None, Some(text)) => Url::parse(text).ok(),
             (None, None) => None,
         };
-        let (endpoint, base) = match given {
-            Some(base) => (self.api_endpoint(&base, context.access.insecure), base),
-            None => {
-                let base = self.base(&context, action).await?;
-                (context.endpoint.clone(), base)
-            }
+        let (endpoint, base) = if let Some(base) = given {
+            let insecure = context.access.insecure;
+            (self.api_endpoint(&base, insecure), base)
+        } else {
+            let base = self.base(&context, action).await?;
+            (context.endpoint.clone(), base)
         };
         let choice = match &settings.api_login {
             None if api.accepts_registry_login() => None,
@@ -129,30 +124,6 @@ impl Client {
         let mut endpoint = self.inner.transport.endpoint(&host, is_insecure);
         endpoint.exceptions.plain_http |= base.scheme() == "http";
         endpoint
-    }
-
-    /// Returns the address that the answer from `from` names as its next page, if it is at the API's host.
-    pub(crate) fn api_link(
-        &self,
-        access: &ApiAccess,
-        from: &Url,
-        text: &str,
-        action: &str,
-    ) -> Result<Url, Error> {
-        let resolved = checked_url::resolve(&access.base, from, text);
-        let address = resolved
-            .map_err(|why| access.error(ErrorKind::Refused, action, why))
-            .map_err(|error| error.with_cause(Cause::NotUnderstood))?;
-        if address.home {
-            return Ok(address.url);
-        }
-        let host = authority(&address.url);
-        let message = format!(
-            "the next page is at {host}, and a list is not followed to another host; set `api` to the address by which \
-             {} is reached",
-            access.api.name()
-        );
-        Err(access.error(ErrorKind::Refused, action, message))
     }
 
     /// Sends a GET to the API until it is answered with 200, or with another status that `fits`.
@@ -262,115 +233,6 @@ impl Client {
             }
         }
     }
-
-    /// Drops the login if the API at another host refuses that of the registry: public lists need none.
-    fn may_drop_login(&self, access: &mut ApiAccess, error: &Error) -> bool {
-        let is_of_registry = access.entry.is_none();
-        let host = &access.endpoint.registry;
-        if !is_of_registry
-            || *host == self.inner.registry
-            || error.kind() != ErrorKind::Unauthorized
-        {
-            return false;
-        }
-        let login = &mut access.login;
-        if login.credential == Credential::Anonymous {
-            return false;
-        }
-        self.inner.listing.login_refused(&login.credential, error);
-        login.origin = format!(
-            "{host} refuses the login of {}, {}",
-            self.inner.registry,
-            describe_login(login)
-        );
-        login.credential = Credential::Anonymous;
-        true
-    }
-
-    /// Replaces a refused token or login by a newer one. Happens once.
-    async fn renew_api_login(
-        &self,
-        access: &mut ApiAccess,
-        used: Option<&HeaderValue>,
-    ) -> Result<bool, Error> {
-        if access.is_renewed || used.is_none() {
-            return Ok(false);
-        }
-        access.is_renewed = true;
-        if matches!(access.api.login_form(), LoginForm::Exchange(_))
-            && self.inner.listing.forget_token(&access.login.credential)
-        {
-            return Ok(true);
-        }
-        let (keychain, login) = (&self.inner.keychain, &access.login);
-        let newer = match &access.entry {
-            Some(entry) => keychain.renewed_with(entry.clone(), login).await?,
-            None => keychain.renewed_for(&access.resource, login).await?,
-        };
-        let is_newer = newer.is_some();
-        access.login = newer.unwrap_or_else(|| access.login.clone());
-        Ok(is_newer)
-    }
-
-    /// Returns the `Authorization` header of a request to the API.
-    async fn api_authorization(
-        &self,
-        access: &ApiAccess,
-        action: &Arc<str>,
-    ) -> Result<Option<HeaderValue>, Error> {
-        Ok(match (&access.login.credential, access.api.login_form()) {
-            (Credential::Anonymous | Credential::GoogleServiceAccount(_), _) => None,
-            (Credential::Bearer(token) | Credential::Identity(token), _) => bearer(token.reveal()),
-            (Credential::Basic { username, password }, LoginForm::Basic) => {
-                basic(username, password)
-            }
-            (Credential::Basic { password, .. }, LoginForm::Bearer) => bearer(password.reveal()),
-            (Credential::Basic { username, password }, LoginForm::Exchange(path)) => {
-                let fetch = self.exchange(access, path, (username, password), action);
-                let token = self
-                    .inner
-                    .listing
-                    .token(&access.login.credential, Box::pin(fetch))
-                    .await?;
-                bearer(token.reveal())
-            }
-        })
-    }
-
-    /// Gets a token for a login: `{"identifier", "secret"}` is answered with `{"access_token"}`.
-    async fn exchange(
-        &self,
-        access: &ApiAccess,
-        path: &str,
-        (username, password): (&str, &Secret),
-        action: &Arc<str>,
-    ) -> Result<Secret, Error> {
-        let url = access.url(path, action)?;
-        let body = serde_json::json!({"identifier": username, "secret": password.reveal()});
-        let body = Bytes::from(body.to_string());
-        let transport = &self.inner.transport;
-        let mut attempts = Attempts::new(transport, &access.endpoint, access.retry)
-            .with_resource(&access.resource);
-        let mut tries = 1;
-        loop {
-            let read = async {
-                let mut call = access.call(Method::POST, url.clone(), action, tries);
-                call.headers
-                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                call.body = RequestBody::Bytes(body.clone());
-                call.follow_redirects = false;
-                let response = transport.send(call).await?;
-                if response.status != StatusCode::OK {
-                    return Err(access.failure(action, response).await);
-                }
-                response.body.bytes(MAX_TOKEN_BYTES).await
-            };
-            match read.await {
-                Ok(bytes) => return access.token_in(&bytes, action),
-                Err(error) => tries = attempts.after(error).await?,
-            }
-        }
-    }
 }
 
 impl ApiAccess {
@@ -397,6 +259,24 @@ impl ApiAccess {
         })
     }
 
+    /// Returns the address that the answer from `from` names as its next page, if it is at the API's host.
+    pub(crate) fn link(&self, from: &Url, text: &str, action: &str) -> Result<Url, Error> {
+        let resolved = checked_url::resolve(&self.base, from, text);
+        let address = resolved
+            .map_err(|why| self.error(ErrorKind::Refused, action, why))
+            .map_err(|error| error.with_cause(Cause::NotUnderstood))?;
+        if address.home {
+            return Ok(address.url);
+        }
+        let host = authority(&address.url);
+        let message = format!(
+            "the next page is at {host}, and a list is not followed to another host; set `api` to the address by which \
+             {} is reached",
+            self.api.name()
+        );
+        Err(self.error(ErrorKind::Refused, action, message))
+    }
+
     /// Returns whether a login is used.
     pub(crate) fn has_login(&self) -> bool {
         self.login.credential != Credential::Anonymous
@@ -407,7 +287,7 @@ impl ApiAccess {
         Error::new(kind, action, authority(&self.base), message).with_resource(&self.resource)
     }
 
-    fn call(&self, method: Method, url: Url, action: &Arc<str>, tries: u32) -> Call {
+    pub(super) fn call(&self, method: Method, url: Url, action: &Arc<str>, tries: u32) -> Call {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let own = self.api.headers().iter();
@@ -432,7 +312,7 @@ impl ApiAccess {
     }
 
     /// Returns the error for an answer, with the login and the advice if the answer is about it.
-    async fn failure(&self, action: &str, response: Response) -> Error {
+    pub(super) async fn failure(&self, action: &str, response: Response) -> Error {
         let host = authority(&response.url);
         let is_limited = is_rate_limit(response.status, &response.headers);
         let error = Error::from_answer_of(self.api.name(), action, &host, response).await;
@@ -468,18 +348,6 @@ impl ApiAccess {
             },
             _ => error,
         }
-    }
-
-    fn token_in(&self, bytes: &[u8], action: &str) -> Result<Secret, Error> {
-        #[derive(serde::Deserialize)]
-        struct Reply {
-            access_token: String,
-        }
-        let reply: Reply = serde_json::from_slice(bytes).map_err(|_| {
-            let message = format!("{} answered a login without a token", self.api.name());
-            self.error(ErrorKind::Protocol, action, message)
-        })?;
-        Ok(Secret::new(reply.access_token))
     }
 }
 

@@ -33,7 +33,7 @@ const MAX_INFO_BYTES: u64 = 1024 * 1024;
 /// Maximum number of remembered namespaces.
 const MAX_NAMESPACES: usize = 4096;
 
-/// What was learned about the lists of one registry in this run.
+/// Facts about the lists of one registry that were learned in this run.
 pub(crate) struct ListingMemory {
     /// Result of the probe for Harbor.
     harbor: SingleFlight<bool>,
@@ -238,13 +238,11 @@ impl Client {
                 Listing::Vendor,
             ));
         }
-        match self.listing_memory().harbor.peek() {
-            Some(is_harbor) => Some(of_unknown_host(is_harbor)),
-            None => {
-                let is_harbor = self.has_harbor_challenge(&self.registry().into()).await;
-                is_harbor.map(of_unknown_host)
-            }
+        if let Some(is_harbor) = self.listing_memory().harbor.peek() {
+            return Some(of_unknown_host(is_harbor));
         }
+        let is_harbor = self.has_harbor_challenge(&self.registry().into()).await;
+        is_harbor.map(of_unknown_host)
     }
 
     /// Probes an unknown host for Harbor.

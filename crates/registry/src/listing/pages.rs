@@ -218,9 +218,7 @@ impl ApiPages {
 
     /// Returns the absolute address of a link, which must be at the API's host.
     fn resolved(&self, fetched: &FetchedPage, link: &str) -> Result<String, Error> {
-        let url = self
-            .client
-            .api_link(&self.access, &fetched.url, link, &self.action)?;
+        let url = self.access.link(&fetched.url, link, &self.action)?;
         Ok(url.into())
     }
 

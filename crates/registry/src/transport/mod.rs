@@ -54,6 +54,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
+use crate::auth::Secret;
 use crate::error::{Cause, Error};
 use crate::reference::Registry;
 
@@ -427,6 +428,10 @@ impl Transport {
                 settings.map(TlsSettings::exceptions).unwrap_or_default()
             },
         }
+    }
+    /// Removes `password` from the texts of servers, before it is sent in a form that is not recognised.
+    pub(crate) fn learn_password(&self, password: &Secret) {
+        self.redactor.learn_password(password.reveal());
     }
     /// Returns the hosts of a private network that `registry` may lead to.
     pub(crate) fn private_hosts(&self, registry: &Registry) -> Arc<[String]> {
