@@ -79,7 +79,9 @@ fn open_file(
     tell: impl Fn(&RecordsError) + Send + Sync + 'static,
 ) -> anyhow::Result<Option<Records>> {
     if intent != Intent::Copy {
-        return Ok(Records::open_to_read(path, tell)?);
+        // A copy would create the file.
+        let empty = || Records::empty().map(Some);
+        return Ok(Records::open_to_read(path, tell)?.map_or_else(empty, |it| Ok(Some(it)))?);
     }
     if is_default {
         make_directory_of(path)?;

@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::compare::Comparer;
-use crate::discover::{CoveredTags, DestinationHint, Image, SourceTags};
+use crate::discover::{CoveredTags, DestinationHint, Image, SourceTags, TagAges};
 use crate::event::{Listener, Outcome};
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
@@ -58,6 +58,7 @@ pub(crate) struct Copier {
     /// Content that is written.
     locks: Arc<CopyLocks>,
     source_tags: Arc<SourceTags>,
+    tag_ages: Arc<TagAges>,
     referrer_queries: ReferrerQueries,
     referrer_progress: ReferrerProgress,
     /// Start of the run.
@@ -89,6 +90,8 @@ impl Copier {
         let inventory = Arc::new(inventory.sharing(&shared.facts));
         let transfers = Transfers::within(&shared.transfers, Arc::clone(&inventory));
         let source_tags = SourceTags::new(Arc::clone(&stores), settings.listing);
+        let manifests = Arc::clone(&shared.manifests);
+        let tag_ages = TagAges::new(Arc::clone(&inventory), Arc::clone(&manifests));
         Self {
             intent: settings.intent,
             listing: settings.listing,
@@ -98,13 +101,14 @@ impl Copier {
                 .only_differences(settings.intent == Intent::Check),
             referrer_queries: ReferrerQueries::new(Arc::clone(&source_tags)),
             source_tags,
+            tag_ages: Arc::new(tag_ages),
             referrer_progress: ReferrerProgress::default(),
             started_at: SystemTime::now(),
             listener,
             dry_run: DryRun::for_intent(settings.intent, &inventory),
             inventory,
             transfers: Arc::new(transfers),
-            manifests: Arc::clone(&shared.manifests),
+            manifests,
             locks: Arc::clone(&shared.locks),
             tasks: TaskTracker::new(),
         }
@@ -120,6 +124,10 @@ impl Copier {
     /// Returns the lists of source tags.
     pub(crate) fn source_tags(&self) -> &Arc<SourceTags> {
         &self.source_tags
+    }
+    /// Returns the lookups of ages of source tags.
+    pub(crate) fn tag_ages(&self) -> &Arc<TagAges> {
+        &self.tag_ages
     }
     /// Returns the counters of the transfers.
     pub(crate) fn progress(&self) -> &Arc<Progress> {

@@ -11,6 +11,7 @@ mod listing;
 mod policy;
 mod referrer_tags;
 mod source_tags;
+mod tag_ages;
 mod tag_claims;
 mod tag_list;
 mod tag_pages;
@@ -33,6 +34,7 @@ use leftovers::DeferredReferrerTags;
 pub(crate) use listed_digest::ListedDigest;
 pub(crate) use referrer_tags::ReferrerTag;
 pub(crate) use source_tags::SourceTags;
+pub(crate) use tag_ages::TagAges;
 pub(crate) use tag_claims::Rival;
 pub(crate) use tag_claims::located;
 use tag_claims::{Claimant, EarlierRules, TagClaims, Verdict};
@@ -90,6 +92,7 @@ pub(crate) struct Discoverer {
     listener: Arc<dyn Listener>,
     destination_index: Arc<DestinationTagIndex>,
     source_tags: Arc<SourceTags>,
+    ages: Arc<TagAges>,
     claims: TagClaims,
 }
 
@@ -142,8 +145,14 @@ impl Discoverer {
             listener,
             destination_index,
             source_tags,
+            ages: Arc::new(TagAges::new(Arc::default(), Arc::default())),
             claims: TagClaims::new(rules),
         }
+    }
+
+    /// Sets the lookups of ages that tag policies need.
+    pub(crate) fn with_ages(self, ages: Arc<TagAges>) -> Self {
+        Self { ages, ..self }
     }
 
     /// Searches the images of `rule`, which has position `rank` in the run, and sends them. Images found before the failure

@@ -1,8 +1,8 @@
 //! Images that a tag policy selects.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use futures_util::{FutureExt, StreamExt, stream};
 use image_syncer_registry::{ListedTag, Tag, Target};
 
 use crate::discover::RuleSearch;
@@ -13,8 +13,12 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::rule::TagPolicy;
 use crate::rule::tag_policy::{
-    HeldTag, PolicyResult, SelectedTag, TagPipeline, TagTimes, UnknownTime,
+    Candidate, HeldTag, PolicyResult, SelectedTag, TagPipeline, UnknownTime,
 };
+use crate::store::Source;
+
+/// Maximum number of tags of a rule whose times are looked up at a time.
+const LOOKUPS: usize = 8;
 
 impl RuleSearch<'_> {
     /// Sends the tags that `policy` selects, and those in quarantine as images to skip. Returns the reason if there was
@@ -29,7 +33,7 @@ impl RuleSearch<'_> {
         &mut self,
         policy: &Arc<TagPolicy>,
     ) -> Result<Option<String>, Failure> {
-        let mut pipeline = TagPipeline::new(policy, SystemTime::now());
+        let mut pipeline = TagPipeline::new(policy, self.discoverer.ages.now());
         let sources = &self.discoverer.source_tags;
         let mut pages = sources.read(&self.rule.source.repository);
         loop {
@@ -39,31 +43,87 @@ impl RuleSearch<'_> {
                 () = self.cancel.cancelled() => return Err(Failure::interrupted()),
             };
             let Some(tags) = page else { break };
-            self.offer(&mut pipeline, tags)?;
+            self.offer(policy, &mut pipeline, tags).await?;
             let ready = pipeline.drain_ready();
             self.send_selected(ready, pages.list()).await?;
+        }
+        loop {
+            let pending = pipeline.next_pending();
+            if pending.is_empty() {
+                break;
+            }
+            self.look_up(policy, &mut pipeline, pending).await?;
         }
         self.finish_policy(policy, pipeline.finish(), pages.list())
             .await
     }
 
-    /// Passes a page of tags to the pipeline.
-    fn offer(&self, pipeline: &mut TagPipeline, tags: Vec<ListedTag>) -> Result<(), Failure> {
+    /// Passes a page of tags to the pipeline, and looks up times that it needs at once.
+    async fn offer(
+        &self,
+        policy: &TagPolicy,
+        pipeline: &mut TagPipeline,
+        tags: Vec<ListedTag>,
+    ) -> Result<(), Failure> {
+        let mut candidates = Vec::new();
         for listed in tags {
-            if ReferrerTag::parse(listed.tag.as_str()).is_some() {
+            let ListedTag {
+                tag,
+                digest,
+                pushed,
+            } = listed;
+            if ReferrerTag::parse(tag.as_str()).is_some() {
                 continue;
             }
-            let Some(candidate) = pipeline.pass_name(&listed.tag) else {
-                continue;
-            };
-            let times = TagTimes {
-                pushed: listed.pushed,
-                ..TagTimes::default()
-            };
-            let admitted = pipeline.admit(candidate, listed.digest, &times);
-            admitted.map_err(|unknown| unknown_time(&listed.tag, unknown))?;
+            let offered = pipeline.offer(&tag, digest, pushed);
+            candidates.extend(offered.map_err(|unknown| unknown_time(&tag, unknown))?);
         }
-        Ok(())
+        self.look_up(policy, pipeline, candidates).await
+    }
+
+    /// Looks up the times of `candidates`, some at a time, and passes them to the pipeline.
+    async fn look_up(
+        &self,
+        policy: &TagPolicy,
+        pipeline: &mut TagPipeline,
+        candidates: Vec<Candidate>,
+    ) -> Result<(), Failure> {
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let source = self
+            .discoverer
+            .source_tags
+            .open(&self.rule.source.repository);
+        let source: Arc<dyn Source> = source.await?;
+        let ages = &self.discoverer.ages;
+        let lookups = candidates.into_iter().map(|candidate| {
+            let (tag, source) = (candidate.tag.clone(), &source);
+            async move { (tag, ages.complete(source, policy, candidate).await) }.boxed()
+        });
+        let mut lookups = stream::iter(lookups).buffer_unordered(LOOKUPS);
+        loop {
+            let next = self.cancel.run_until_cancelled(lookups.next()).await;
+            let Some((tag, candidate)) = next.ok_or_else(Failure::interrupted)? else {
+                return Ok(());
+            };
+            match candidate? {
+                Some(candidate) => {
+                    let admitted = pipeline.admit(candidate);
+                    admitted.map_err(|unknown| unknown_time(&tag, unknown))?;
+                }
+                None => self.warn_of_missing(&tag),
+            }
+        }
+    }
+
+    fn warn_of_missing(&self, tag: &Tag) {
+        let repository = &self.rule.source.repository;
+        let text = format!(
+            "{repository}:{tag} is listed but does not exist, so that the tag policy ignores it. Delete the tag, or exclude \
+             it."
+        );
+        self.discoverer.listener.event(&Event::Warning { text });
     }
 
     async fn finish_policy(

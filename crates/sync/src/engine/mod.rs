@@ -136,12 +136,13 @@ impl Engine {
         let destination_index = DestinationTagIndex::new(&self.stores, inventory, &rules)
             .with_listing(self.copier.listing());
         let destination_index = Arc::new(destination_index);
-        let discoverer = Arc::new(Discoverer::new(
+        let discoverer = Discoverer::new(
             Arc::clone(&self.listener),
             Arc::clone(&destination_index),
             Arc::clone(self.copier.source_tags()),
             &rules,
-        ));
+        );
+        let discoverer = Arc::new(discoverer.with_ages(Arc::clone(self.copier.tag_ages())));
         let slots = Arc::new(Semaphore::new(RULES));
         let mut running = JoinSet::new();
         for (rank, rule) in rules.into_iter().enumerate() {

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::graph::{MAX_DEPTH, Root, SourceImage};
 
 /// Maximum size of a config that is read for its platform, in bytes.
-const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
+pub(super) const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Media types of configs that state a platform; those of artifacts do not.
 pub(crate) const IMAGE_CONFIGS: [&str; 2] = [

@@ -11,6 +11,7 @@
 
 mod caching_source;
 mod contents;
+mod created;
 mod embedded;
 mod filter;
 mod manifests;

@@ -4,6 +4,7 @@
 //! the registry answers mounts. All of this is in memory, behind one lock that is held for the time of a lookup. The
 //! optional [`records`] add facts from earlier runs and from other processes.
 
+mod first_seen;
 mod manifest_scope;
 mod mounting;
 pub mod records;

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod ages;
 mod broken_lists;
 mod conflicts;
 mod destination_tags;

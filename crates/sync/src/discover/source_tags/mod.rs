@@ -29,6 +29,7 @@ use crate::Repository;
 use crate::discover::ListedDigest;
 use crate::discover::referrer_tags::{MAX_TAGS, ReferrerTags, TagSubject};
 use crate::discover::tag_list::{TAGS_PER_SOURCE_PAGE, TagList, Wait};
+use crate::failure::Failure;
 use crate::failure::Side;
 use crate::lock::lock;
 use crate::rule::{Rule, Selection};
@@ -152,6 +153,14 @@ impl SourceTags {
         named.start(&self.tasks, TagDetail::Digests);
         named.wait(Wait::Near, tag).await;
         named.digest(tag)
+    }
+
+    /// Opens `source`.
+    pub(super) async fn open(
+        &self,
+        source: &Repository,
+    ) -> Result<Arc<dyn store::Source>, Failure> {
+        Ok(self.stores.source(source).await?)
     }
 
     /// Returns a reader of the list of `source`, for the search of a rule that [`SourceTags::expect`] was called with.

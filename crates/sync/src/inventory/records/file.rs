@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::inventory::records::{RecordsError, RecordsErrorKind};
 
 /// Version of the schema.
-pub(super) const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 3;
 
 /// Marks the file as a records file of this program: `imsy`.
 const APPLICATION: i64 = 0x696d_7379;
@@ -66,6 +66,21 @@ const REFERRERS: &str = "
         asked INTEGER NOT NULL,
         looked INTEGER NOT NULL,
         PRIMARY KEY (repository, digest, source, asked)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Version that added the tables of [`SEEN`].
+pub(super) const WITH_SEEN: i64 = 3;
+
+/// Table that version 3 added: the time at which a run first saw a digest in a source repository, in seconds since 1970,
+/// and the day of the last run that saw it.
+const SEEN: &str = "
+    CREATE TABLE seen (
+        repository INTEGER NOT NULL,
+        digest ANY NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY (repository, digest)
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -178,15 +193,30 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have created them meanwhile.
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-    }
-    if version < SCHEMA {
-        transaction.execute_batch(REFERRERS)?;
-        transaction.pragma_update(None, "user_version", SCHEMA)?;
-    }
+    create_missing_tables(&transaction, version)?;
     transaction.commit()
+}
+
+/// Creates the tables that a file of `version` lacks. A new file has version 0.
+fn create_missing_tables(connection: &Connection, version: i64) -> rusqlite::Result<()> {
+    if version == 0 {
+        connection.execute_batch(TABLES)?;
+        connection.pragma_update(None, "application_id", APPLICATION)?;
+    }
+    if version < WITH_REFERRERS {
+        connection.execute_batch(REFERRERS)?;
+    }
+    if version < WITH_SEEN {
+        connection.execute_batch(SEEN)?;
+    }
+    connection.pragma_update(None, "user_version", SCHEMA)
+}
+
+/// Opens empty records in memory.
+pub(super) fn open_empty() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    create_missing_tables(&connection, 0)?;
+    Ok(connection)
 }
 
 /// Returns whether another process holds the file.

@@ -101,6 +101,7 @@ impl RecordsMaintenance {
             "SELECT min(seen) FROM (
                 SELECT min(seen) AS seen FROM blobs UNION ALL SELECT min(seen) FROM copies
                 UNION ALL SELECT min(looked) / ?1 FROM referrers
+                UNION ALL SELECT min(last) FROM seen
             )",
             (DAY,),
             |row| row.get(0),
@@ -156,6 +157,7 @@ fn prune(connection: &mut Connection, before: i64) -> rusqlite::Result<u64> {
     let looked_before = before.saturating_mul(DAY);
     let statement = "DELETE FROM referrers WHERE looked < ?1";
     dropped += transaction.execute(statement, (looked_before,))?;
+    dropped += transaction.execute("DELETE FROM seen WHERE last < ?1", (before,))?;
     delete_unreferenced(&transaction)?;
     transaction.commit()?;
     shrink_file(connection)?;
@@ -189,6 +191,7 @@ fn delete_unreferenced(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
             OR source NOT IN (SELECT id FROM repositories)",
         "DELETE FROM referrers WHERE repository NOT IN (SELECT id FROM repositories)
             OR source NOT IN (SELECT id FROM repositories)",
+        "DELETE FROM seen WHERE repository NOT IN (SELECT id FROM repositories)",
     ] {
         dropped += transaction.execute(statement, ())?;
     }
@@ -197,6 +200,7 @@ fn delete_unreferenced(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
             SELECT repository FROM blobs
             UNION SELECT repository FROM copies UNION SELECT source FROM copies
             UNION SELECT repository FROM referrers UNION SELECT source FROM referrers
+            UNION SELECT repository FROM seen
         )",
         "DELETE FROM registries WHERE id NOT IN (SELECT registry FROM repositories)",
     ] {

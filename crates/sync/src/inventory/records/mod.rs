@@ -68,6 +68,8 @@ pub(super) enum RecordUpdate {
     Forget(Repository),
     /// This tag was copied, or found equal.
     Copied(Repository, Tag, RecordedCopy),
+    /// The digest was in the source repository at that time.
+    Seen(Repository, Digest, SystemTime),
     /// All referrers of a root existed at that time.
     ReferrersChecked(Repository, ReferrersCheck, SystemTime),
 }
@@ -142,6 +144,13 @@ impl Records {
         };
         let reader = RecordsReader::over(connection, version);
         let reader = reader.map_err(|error| RecordsError::new(path, error))?;
+        Self::reading(path, reader, report).map(Some)
+    }
+    fn reading(
+        path: &Path,
+        reader: RecordsReader,
+        report: impl Fn(&RecordsError) + Send + Sync + 'static,
+    ) -> Result<Self, RecordsError> {
         let trouble = ErrorReporter {
             reported: Arc::default(),
             report: Arc::new(report),
@@ -149,13 +158,24 @@ impl Records {
         let reader = ReaderThread::start(path, reader, trouble.clone())
             .map_err(|error| RecordsError::io(path, &error))?;
         let (_, finished) = sync_channel(0);
-        Ok(Some(Self {
+        Ok(Self {
             path: path.to_owned(),
             reader,
             updates: Mutex::new(None),
             finished: Mutex::new(finished),
             trouble,
-        }))
+        })
+    }
+    /// Returns records without content, which drop updates: for a run that writes nothing, in place of a file that it would
+    /// create otherwise.
+    ///
+    /// # Errors
+    /// No memory or no thread is left.
+    pub fn empty() -> Result<Self, RecordsError> {
+        let path = Path::new(":memory:");
+        let failed = |error| RecordsError::new(path, error);
+        let reader = file::open_empty().and_then(|it| RecordsReader::over(it, file::SCHEMA));
+        Self::reading(path, reader.map_err(failed)?, |_: &RecordsError| {})
     }
     /// Writes pending updates and closes the file: lookups find nothing from now on, and updates are dropped. Waits for
     /// at most `max_wait`.
@@ -221,6 +241,19 @@ impl Records {
         let seconds = self
             .reader
             .read(move |reader| reader.last_check(&destination, &check));
+        let since = Duration::from_secs(u64::try_from(seconds.await.flatten()?).ok()?);
+        SystemTime::UNIX_EPOCH.checked_add(since)
+    }
+    /// Returns the time at which a run first saw `digest` in `source`.
+    pub(super) async fn first_seen(
+        &self,
+        source: &Repository,
+        digest: &Digest,
+    ) -> Option<SystemTime> {
+        let (source, digest) = (source.clone(), digest.clone());
+        let seconds = self
+            .reader
+            .read(move |reader| reader.first_seen(&source, &digest));
         let since = Duration::from_secs(u64::try_from(seconds.await.flatten()?).ok()?);
         SystemTime::UNIX_EPOCH.checked_add(since)
     }

@@ -63,6 +63,13 @@ const LOOKED_AT: &str = "
         WHERE registry = (SELECT id FROM registries WHERE name = ?4) AND path = ?5
     ) AND asked = ?6";
 
+const FIRST_SEEN: &str = "
+    SELECT first FROM seen
+    WHERE repository = (
+        SELECT id FROM repositories
+        WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
+    ) AND digest = ?3";
+
 impl RecordsReader {
     /// Opens the file, which exists and has its tables.
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
@@ -153,6 +160,20 @@ impl RecordsReader {
             check.scope
         ];
         let mut statement = self.connection().prepare_cached(LOOKED_AT)?;
+        statement.query_row(key, |row| row.get(0)).optional()
+    }
+    /// Returns the time at which a run first saw `digest` in `source`, in seconds since 1970.
+    pub(super) fn first_seen(
+        &mut self,
+        source: &Repository,
+        digest: &Digest,
+    ) -> rusqlite::Result<Option<i64>> {
+        if self.version < file::WITH_SEEN {
+            return Ok(None);
+        }
+        let name = source.endpoint().record_name();
+        let key = params![name, source.path(), StoredDigest(digest)];
+        let mut statement = self.connection().prepare_cached(FIRST_SEEN)?;
         statement.query_row(key, |row| row.get(0)).optional()
     }
 }

@@ -50,6 +50,11 @@ const LOOKED: &str = "
     INSERT INTO referrers (repository, digest, source, asked, looked) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT DO UPDATE SET looked = excluded.looked";
 
+const SEEN: &str = "
+    INSERT INTO seen (repository, digest, first, last) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = excluded.last
+    WHERE excluded.last >= last + ?5 OR excluded.first < first";
+
 /// Writes updates to the file.
 pub(super) struct RecordsWriter {
     connection: Connection,
@@ -118,6 +123,7 @@ impl WriteBatch<'_> {
             RecordUpdate::Gone(repository, blob) => self.gone(&repository, blob),
             RecordUpdate::Forget(repository) => self.forget(&repository),
             RecordUpdate::Copied(destination, tag, copy) => self.copied(&destination, &tag, &copy),
+            RecordUpdate::Seen(source, digest, at) => self.write_seen(&source, &digest, at),
             RecordUpdate::ReferrersChecked(destination, check, at) => {
                 self.write_referrers_check(&destination, &check, at)
             }
@@ -196,6 +202,22 @@ impl WriteBatch<'_> {
             source,
             check.scope,
             seconds(at)
+        ])?;
+        Ok(())
+    }
+    fn write_seen(
+        &mut self,
+        source: &Repository,
+        digest: &Digest,
+        at: SystemTime,
+    ) -> rusqlite::Result<()> {
+        let number = self.number(source)?.repository;
+        self.transaction.prepare_cached(SEEN)?.execute(params![
+            number,
+            StoredDigest(digest),
+            seconds(at),
+            self.today,
+            REFRESHED_AFTER
         ])?;
         Ok(())
     }

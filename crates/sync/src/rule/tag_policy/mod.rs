@@ -4,8 +4,10 @@
 //! minimum count ([`TagPipeline`]).
 
 mod age;
+mod counts;
 mod display;
 mod explanation;
+mod names;
 mod natural;
 mod pipeline;
 #[cfg(test)]
@@ -13,11 +15,13 @@ mod pipeline_tests;
 #[cfg(test)]
 mod property_tests;
 mod range;
+mod ranking;
 mod version;
 #[cfg(test)]
 mod version_tests;
 
 use std::num::NonZeroUsize;
+use std::time::SystemTime;
 
 use image_syncer_registry::Tag;
 use serde::{Deserialize, Serialize};
@@ -126,22 +130,30 @@ impl TagPolicy {
         !self.uses_versions() && !self.uses_times() && self.newest.is_none() && self.at_least == 0
     }
 
-    /// Returns the times of a tag that must be looked up, beside those that are known.
-    pub fn needed_times(&self, known: &TagTimes) -> NeededTimes {
+    /// Returns the times of a tag that must be looked up, beside those that are known. The result may grow smaller once
+    /// the first-seen time is known.
+    pub fn needed_times(&self, known: &TagTimes, now: SystemTime) -> NeededTimes {
         let uses = |limit: Option<AgeLimit>, by: AgeSource| limit.is_some_and(|it| it.by == by);
         let (older, newer) = (self.older_than, self.newer_than);
         let unlisted = known.pushed().is_none();
-        let newest = self.newest.is_some_and(|it| it.by == NewestBy::Created);
-        let auto_newer = unlisted && uses(newer, AgeSource::Auto);
+        let auto_newer = newer.filter(|it| unlisted && it.by == AgeSource::Auto);
+        // A tag that was seen too long ago is too old, whenever it was created.
+        let is_old = |limit: AgeLimit| {
+            known
+                .first_seen()
+                .is_some_and(|it| limit.is_reached(it, now))
+        };
+        let first_seen = unlisted && uses(older, AgeSource::Auto)
+            || auto_newer.is_some()
+            || uses(older, AgeSource::FirstSeen)
+            || uses(newer, AgeSource::FirstSeen);
+        let created = self.newest.is_some_and(|it| it.by == NewestBy::Created)
+            || auto_newer.is_some_and(|limit| !is_old(limit))
+            || uses(older, AgeSource::Created)
+            || uses(newer, AgeSource::Created);
         NeededTimes {
-            first_seen: unlisted && uses(older, AgeSource::Auto)
-                || auto_newer
-                || uses(older, AgeSource::FirstSeen)
-                || uses(newer, AgeSource::FirstSeen),
-            created: newest
-                || auto_newer
-                || uses(older, AgeSource::Created)
-                || uses(newer, AgeSource::Created),
+            first_seen: first_seen && known.first_seen().is_none(),
+            created: created && known.created().is_none(),
         }
     }
 }

@@ -1,21 +1,27 @@
 //! The pipeline of a tag policy. It gets one tag at a time and keeps only tags that may still be selected.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use image_syncer_registry::{Digest, Tag};
 
 use crate::rule::tag_policy::age::{AgeSource, QuarantinedTag, TagTimes};
-use crate::rule::tag_policy::explanation::{TagExplanation, TagStage};
-use crate::rule::tag_policy::natural;
-use crate::rule::tag_policy::{NewestBy, NewestPer, TagPolicy, TagVersion, VariantPattern};
+use crate::rule::tag_policy::counts::Counts;
+use crate::rule::tag_policy::explanation::TagExplanation;
+use crate::rule::tag_policy::ranking::{Group, Kept, RankedTag};
+use crate::rule::tag_policy::{Newest, NewestBy, TagPolicy, TagVersion};
+
+/// Maximum number of tags that [`TagPipeline::next_pending`] returns at a time.
+const PENDING: usize = 64;
 
 /// Pipeline of a policy.
 ///
-/// [`TagPipeline::pass_name`] runs the stages that need only the name, [`TagPipeline::admit`] those that need times. With
-/// `newest`, at most that number of tags is kept for each group; the order of the tags does not matter.
+/// [`TagPipeline::offer`] runs the stages for names, and those for times if the listing has the times. Otherwise the times
+/// are looked up, and [`TagPipeline::admit`] runs these stages. If the policy wants the newest versions, tags are looked up
+/// from the newest on, and only until enough are selected ([`TagPipeline::next_pending`]).
+///
+/// With `newest`, at most that number of tags is kept for each group, beside the tags whose times must be looked up. The
+/// order of the tags does not matter.
 pub struct TagPipeline {
     policy: Arc<TagPolicy>,
     now: SystemTime,
@@ -24,14 +30,21 @@ pub struct TagPipeline {
     /// Tags that would be selected if no tag was in quarantine. Kept only with `newest`.
     without_quarantine: Kept,
     quarantined: Vec<RankedTag>,
+    /// Tags whose times may have to be looked up.
+    pending: Kept,
     next: Option<QuarantinedTag>,
 }
 
 /// Tag that passed the stages for names.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    tag: Tag,
-    version: Option<TagVersion>,
+    /// The tag.
+    pub tag: Tag,
+    /// Its digest, if it is known.
+    pub digest: Option<Digest>,
+    /// Its times, as far as they are known.
+    pub times: TagTimes,
+    pub(super) version: Option<TagVersion>,
 }
 
 /// Tag that a policy selected.
@@ -78,114 +91,6 @@ pub enum UnknownTime {
     Order,
 }
 
-/// Stage that drops a tag by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NameStage {
-    Include,
-    Exclude,
-    Version,
-    Prerelease,
-    Variant,
-}
-
-#[derive(Default)]
-struct Counts {
-    tags: u64,
-    /// Tags that each stage dropped.
-    include: u64,
-    exclude: u64,
-    version: u64,
-    prerelease: u64,
-    variant: u64,
-    younger: u64,
-    older: u64,
-    unknown: u64,
-    /// Tags that passed all stages before `newest`.
-    passed: u64,
-}
-
-/// Tags that are kept.
-#[derive(Default)]
-struct Kept {
-    groups: HashMap<Group, BTreeSet<RankedTag>>,
-    /// Tags without a limit.
-    all: Vec<RankedTag>,
-}
-
-/// Tags among which the newest are counted.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
-struct Group {
-    /// The variant, without the values of its numbers.
-    variant: Option<String>,
-    major: Option<u64>,
-    minor: Option<u64>,
-}
-
-/// Tag with its rank: a newer tag is greater.
-#[derive(Clone, Debug)]
-struct RankedTag {
-    time: Option<SystemTime>,
-    version: Option<TagVersion>,
-    tag: Tag,
-    digest: Option<Digest>,
-    /// End of the quarantine, for a tag in quarantine.
-    quarantine: Option<Option<SystemTime>>,
-}
-
-impl Ord for RankedTag {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.time
-            .cmp(&other.time)
-            .then_with(|| self.version.cmp(&other.version))
-            .then_with(|| self.tag.cmp(&other.tag))
-    }
-}
-
-impl PartialEq for RankedTag {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for RankedTag {}
-
-impl PartialOrd for RankedTag {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl TagPolicy {
-    /// Returns the version of a tag that passes the stages for names, or the stage that drops it.
-    pub(super) fn pass_names(&self, tag: &Tag) -> Result<Option<TagVersion>, NameStage> {
-        if !self.include.is_empty() && !self.include.iter().any(|it| it.matches(tag)) {
-            return Err(NameStage::Include);
-        }
-        if self.exclude.iter().any(|it| it.matches(tag)) {
-            return Err(NameStage::Exclude);
-        }
-        if !self.uses_versions() {
-            return Ok(TagVersion::parse(tag.as_str()));
-        }
-        let version = TagVersion::parse(tag.as_str()).ok_or(NameStage::Version)?;
-        if !self.semver.as_ref().is_none_or(|it| it.contains(&version)) {
-            return Err(NameStage::Version);
-        }
-        if !self.prerelease && version.prerelease().is_some() {
-            return Err(NameStage::Prerelease);
-        }
-        let variant = version.variant();
-        let matches = |pattern: &VariantPattern| pattern.matches(variant);
-        let selected = match self.variants.is_empty() {
-            true => variant.is_empty(),
-            false => self.variants.iter().any(matches),
-        };
-        match selected {
-            true => Ok(Some(version)),
-            false => Err(NameStage::Variant),
-        }
-    }
-}
-
 impl TagPipeline {
     /// Returns an empty pipeline. Ages are computed at `now`.
     pub fn new(policy: &Arc<TagPolicy>, now: SystemTime) -> Self {
@@ -196,76 +101,111 @@ impl TagPipeline {
             selected: Kept::default(),
             without_quarantine: Kept::default(),
             quarantined: Vec::new(),
+            pending: Kept::default(),
             next: None,
         }
     }
 
-    /// Counts a tag and runs the stages that need only its name. Returns the tag if it passes. Tags that name referrers
-    /// must not be passed.
-    pub fn pass_name(&mut self, tag: &Tag) -> Option<Candidate> {
-        let counts = &mut self.counts;
-        counts.tags += 1;
-        match self.policy.pass_names(tag) {
-            Ok(version) => {
-                return Some(Candidate {
-                    tag: tag.clone(),
-                    version,
-                });
+    /// Counts a tag and runs the stages for names, and those for times if nothing must be looked up. Returns the tag if its
+    /// times must be looked up now; it is then passed to [`TagPipeline::admit`]. Tags that name referrers must not be
+    /// offered.
+    ///
+    /// # Errors
+    /// As of [`TagPipeline::admit`].
+    pub fn offer(
+        &mut self,
+        tag: &Tag,
+        digest: Option<Digest>,
+        pushed: Option<SystemTime>,
+    ) -> Result<Option<Candidate>, UnknownTime> {
+        self.counts.tags += 1;
+        let version = match self.policy.pass_names(tag) {
+            Ok(version) => version,
+            Err(stage) => {
+                self.counts.drop_at(stage);
+                return Ok(None);
             }
-            Err(NameStage::Include) => counts.include += 1,
-            Err(NameStage::Exclude) => counts.exclude += 1,
-            Err(NameStage::Version) => counts.version += 1,
-            Err(NameStage::Prerelease) => counts.prerelease += 1,
-            Err(NameStage::Variant) => counts.variant += 1,
+        };
+        let times = TagTimes {
+            pushed,
+            ..TagTimes::default()
+        };
+        let candidate = Candidate {
+            tag: tag.clone(),
+            digest,
+            times,
+            version,
+        };
+        if self.policy.needed_times(&times, self.now).is_empty() {
+            self.admit(candidate)?;
+            return Ok(None);
         }
-        None
+        match self.policy.newest {
+            Some(newest) if newest.by != NewestBy::Created => {
+                let tag = RankedTag {
+                    time: self.time(newest, &candidate)?,
+                    candidate,
+                    quarantine: None,
+                };
+                self.pending
+                    .insert(self.group(&tag, newest), tag, usize::MAX);
+                Ok(None)
+            }
+            _ => Ok(Some(candidate)),
+        }
     }
 
-    /// Runs the stages that need times, with the times and the digest of the tag as far as they are known. Times that
-    /// [`TagPolicy::needed_times`] names must have been looked up.
+    /// Returns tags whose times must be looked up, after all tags were offered. They are passed to [`TagPipeline::admit`],
+    /// and then the next ones are returned. Empty if the selection is complete.
+    pub fn next_pending(&mut self) -> Vec<Candidate> {
+        let Some(newest) = self.policy.newest else {
+            return Vec::new();
+        };
+        let count = newest.count.get();
+        let needed = self.pending.remove_needed(&self.selected, count, PENDING);
+        needed.into_iter().map(|tag| tag.candidate).collect()
+    }
+
+    /// Runs the stages that need times. Times that [`TagPolicy::needed_times`] names must have been looked up.
     ///
     /// # Errors
     /// If a time is unknown without which the policy cannot decide.
-    pub fn admit(
-        &mut self,
-        candidate: Candidate,
-        digest: Option<Digest>,
-        times: &TagTimes,
-    ) -> Result<(), UnknownTime> {
-        let quarantine = self.quarantine(times)?;
-        let is_young_enough = self.is_young_enough(times)?;
+    pub fn admit(&mut self, candidate: Candidate) -> Result<(), UnknownTime> {
+        let quarantine = self.quarantine(&candidate.times)?;
+        let is_young_enough = self.is_young_enough(&candidate.times)?;
         let newest = self.policy.newest;
-        let time = match newest.map(|newest| newest.by) {
-            None | Some(NewestBy::Version) => None,
-            Some(NewestBy::Pushed) => Some(times.pushed().ok_or(UnknownTime::Order)?),
-            Some(NewestBy::Created) => times.created(),
-        };
+        let time = newest
+            .map(|newest| self.time(newest, &candidate))
+            .transpose()?;
         let tag = RankedTag {
-            time,
-            version: candidate.version,
-            tag: candidate.tag,
-            digest,
+            time: time.flatten(),
+            candidate,
             quarantine,
         };
         if let Some(until) = quarantine {
             self.counts.younger += 1;
-            self.note_quarantine(&tag.tag, until);
+            self.note_quarantine(&tag.candidate.tag, until);
         }
-        let Some(is_young_enough) = is_young_enough else {
-            self.counts.unknown += u64::from(quarantine.is_none());
-            return Ok(());
-        };
-        if !is_young_enough {
-            self.counts.older += u64::from(quarantine.is_none());
-            return Ok(());
+        let is_free = u64::from(quarantine.is_none());
+        match is_young_enough {
+            Some(true) => {}
+            Some(false) => {
+                self.counts.older += is_free;
+                return Ok(());
+            }
+            None => {
+                self.counts.unknown += is_free;
+                return Ok(());
+            }
         }
+        self.counts.passed += is_free;
         match newest {
             Some(newest) => {
-                let group = self.group(&tag, newest.per);
+                let group = self.group(&tag, newest);
                 let count = newest.count.get();
                 if self.policy.older_than.is_some() {
-                    self.without_quarantine
-                        .insert(group.clone(), tag.clone(), count);
+                    let (group, tag) = (group.clone(), tag.clone());
+                    self.without_quarantine.insert(group, tag, count);
                 }
                 if quarantine.is_none() {
                     self.selected.insert(group, tag, count);
@@ -274,7 +214,6 @@ impl TagPipeline {
             None if quarantine.is_some() => self.quarantined.push(tag),
             None => self.selected.all.push(tag),
         }
-        self.counts.passed += u64::from(quarantine.is_none());
         Ok(())
     }
 
@@ -293,7 +232,8 @@ impl TagPipeline {
 
     /// Returns the number of tags that are kept.
     pub fn kept(&self) -> usize {
-        self.selected.len() + self.without_quarantine.len() + self.quarantined.len()
+        let quarantined = self.without_quarantine.len() + self.quarantined.len();
+        self.selected.len() + quarantined + self.pending.len()
     }
 
     /// Ends the pipeline.
@@ -302,12 +242,12 @@ impl TagPipeline {
             Some(_) => self.selected.len() as u64,
             None => self.counts.passed,
         };
-        let explanation = self.explanation(selected);
+        let explanation = self.counts.explain(&self.policy, selected, self.next);
         let too_few = usize::try_from(selected).is_ok_and(|it| it < self.policy.at_least);
-        let tags = match too_few {
-            true => Vec::new(),
-            false => self.selected.into_sorted(),
-        };
+        let mut tags = self.selected.into_sorted();
+        if too_few {
+            tags.clear();
+        }
         let held = self.without_quarantine.into_sorted();
         let quarantined = held.into_iter().chain(self.quarantined);
         PolicyResult {
@@ -358,75 +298,22 @@ impl TagPipeline {
         }
     }
 
-    fn group(&self, tag: &RankedTag, per: NewestPer) -> Group {
-        let Some(version) = tag.version.as_ref().filter(|_| self.policy.uses_versions()) else {
-            return Group::default();
-        };
-        let [major, minor, ..] = version.numbers();
-        let variant = Some(natural::shape(version.variant()));
-        match per {
-            NewestPer::Repository => Group {
-                variant,
-                ..Group::default()
-            },
-            NewestPer::Major => Group {
-                variant,
-                major: Some(major),
-                minor: None,
-            },
-            NewestPer::Minor => Group {
-                variant,
-                major: Some(major),
-                minor: Some(minor),
-            },
-        }
+    fn group(&self, tag: &RankedTag, newest: Newest) -> Group {
+        let version = tag.candidate.version.as_ref();
+        let version = version.filter(|_| self.policy.uses_versions());
+        version.map_or_else(Group::default, |version| Group::new(version, newest.per))
     }
 
-    fn explanation(&self, selected: u64) -> TagExplanation {
-        let (policy, counts) = (&self.policy, &self.counts);
-        let mut stages = Vec::new();
-        let mut left = counts.tags - counts.include;
-        if !policy.include.is_empty() {
-            stages.push(TagStage::Include { left });
-        }
-        left -= counts.exclude;
-        if !policy.exclude.is_empty() {
-            stages.push(TagStage::Exclude { left });
-        }
-        left -= counts.version;
-        match policy.semver {
-            Some(_) => stages.push(TagStage::Semver { left }),
-            None if policy.uses_versions() => stages.push(TagStage::Versions { left }),
-            None => {}
-        }
-        let dropped = counts.prerelease;
-        if dropped > 0 {
-            stages.push(TagStage::Prereleases { dropped });
-        }
-        let dropped = counts.variant;
-        if dropped > 0 {
-            stages.push(TagStage::Variants { dropped });
-        }
-        stages.extend(policy.older_than.map(|limit| TagStage::Younger {
-            dropped: counts.younger,
-            age: limit.age,
-            next: self.next.clone(),
-        }));
-        stages.extend(policy.newer_than.map(|limit| TagStage::Older {
-            dropped: counts.older,
-            unknown: counts.unknown,
-            age: limit.age,
-        }));
-        stages.extend(policy.newest.map(|newest| TagStage::Newest {
-            count: newest.count.get() as u64,
-            by: newest.by,
-            per: newest.per,
-            left: selected,
-        }));
-        TagExplanation {
-            tags: counts.tags,
-            stages,
-            selected,
+    /// Returns the time by which a tag is ordered.
+    fn time(
+        &self,
+        newest: Newest,
+        candidate: &Candidate,
+    ) -> Result<Option<SystemTime>, UnknownTime> {
+        match newest.by {
+            NewestBy::Version => Ok(None),
+            NewestBy::Pushed => candidate.times.pushed().map(Some).ok_or(UnknownTime::Order),
+            NewestBy::Created => Ok(candidate.times.created()),
         }
     }
 }
@@ -442,39 +329,5 @@ impl HeldTag {
             None => "in quarantine: its age is unknown, since its config has no creation time"
                 .to_owned(),
         }
-    }
-}
-
-impl Kept {
-    /// Adds a tag to a group of at most `count`. A tag that is added twice is kept once.
-    fn insert(&mut self, group: Group, tag: RankedTag, count: usize) {
-        let tags = self.groups.entry(group).or_default();
-        let is_late = tags.len() >= count && tags.first().is_some_and(|oldest| tag < *oldest);
-        if !is_late && tags.insert(tag) && tags.len() > count {
-            tags.pop_first();
-        }
-    }
-    fn len(&self) -> usize {
-        self.all.len() + self.groups.values().map(BTreeSet::len).sum::<usize>()
-    }
-    /// Returns the tags of the groups, the newest first, and then all others in their order.
-    fn into_sorted(self) -> Vec<RankedTag> {
-        let mut tags: Vec<RankedTag> = self.groups.into_values().flatten().collect();
-        tags.sort_unstable_by(|one, other| other.cmp(one));
-        tags.extend(self.all);
-        tags
-    }
-}
-
-impl RankedTag {
-    fn selected(self) -> SelectedTag {
-        SelectedTag {
-            tag: self.tag,
-            digest: self.digest,
-        }
-    }
-    fn held(self) -> Option<HeldTag> {
-        let tag = self.tag;
-        self.quarantine.map(|until| HeldTag { tag, until })
     }
 }

@@ -38,26 +38,54 @@ pub(super) fn limit(count: u64) -> Option<AgeLimit> {
     })
 }
 
-/// Runs the pipeline over tags with their push times.
+/// Runs the pipeline over tags with their push times, which are their creation times as well.
 pub(super) fn run(policy: &TagPolicy, tags: &[(String, Option<SystemTime>)]) -> PolicyResult {
+    let listed = |tag: &str| {
+        let mut tags = tags.iter();
+        tags.find(|(name, _)| name == tag)
+            .and_then(|(_, pushed)| *pushed)
+    };
+    run_with_lookups(policy, tags, listed, |_| None).0
+}
+
+/// Runs the pipeline over tags with their times, of which the listing has those that `listed` returns. Returns the tags
+/// that were looked up as well.
+pub(super) fn run_with_lookups(
+    policy: &TagPolicy,
+    tags: &[(String, Option<SystemTime>)],
+    listed: impl Fn(&str) -> Option<SystemTime>,
+    first_seen: impl Fn(&str) -> Option<SystemTime>,
+) -> (PolicyResult, Vec<String>) {
     let mut pipeline = TagPipeline::new(&policy.clone().into(), now());
-    let mut ready = Vec::new();
-    for (tag, pushed) in tags {
-        let tag = Tag::parse(tag).unwrap();
-        if let Some(candidate) = pipeline.pass_name(&tag) {
-            let times = TagTimes {
-                pushed: *pushed,
-                created: *pushed,
-                ..TagTimes::default()
-            };
-            pipeline.admit(candidate, None, &times).unwrap();
+    let (mut ready, mut looked_up) = (Vec::new(), Vec::new());
+    let mut admit = |pipeline: &mut TagPipeline, mut candidate: Candidate| {
+        let tag = candidate.tag.to_string();
+        candidate.times.first_seen = first_seen(&tag);
+        let (_, time) = tags.iter().find(|(name, _)| *name == tag).unwrap();
+        candidate.times.created = *time;
+        looked_up.push(tag);
+        pipeline.admit(candidate).unwrap();
+    };
+    for (name, _) in tags {
+        let tag = Tag::parse(name).unwrap();
+        if let Some(candidate) = pipeline.offer(&tag, None, listed(name)).unwrap() {
+            admit(&mut pipeline, candidate);
         }
         ready.extend(pipeline.drain_ready());
+    }
+    loop {
+        let pending = pipeline.next_pending();
+        if pending.is_empty() {
+            break;
+        }
+        for candidate in pending {
+            admit(&mut pipeline, candidate);
+        }
     }
     let mut result = pipeline.finish();
     ready.append(&mut result.tags);
     result.tags = ready;
-    result
+    (result, looked_up)
 }
 
 pub(super) fn names(result: &PolicyResult) -> Vec<String> {
@@ -228,9 +256,13 @@ fn a_tag_without_the_time_that_decides_is_an_error_or_held_back() {
             ..TagPolicy::default()
         };
         let mut pipeline = TagPipeline::new(&policy.into(), now());
-        let candidate = pipeline.pass_name(&tag).unwrap();
-        let admitted = pipeline.admit(candidate, None, &TagTimes::default());
-        admitted.map(|()| pipeline.finish().explanation.to_string())
+        if let Some(candidate) = pipeline.offer(&tag, None, None)? {
+            pipeline.admit(candidate)?;
+        }
+        for candidate in pipeline.next_pending() {
+            pipeline.admit(candidate)?;
+        }
+        Ok(pipeline.finish().explanation.to_string())
     };
     use AgeSource::{Auto, Created, FirstSeen, Pushed};
     assert_eq!(admit(Some(Auto), None, None), Err(UnknownTime::Either));
@@ -269,7 +301,7 @@ fn times_are_looked_up_only_if_the_policy_needs_them() {
             pushed,
             ..TagTimes::default()
         };
-        let needed = policy.needed_times(&known);
+        let needed = policy.needed_times(&known, now());
         (needed.first_seen, needed.created)
     };
     let by = |by| Some(AgeLimit { age: days(1), by });
@@ -348,9 +380,7 @@ fn seven_hundred_thousand_tags_keep_five() {
     for number in 0..700_000_u64 {
         let mixed = number * 7_919 % 700_001;
         let tag = Tag::parse(&format!("v1.{}.{}", mixed / 1_000, mixed % 1_000)).unwrap();
-        let candidate = pipeline.pass_name(&tag).unwrap();
-        let admitted = pipeline.admit(candidate, None, &TagTimes::default());
-        admitted.unwrap();
+        assert!(pipeline.offer(&tag, None, None).unwrap().is_none());
         most = most.max(pipeline.kept());
     }
     assert_eq!(most, 5);
@@ -369,4 +399,51 @@ fn seven_hundred_thousand_tags_keep_five() {
         result.explanation.to_string(),
         "700000 tags; versions 700000; newest 5: 5"
     );
+}
+
+#[test]
+fn times_are_looked_up_from_the_newest_version_on_until_enough_are_selected() {
+    let policy = TagPolicy {
+        older_than: limit(3),
+        newest: newest(2, NewestBy::Version, NewestPer::Major),
+        ..TagPolicy::default()
+    };
+    let tags: Vec<(String, Option<SystemTime>)> = ["1.1", "1.2", "1.3", "1.4", "2.1", "2.0"]
+        .map(|tag| (tag.to_owned(), None))
+        .to_vec();
+    let first_seen = |tag: &str| Some(now() - days(if tag == "1.4" { 1 } else { 9 }));
+    let (result, looked_up) = run_with_lookups(&policy, &tags, |_| None, first_seen);
+    assert_eq!(names(&result), ["2.1", "2.0", "1.3", "1.2"]);
+    let held: Vec<&str> = result
+        .quarantined
+        .iter()
+        .map(|it| it.tag.as_str())
+        .collect();
+    assert_eq!(held, ["1.4"]);
+    let mut sorted = looked_up;
+    sorted.sort();
+    assert_eq!(sorted, ["1.2", "1.3", "1.4", "2.0", "2.1"]);
+    assert_eq!(
+        result.explanation.to_string(),
+        "6 tags; versions 6; 1 younger than 3 d (1.4 until 2 Dec 09:14); newest 2 per major: 4"
+    );
+}
+
+#[test]
+fn a_tag_that_was_seen_long_ago_needs_no_creation_time() {
+    let policy = TagPolicy {
+        newer_than: limit(3),
+        ..TagPolicy::default()
+    };
+    let needed = |days_ago: Option<u64>| {
+        let times = TagTimes {
+            first_seen: days_ago.map(|count| now() - days(count)),
+            ..TagTimes::default()
+        };
+        let needed = policy.needed_times(&times, now());
+        (needed.first_seen, needed.created)
+    };
+    assert_eq!(needed(None), (true, true));
+    assert_eq!(needed(Some(2)), (false, true));
+    assert_eq!(needed(Some(3)), (false, false));
 }

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use proptest::prelude::*;
 
-use super::pipeline_tests::{days, limit, names, newest, now, patterns, range, run};
+use super::pipeline_tests::{
+    days, limit, names, newest, now, patterns, range, run, run_with_lookups,
+};
 use super::*;
 
 /// A tag as it occurs, with the age of its push in days.
@@ -208,5 +210,18 @@ proptest! {
         expected.retain(|tag| young(tag));
         let held: Vec<String> = held.into_iter().map(|it| it.tag.to_string()).collect();
         prop_assert_eq!(held, expected);
+    }
+
+    #[test]
+    fn lookups_select_the_tags_of_a_listing_with_times(
+        policy in any_policy(),
+        tags in proptest::collection::vec(any_tag(), 0..40).prop_map(distinct),
+    ) {
+        let by_pushed = policy.newest.is_some_and(|it| it.by == NewestBy::Pushed);
+        prop_assume!(!by_pushed);
+        let time = |tag: &str| tags.iter().find(|(name, _)| name == tag).and_then(|(_, time)| *time);
+        let (result, _) = run_with_lookups(&policy, &tags, |_| None, time);
+        prop_assert_eq!(names(&result), naive(&policy, &tags));
+        prop_assert_eq!(result.quarantined, run(&policy, &tags).quarantined);
     }
 }

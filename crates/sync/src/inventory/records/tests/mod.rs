@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod reading;
+mod seen;
+mod versions;
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -411,29 +413,6 @@ fn referrers_checks_are_pruned_and_forgotten() {
     assert_eq!(upkeep.forget(&endpoint, None).unwrap(), 1);
     assert_eq!(known(), [None, None, None]);
     assert_eq!(upkeep.overview().unwrap().registries, []);
-}
-
-#[test]
-fn a_file_of_version_1_is_extended_and_keeps_its_records() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("r.sqlite3");
-    write(&path, 100, vec![holds("r.example/a", &[1])]);
-    let older = rusqlite::Connection::open(&path).unwrap();
-    older
-        .execute_batch("DROP TABLE referrers; PRAGMA user_version = 1;")
-        .unwrap();
-    drop(older);
-    write(&path, 100, vec![looked("r.example/a", "s.example/a", 100)]);
-    let records = open(&path);
-    assert_eq!(locations(&records, "r.example/a", 1), ["r.example/a"]);
-    let known = block_on(records.last_check(&repository("r.example/a"), check("s.example/a")));
-    assert!(known.is_some());
-    drop(records);
-    let newer = rusqlite::Connection::open(&path).unwrap();
-    newer.pragma_update(None, "user_version", 3).unwrap();
-    drop(newer);
-    let error = Records::open(&path, |error| panic!("{error}")).unwrap_err();
-    assert_eq!(error.kind(), RecordsErrorKind::Newer);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn reading_refuses_foreign_files_and_accepts_older_ones() {
     run(&directory, |_| {});
     let older = rusqlite::Connection::open(&path).unwrap();
     older
-        .execute_batch("DROP TABLE referrers; PRAGMA user_version = 1")
+        .execute_batch("DROP TABLE seen; DROP TABLE referrers; PRAGMA user_version = 1")
         .unwrap();
     drop(older);
     let records = open_to_read(&path).unwrap();
@@ -70,6 +70,9 @@ fn reading_refuses_foreign_files_and_accepts_older_ones() {
         block_on(records.last_check(&repository("d.example/b"), check)),
         None
     );
+    let (source, digest) = (repository("s.example/a"), Digest::sha256(b"1"));
+    let first_seen = records.first_seen(&source, &digest);
+    assert_eq!(block_on(first_seen), None);
     // In a directory without write permission, the file is read without its log.
     let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
     assert_eq!(
