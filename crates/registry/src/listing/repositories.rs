@@ -69,8 +69,9 @@ impl Client {
 }
 
 impl RepositoryPages {
-    /// Leaves out whole namespaces: only those are listed whose path `filter` accepts. An API without namespaces lists
-    /// everything, so the caller decides on each repository as well.
+    /// Leaves out whole namespaces, such as projects of Harbor: only those are listed whose name, the first component of
+    /// paths, `filter` accepts. An API without namespaces lists everything, so the caller decides on each repository as
+    /// well.
     #[must_use]
     pub fn with_namespaces(
         mut self,
@@ -99,7 +100,7 @@ impl RepositoryPages {
                 Source::Api(pages) => {
                     let filter = self.filter.clone();
                     let wanted = move |list: &ApiList| match &filter {
-                        Some(filter) => filter(&list.name),
+                        Some(filter) => filter(list.owner()),
                         None => true,
                     };
                     match pages.next(&wanted).await? {

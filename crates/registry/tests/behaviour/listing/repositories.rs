@@ -148,6 +148,28 @@ async fn a_whole_registry() {
 }
 
 #[tokio::test]
+async fn whole_namespaces_are_left_out_by_their_name() {
+    for (vendor, prefix, requests) in [
+        (Vendor::api(Lister::Harbor), "", 2),
+        (Vendor::api(Lister::Quay), "", 1),
+        // Names with several components are not compared.
+        (google(), "team", 4),
+    ] {
+        let kit = vendor.with_repositories(3).await;
+        kit.server.state().tag("other/app", "v1", "sha256:0");
+        let mut pages = kit.client.list_repositories(prefix);
+        pages = pages.with_namespaces(|name| name == "team");
+        let mut paths = Vec::new();
+        while let Some(page) = pages.next().await.unwrap() {
+            paths.extend(page.repositories.iter().map(|it| it.path().to_owned()));
+        }
+        paths.retain(|path| path.starts_with("team/"));
+        assert_eq!(paths.len(), 3, "{}", vendor.lister);
+        assert_eq!(kit.took().len(), requests, "{}", vendor.lister);
+    }
+}
+
+#[tokio::test]
 async fn names_that_are_no_repositories_are_left_out_with_a_warning() {
     for vendor in apis().into_iter().chain([catalog(), google()]) {
         let kit = vendor.with_repositories(3).await;
