@@ -172,31 +172,15 @@ fn differing(
 /// # Errors
 /// If one of the files is native.
 pub(super) fn refuse_native(opened: &[Opened]) -> Result<(), ConfigError> {
-    let why = "this is a native file already. Use classic files here.";
-    refuse(opened, FileKind::Native, why)
-}
-
-/// Refuses classic files.
-///
-/// # Errors
-/// If one of the files is classic.
-pub(super) fn refuse_classic(opened: &[Opened]) -> Result<(), ConfigError> {
-    let why = "this is a classic file, whose logins are read with --auth. Use a native file with `registries` here.";
-    refuse(opened, FileKind::Classic, why)
-}
-
-fn refuse(opened: &[Opened], refused: FileKind, why: &str) -> Result<(), ConfigError> {
-    if of_all(opened)? != refused {
+    if of_all(opened)? == FileKind::Classic {
         return Ok(());
     }
     let readable = opened.iter().filter(|file| file.read.is_ok());
     let problem = |file: &Opened| Problem {
         file: Some(file.name.clone()),
-        ..Problem::outside(why)
+        ..Problem::outside("this is a native file already. Use classic files here.")
     };
-    let problems: Vec<Problem> = readable.map(problem).collect();
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(ConfigError { problems })
+    Err(ConfigError {
+        problems: readable.map(problem).collect(),
+    })
 }

@@ -143,14 +143,22 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         classic::credentials(auth, rules, environment)
     }
-    /// Reads the registries of native files alone, for rules that are named on the command line.
+    /// Reads the registries of native files, or the `auth` half of classic ones, for rules that are named on the command
+    /// line. Everything else in the files is ignored.
     ///
     /// # Errors
-    /// As [`Config::read`], and for classic files.
-    pub fn registries(files: &[Input], environment: Environment<'_>) -> Result<Self, ConfigError> {
+    /// As [`Config::read`].
+    pub fn registries(
+        files: &[Input],
+        rules: Vec<Arc<Rule>>,
+        environment: Environment<'_>,
+    ) -> Result<Self, ConfigError> {
+        classic::check_stdin(files)?;
         let opened: Vec<Opened> = files.iter().map(Opened::read).collect();
-        file_kind::refuse_classic(&opened)?;
-        native::read_registries(opened, environment)
+        match file_kind::of_all(&opened)? {
+            FileKind::Native => native::read_registries(opened, rules, environment),
+            FileKind::Classic => classic::combined_credentials(opened, rules, environment),
+        }
     }
 
     /// Keeps the rules that `filter` selects.
@@ -158,9 +166,11 @@ impl Config {
     /// # Errors
     /// If a glob of the filter matches no rule.
     pub fn keep_rules(&mut self, filter: &RuleFilter) -> Result<(), RuleError> {
-        let names = self.rules.iter().map(|rule| &*rule.name);
-        filter.check(&names.collect::<Vec<&str>>())?;
+        let named = self.rules.iter().map(|rule| &*rule.name);
+        let patterns = self.patterns.iter().map(|rule| &*rule.name);
+        filter.check(&named.chain(patterns).collect::<Vec<&str>>())?;
         self.rules.retain(|rule| filter.selects(&rule.name));
+        self.patterns.retain(|rule| filter.selects(&rule.name));
         Ok(())
     }
 }

@@ -37,17 +37,23 @@ pub(super) fn check_inputs(files: &ConfigFiles) -> Result<(), ConfigError> {
             "no image is named. Use --images FILE, with --auth FILE for registries that need a login.",
         ),
     }
-    check_stdin(files, &mut told);
-    if told.problems.is_empty() {
-        return Ok(());
-    }
-    Err(ConfigError {
-        problems: told.problems,
-    })
+    check_uses_of_stdin(files, &mut told);
+    told.into_result()
+}
+
+/// Checks that files of `--config` read standard input once.
+pub(super) fn check_stdin(config: &[Input]) -> Result<(), ConfigError> {
+    let files = ConfigFiles {
+        config: config.to_vec(),
+        ..ConfigFiles::default()
+    };
+    let mut told = Told::default();
+    check_uses_of_stdin(&files, &mut told);
+    told.into_result()
 }
 
 /// Standard input can be read once.
-fn check_stdin(files: &ConfigFiles, told: &mut Told) {
+fn check_uses_of_stdin(files: &ConfigFiles, told: &mut Told) {
     let kinds = [
         ("--config", &files.config),
         ("--auth", &files.auth),
@@ -100,9 +106,33 @@ pub(super) fn credentials(
         auth: auth.to_vec(),
         ..ConfigFiles::default()
     };
-    check_stdin(&files, &mut reading.told);
+    check_uses_of_stdin(&files, &mut reading.told);
     for input in auth {
         reading.auth(input);
+    }
+    reading.config.rules = rules;
+    reading.finish(false)
+}
+
+/// Reads the `auth` halves of combined files alone; see [`Config::registries`].
+pub(super) fn combined_credentials(
+    opened: Vec<Opened>,
+    rules: Vec<Arc<Rule>>,
+    environment: Environment<'_>,
+) -> Result<Config, ConfigError> {
+    let defaults = Defaults::default();
+    let mut reading = Reading::new(&defaults, environment);
+    for Opened { name, read } in opened {
+        reading.order.push(name);
+        match read {
+            Ok((file, root)) => {
+                let halves = split(&file, root, &mut reading.told);
+                if let Some(node) = halves.auth {
+                    reading.logins(&file, node, VariableSyntax::Combined);
+                }
+            }
+            Err(problem) => reading.told.problems.push(problem),
+        }
     }
     reading.config.rules = rules;
     reading.finish(false)
@@ -145,6 +175,16 @@ impl Told {
     /// Adds a mistake outside of files.
     fn mistake(&mut self, message: impl Into<String>) {
         self.problems.push(Problem::outside(message));
+    }
+
+    /// Returns the mistakes as an error, if there are any.
+    fn into_result(self) -> Result<(), ConfigError> {
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError {
+            problems: self.problems,
+        })
     }
 
     /// Adds a warning, without a snippet.

@@ -49,8 +49,13 @@ impl Reader<'_> {
                 .map_err(|why| self.mistake(node, why.to_string()))
                 .ok();
         }
-        DestinationTemplate::parse(written)
-            .map_err(|why| self.misplaced(node, &why))
+        let reference = self.context.source.reference(written);
+        let added = reference.len() - written.len();
+        DestinationTemplate::parse(&reference)
+            .map_err(|why| {
+                let offset = why.offset.saturating_sub(added);
+                self.misplaced(node, &TemplateError { offset, ..why });
+            })
             .ok()
     }
 

@@ -10,11 +10,11 @@ mod fields;
 mod findings;
 mod include;
 mod json_schema;
+mod merged_rules;
 mod options;
 mod reading;
 mod reference;
 mod registries;
-mod rule_set;
 mod rules;
 mod scalar;
 mod schedule;
@@ -29,12 +29,14 @@ mod tag_choice;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub use json_schema::native_schema;
 pub use reference::native_reference;
 
 use super::file_kind::Opened;
 use super::{Config, ConfigError, Defaults, Environment};
-use crate::rule::OptionOverrides;
+use crate::rule::{OptionOverrides, Rule, with_distinct_ids};
 
 /// What to write instead of a line without a colon.
 pub(super) const FORM: &str = "`key: value`";
@@ -56,6 +58,7 @@ pub(super) fn read(
 /// Reads the registries of native files; see [`Config::registries`].
 pub(super) fn read_registries(
     opened: Vec<Opened>,
+    rules: Vec<Arc<Rule>>,
     environment: Environment<'_>,
 ) -> Result<Config, ConfigError> {
     let (defaults, flags) = (Defaults::default(), OptionOverrides::default());
@@ -63,7 +66,11 @@ pub(super) fn read_registries(
     for opened in opened {
         reading.add(opened);
     }
-    reading.finish()
+    let config = reading.finish()?;
+    Ok(Config {
+        rules: with_distinct_ids(rules),
+        ..config
+    })
 }
 
 /// Reads a text as a native file, for fuzzing.

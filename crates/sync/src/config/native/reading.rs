@@ -1,5 +1,6 @@
 //! Reader that merges the files.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -42,6 +43,16 @@ impl Source<'_> {
     pub(super) fn path(&self, written: &str) -> PathBuf {
         let folder = self.file.path().parent().unwrap_or(Path::new(""));
         folder.join(written)
+    }
+    /// Returns a reference of the file. The directory of a layout is relative to the file itself.
+    pub(super) fn reference<'t>(&self, written: &'t str) -> Cow<'t, str> {
+        let folder = self.file.path().parent().unwrap_or(Path::new(""));
+        match written.strip_prefix("oci:") {
+            Some(rest) if !rest.starts_with('/') && !folder.as_os_str().is_empty() => {
+                Cow::Owned(format!("oci:{}/{rest}", folder.display()))
+            }
+            _ => Cow::Borrowed(written),
+        }
     }
     /// Returns the place of a position.
     pub(super) fn location(&self, at: Position) -> Location {

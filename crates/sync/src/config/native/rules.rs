@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::destinations;
 use super::fields::{Fields, items};
 use super::findings::Findings;
+use super::merged_rules::MergedRules;
 use super::options::{self, Defaults};
 use super::reading::Source;
-use super::rule_set::RuleSet;
 use super::tag_choice::{self, TagChoice};
 use super::{sources, tables};
 use crate::config::document::{Node, Position};
@@ -32,7 +32,7 @@ pub(super) struct Context<'a> {
 #[derive(Default)]
 pub(super) struct Rules {
     names: HashMap<String, Location>,
-    pub(super) set: RuleSet,
+    pub(super) set: MergedRules,
 }
 
 /// A rule without mistakes, before it is divided by its sources.
@@ -87,7 +87,11 @@ impl Rules {
             self.set
                 .overridden(context.flags, overrides, &name, &location);
         }
-        if options.parts.sparse && own.sparse == Some(true) && !options.is_filtered() {
+        let is_filtered = destinations.iter().any(|((template, _), _)| {
+            let own = template.options.as_ref();
+            own.map_or(options.is_filtered(), |own| own.is_filtered())
+        });
+        if own.sparse == Some(true) && !is_filtered && !destinations.is_empty() {
             let message = "`sparse` has no effect without a filter. Add `platforms` or `attestations: strip`.";
             findings.mistake(&context.source.file, fields.key_at("sparse"), message);
         }
@@ -178,7 +182,10 @@ impl Rules {
             if_empty: rule.if_empty,
         };
         match pattern.check() {
-            Ok(()) => self.set.add_pattern(pattern),
+            Ok(()) => {
+                self.set
+                    .add_pattern(context.source, rule.at, pattern, findings);
+            }
             Err(why) => findings.mistake(&context.source.file, rule.at, why.to_string()),
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn read<'a>(
         with_tags: Vec::new(),
     };
     for (text, node) in texts {
-        match SourcePattern::parse(text) {
+        match SourcePattern::parse(&source.reference(text)) {
             Ok(SourcePattern { named, listed }) => {
                 let selections = named.iter().map(|source| &source.select);
                 let mut selections = selections.chain(listed.iter().map(RepositoryPattern::select));

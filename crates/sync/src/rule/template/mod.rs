@@ -134,6 +134,12 @@ impl DestinationTemplate {
         Self { is_harbor, ..self }
     }
 
+    /// Returns true if both lead every source to the same place, with any options.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        let place = |it: &Self| (it.text.clone(), it.tag.clone(), it.rename.clone());
+        place(self) == place(other)
+    }
+
     /// Returns the endpoint; `None` if it depends on the source.
     pub fn endpoint(&self) -> Option<Endpoint> {
         let Some(Part::Text(first)) = self.repository.as_slice().first() else {

@@ -1,6 +1,7 @@
 //! Rules: `name`, `from`, `except`, `tags` and `to`.
 
 use super::*;
+use crate::rule::RuleFilter;
 
 const D: &str = "sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 
@@ -133,4 +134,61 @@ fn the_same_copy_is_made_once() {
         told[1],
         "4:21: q.io/x is copied to r.example/y in line 3 already. It is copied once, with the options given there."
     );
+}
+
+#[test]
+fn directories_of_layouts_are_relative_to_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let file = "version: 1\nrules:\n  - {from: \"q.io/a:v1\", to: \"oci:images#d.io/{repository}\"}\n  - {from: \"q.io/b:v1\", to: \"oci:/elsewhere#d.io/b\"}\n";
+    fs::write(at("file.yaml"), file).unwrap();
+    let given = ConfigFiles {
+        config: vec![at("file.yaml").into()],
+        ..ConfigFiles::default()
+    };
+    let config = Config::read(
+        &given,
+        &defaults(),
+        &environment,
+        &OptionOverrides::default(),
+    );
+    let found = outlines(&config.unwrap());
+    let expected = format!(
+        "q.io/a:v1: q.io/a v1 -> oci:{}#d.io/a",
+        at("images").display()
+    );
+    assert_eq!(
+        found,
+        [
+            expected,
+            "q.io/b:v1: q.io/b v1 -> oci:/elsewhere#d.io/b".to_owned()
+        ]
+    );
+}
+
+#[test]
+fn the_same_patterns_are_copied_once() {
+    let config = read(
+        "version: 1\nrules:\n  - {name: a, from: [q.io/a/*, q.io/b/*], to: \"r.example/{repository}\"}\n  - {name: b, from: q.io/a/*, except: x, to: \"r.example/{repository}\"}\n  - {name: c, from: q.io/a/*, to: \"s.example/{repository}\"}\n",
+    );
+    let names: Vec<&str> = config.patterns.iter().map(|rule| &*rule.name).collect();
+    assert_eq!(names, ["a", "c"]);
+    assert_eq!(
+        warnings(&config),
+        [
+            "4:5: the same is copied in line 3 already. It is copied once, with the options given there."
+        ]
+    );
+}
+
+#[test]
+fn rules_are_kept_by_their_names() {
+    let mut config = read(
+        "version: 1\nrules:\n  - {name: one, from: q.io/a, to: r.example/a}\n  - {name: two, from: q.io/b/*, to: \"r.example/{repository}\"}\n",
+    );
+    config
+        .keep_rules(&RuleFilter::new(&["t*".to_owned()]))
+        .unwrap();
+    assert!(config.rules.is_empty());
+    assert_eq!(config.patterns.len(), 1);
 }

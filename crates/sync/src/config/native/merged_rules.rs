@@ -15,7 +15,7 @@ use crate::rule::{
 
 /// The rules of all files.
 #[derive(Default)]
-pub(super) struct RuleSet {
+pub(super) struct MergedRules {
     rules: Vec<Rule>,
     patterns: Vec<PatternRule>,
     /// Images of sources with named tags, by their tag at a destination.
@@ -37,7 +37,7 @@ struct Overridden {
     last: Arc<str>,
 }
 
-impl RuleSet {
+impl MergedRules {
     /// Notes a file.
     pub(super) fn add_file(&mut self, source: &Source<'_>, at: Position) {
         self.first
@@ -125,8 +125,35 @@ impl RuleSet {
         }
     }
 
-    /// Adds a rule for patterns.
-    pub(super) fn add_pattern(&mut self, rule: PatternRule) {
+    /// Adds a rule for patterns, unless an earlier one copies the same.
+    pub(super) fn add_pattern(
+        &mut self,
+        source: &Source<'_>,
+        at: Position,
+        rule: PatternRule,
+        findings: &mut Findings,
+    ) {
+        let covers = |earlier: &&PatternRule| {
+            earlier.select == rule.select
+                && rule.from.iter().all(|from| earlier.from.contains(from))
+                && earlier.except.iter().all(|one| {
+                    let mut own = rule.except.iter();
+                    own.any(|other| other.as_str() == one.as_str())
+                })
+                && rule.destinations.iter().all(|destination| {
+                    let mut earlier = earlier.destinations.iter();
+                    earlier.any(|other| other.is_same_place(destination))
+                })
+        };
+        let earlier = self.patterns.iter().find(covers);
+        if let Some(first) = earlier.and_then(|earlier| earlier.location.as_ref()) {
+            let message = format!(
+                "the same is copied {} already. It is copied once, with the options given there.",
+                source.place(first)
+            );
+            findings.warn(&source.file, at, message);
+            return;
+        }
         self.patterns.push(rule);
     }
 
