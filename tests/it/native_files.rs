@@ -1,6 +1,40 @@
 //! Native files: rules, registries and options end to end.
 
-use crate::support::Place;
+use crate::support::{Place, assert_arrived, image, registry};
+
+#[test]
+fn a_native_file_copies_with_its_logins_and_options() {
+    let source = registry();
+    let destination = testkit::Registry::builder()
+        .auth(testkit::Auth::basic("ci", "secret"))
+        .start_on_thread();
+    for (name, tag) in [("team/a", "1.10"), ("team/a", "2"), ("team/b", "1.10")] {
+        source.push(name, Some(tag), &image(&format!("{name} {tag}")));
+    }
+    destination.push("mirror/team/b", Some("1.10"), &image("old"));
+    let file = "version: 1\nregistries:\n  SRC: {tls: {plain-http: true}}\n  DST/mirror: {login: {username: ci, password: {file: password}}}\n  DST: {tls: {plain-http: true}}\ndefaults: {conflict: skip}\nrules:\n  - name: team\n    from: SRC/team/{a,b}\n    tags: 1.10\n    to: DST/mirror/{repository}\n  - {from: \"SRC/team/a:2\", to: \"DST/mirror/{name}:{tag}-copy\"}\n";
+    let file = file
+        .replace("SRC", &source.host())
+        .replace("DST", &destination.host());
+    let place = Place::new()
+        .file("mirror.yaml", &file)
+        .file("password", "secret\n");
+    place
+        .run(&["--config", "mirror.yaml"])
+        .exits(0)
+        .says("3 images: 2 copied, 0 unchanged, 1 skipped");
+    let arrived = |name: &str, tag: &str, text: &str| {
+        assert_arrived(&destination, name, tag, &image(text));
+    };
+    arrived("mirror/team/a", "1.10", "team/a 1.10");
+    arrived("mirror/team/b", "1.10", "old");
+    arrived("mirror/a", "2-copy", "team/a 2");
+    // A flag overrides the defaults of the file.
+    place
+        .run(&["--config", "mirror.yaml", "--conflict", "overwrite"])
+        .exits(0);
+    arrived("mirror/team/b", "1.10", "team/b 1.10");
+}
 
 #[test]
 fn all_mistakes_of_a_native_file_are_shown() {
@@ -10,6 +44,21 @@ fn all_mistakes_of_a_native_file_are_shown() {
         .run(&["--config", "mirror.yaml", "--referrers-type", ""])
         .exits(2)
         .says("mirror.yaml:3:12: the tag is given twice: in `from` and in `tags` (line 3). Remove one of the two.")
-        .says("mirror.yaml:4:21: unknown key `too`. Write `to`.")
+        .says("mirror.yaml:4:20: unknown key `too`. Write `to`.")
         .says("--referrers-type: an empty artifact type matches nothing.");
+}
+
+#[test]
+fn a_flag_that_a_rule_overrides_is_reported_once() {
+    let source = registry();
+    source.push("a", Some("v1"), &image("a"));
+    let host = source.host();
+    let file = format!(
+        "version: 1\nregistries: {{\"{host}\": {{tls: {{plain-http: true}}}}}}\nrules:\n  - {{from: \"{host}/a:v1\", to: \"{host}/b\", conflict: fail}}\n  - {{from: \"{host}/a:v1\", to: \"{host}/c\", conflict: fail}}\n"
+    );
+    let place = Place::new().file("mirror.yaml", &file);
+    let run = place.run(&["--config", "mirror.yaml", "--conflict", "skip"]);
+    run.exits(0).says(&format!(
+        "--conflict: overridden by `conflict` of the rule {host}/a:v1"
+    ));
 }

@@ -22,7 +22,8 @@ pub struct RuleSource {
 pub enum Selection {
     /// Every tag.
     All,
-    /// These tags, in this order. A tag is listed twice only if it gets two names at a destination.
+    /// These tags, in this order. They need no list of the source's tags, and a missing one is a failure. A tag is
+    /// listed twice only if it gets two names at a destination.
     Tags(Vec<Tag>),
     /// Tags in which the expression is found.
     Matching(Pattern),
