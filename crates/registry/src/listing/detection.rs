@@ -44,6 +44,8 @@ pub(crate) struct ListingMemory {
     refusals: AtomicU32,
     /// The API does not list tags.
     lists_no_tags: AtomicBool,
+    /// The API has listed the tags of a repository.
+    has_listed_tags: AtomicBool,
     /// A warning about it was given.
     is_reported: AtomicBool,
     /// Namespaces, by name, with true if their lists of tags may lack some.
@@ -68,6 +70,7 @@ impl Default for ListingMemory {
             turn: tokio::sync::Mutex::default(),
             refusals: AtomicU32::new(0),
             lists_no_tags: AtomicBool::new(false),
+            has_listed_tags: AtomicBool::new(false),
             is_reported: AtomicBool::new(false),
             partial: KeyedOnce::new(MAX_NAMESPACES),
             places: Mutex::default(),
@@ -144,7 +147,12 @@ impl ListingMemory {
     }
     /// Records that the API listed the tags of a repository.
     pub(super) fn listed_tags(&self) {
+        self.has_listed_tags.store(true, Ordering::Relaxed);
         self.refusals.store(0, Ordering::Relaxed);
+    }
+    /// Returns whether the API has listed the tags of a repository.
+    pub(super) fn has_listed_tags(&self) -> bool {
+        self.has_listed_tags.load(Ordering::Relaxed)
     }
     /// Records that the API refused to list the tags of a repository, or of all. Returns whether a warning is due: once,
     /// and for a repository that is merely unknown only when the API is given up.

@@ -51,6 +51,7 @@ impl Client {
     /// whole registry. The API is that of the [settings](crate::Options::with_listings) for the registry and prefix.
     pub fn list_repositories(&self, prefix: &str) -> RepositoryPages {
         let registry = self.registry();
+        let prefix = prefix.trim_end_matches('/');
         let place = if prefix.is_empty() {
             registry.to_string()
         } else {

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 
 use crate::client::{ApiAccess, Client, TagPages};
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::listing::ListedTag;
 use crate::listing::detection::Listing;
 use crate::listing::pages::{ApiPages, ListedNames};
@@ -185,18 +185,32 @@ impl ListedTagPages {
         if let Source::Api(pages) = std::mem::replace(&mut self.source, Source::Start) {
             self.listed = Some(pages.into_names());
         }
-        // A missing repository or right may be that of one repository; anything else is about the API.
-        let is_final = !matches!(
-            error.kind(),
-            ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Protocol
-        );
-        let memory = self.client.listing_memory();
-        if memory.refused_tags(is_final, error.kind() == ErrorKind::NotFound) {
+        if self.is_about_api(&error) && self.record_refusal(&error) {
             self.client.warn(&format!(
-                "digests of tags are not read from the list: {error}. The plain list is used, and each unchanged tag costs a request"
+                "digests of tags are not read from the list: {error}. The plain list is used, and each unchanged tag \
+                 costs a request. To do without the API, set `list: none` or use --listing off"
             ));
         }
         Ok(Source::Plain(self.plain()))
+    }
+
+    /// Returns whether an error may be about the API. A repository that is unknown to an API that knows others is missing.
+    fn is_about_api(&self, error: &Error) -> bool {
+        let memory = self.client.listing_memory();
+        error.kind() != ErrorKind::NotFound || !(self.for_push || memory.has_listed_tags())
+    }
+
+    /// Records an error of the API. Returns whether a warning is due.
+    fn record_refusal(&self, error: &Error) -> bool {
+        // A missing repository or right may be that of one repository.
+        let may_be_of_repository = matches!(
+            error.kind(),
+            ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Protocol
+        );
+        let is_final = !may_be_of_repository && error.cause() != Cause::NoLogin;
+        let is_unknown = error.kind() == ErrorKind::NotFound;
+        let memory = self.client.listing_memory();
+        memory.refused_tags(is_final, is_unknown)
     }
 
     /// Returns the tags of the plain list that the API has not listed.

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use image_syncer_registry::auth::Credential;
-use image_syncer_registry::{ListedTag, Lister};
+use image_syncer_registry::{ErrorKind, ListedTag, Lister};
 use testkit::profile::{ListKind, ListingApi, ListingFault};
 use testkit::{Action, Fault, Image, Kind, Profile};
 
@@ -139,7 +139,8 @@ async fn an_api_that_refuses_is_left_after_three_repositories_with_one_warning()
             "digests of tags are not read from the list: cannot list the tags of team/r0 at {host}: the Harbor API \
              answered 403 Forbidden; no login is used (the entry {host} in auth.yaml has none): \
              use a user or a robot account that may list projects, repositories and artifacts, or name the \
-             repositories. The plain list is used, and each unchanged tag costs a request"
+             repositories. The plain list is used, and each unchanged tag costs a request. To do without the API, set \
+             `list: none` or use --listing off"
         )]
     );
 }
@@ -187,7 +188,7 @@ async fn an_unknown_repository_is_missing_without_a_warning() {
     kit.server.state().create_namespace("team");
     let error = tags(&kit.client, &kit.repository("team/none")).await;
     let error = error.unwrap_err();
-    assert_eq!(error.kind(), image_syncer_registry::ErrorKind::NotFound);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(kit.heard.warnings(), [""; 0]);
     assert!(
         kit.client
@@ -205,4 +206,51 @@ async fn a_destination_asks_for_nothing_but_its_tags() {
     assert_eq!(digests(&listed), 2);
     assert!(pages.next().await.unwrap().is_none());
     assert_eq!(kit.lines(), [artifacts("team/a")]);
+}
+
+#[tokio::test]
+async fn new_repositories_of_a_destination_are_no_fault_of_its_api() {
+    let kit = harbor(Profile::harbor()).await;
+    kit.server.state().create_namespace("team");
+    for name in 0..5 {
+        let repository = kit.repository(&format!("team/new{name}"));
+        let error = kit.client.list_tags_for_push(&repository).next().await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+    assert!(
+        kit.client
+            .lists_digests(&kit.repository("team/a"), false)
+            .await
+    );
+    put_tags(&kit, "team/a", 1);
+    tags(&kit.client, &kit.repository("team/a")).await.unwrap();
+    for name in 0..5 {
+        let repository = kit.repository(&format!("team/none{name}"));
+        let error = tags(&kit.client, &repository).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+    assert!(
+        kit.client
+            .lists_digests(&kit.repository("team/a"), false)
+            .await
+    );
+    assert_eq!(kit.heard.warnings(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_api_that_is_none_is_left_after_three_repositories() {
+    let profile = Profile {
+        listing_api: None,
+        ..Profile::harbor()
+    };
+    let kit = harbor(profile).await;
+    for name in 0..5 {
+        let path = format!("team/r{name}");
+        put_tags(&kit, &path, 1);
+        let listed = tags(&kit.client, &kit.repository(&path)).await.unwrap();
+        assert_eq!((listed.len(), digests(&listed)), (1, 0));
+    }
+    // The project is unknown, so that no list is requested.
+    assert_eq!(kit.server.count(|it| it.kind == Kind::Listing), 1);
+    assert_eq!(kit.heard.warnings(), [""; 0]);
 }
