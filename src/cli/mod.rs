@@ -13,8 +13,8 @@ pub use args::{
     Asking, Auth, CheckFormat, Common, CompletionsArgs, ConflictAction, Conflicts, Copying,
     Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, LogFormat, LogLevel, Logging,
     ManArgs, Output, Parts, PlanFormat, Platforms, ProgressMode, RecordsFile, Referrers,
-    Remembering, Reporting, RuleSelection, Safety, Shell, Showing, TagsFormat, Transfer,
-    WhichReferrers,
+    RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Shell, Showing, TagsFormat,
+    Transfer, WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
@@ -139,6 +139,9 @@ pub struct CopyArgs {
     /// Credentials.
     #[command(flatten)]
     pub auth: Auth,
+    /// Registries of a file with rules.
+    #[command(flatten)]
+    pub registries: RegistryFiles,
     /// Registries without a trusted certificate.
     #[command(flatten)]
     pub insecure: Insecure,

@@ -8,7 +8,7 @@ use image_syncer_sync::Repository;
 use image_syncer_sync::config::{Config, Defaults};
 use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection, expand_layout_glob};
 
-use crate::cli::CopyArgs;
+use crate::cli::{Auth, CopyArgs, RegistryFiles};
 use crate::commands::option_flags::OptionFlags;
 use crate::commands::run_flags::RunFlags;
 use crate::commands::setup;
@@ -30,8 +30,8 @@ pub(super) fn execute(
     let rules = problems.collect(rules(&arguments)).unwrap_or_default();
     let mut inputs = Inputs::default();
     inputs.add("--auth", &arguments.auth.auth);
-    let auth = setup::inputs(arguments.auth.auth);
-    let config = Config::credentials(&auth, rules, &setup::environment);
+    inputs.add("--config", &arguments.registries.config);
+    let config = config(arguments.auth, arguments.registries, rules);
     let mut config = problems.collect(config).unwrap_or_default();
     let options = OptionFlags::new(&arguments.common, arguments.copying);
     config.set_options(&options.overrides(&mut problems));
@@ -51,6 +51,18 @@ pub(super) fn execute(
         insecure: arguments.insecure.insecure,
     };
     flags.run(problems, printer)
+}
+
+/// Reads the registries of the files.
+fn config(auth: Auth, registries: RegistryFiles, rules: Vec<Arc<Rule>>) -> anyhow::Result<Config> {
+    let (auth, files) = (setup::inputs(auth.auth), setup::inputs(registries.config));
+    if files.is_empty() {
+        return Ok(Config::credentials(&auth, rules, &setup::environment)?);
+    }
+    if !auth.is_empty() {
+        bail!("--config cannot be used with --auth. Use either.");
+    }
+    Ok(Config::registries(&files, rules, &setup::environment)?)
 }
 
 /// Returns the rules of the arguments: one for each source.

@@ -51,6 +51,7 @@ mod real_registry;
 mod records;
 mod reference;
 mod referrers;
+mod registries;
 mod report;
 mod secrets;
 mod signature_counts;

@@ -55,6 +55,18 @@ pub struct Auth {
     pub auth: Vec<PathBuf>,
 }
 
+/// Registries of a file with rules.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Credentials")]
+pub struct RegistryFiles {
+    /// Registries of a file with rules: `registries` or `auth`
+    ///
+    /// Its rules and defaults are ignored. Cannot be used with --auth. Repeatable: the entries of all files are merged.
+    /// `-` is standard input.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
+    pub config: Vec<PathBuf>,
+}
+
 /// Registries without a trusted certificate.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Credentials")]

@@ -12,7 +12,7 @@ mod values;
 use clap::Args;
 
 pub use copying::{ConflictAction, Conflicts, Copying, RecordsFile, Remembering, Transfer};
-pub use files::{Auth, Defaults, Files, Insecure, RuleSelection};
+pub use files::{Auth, Defaults, Files, Insecure, RegistryFiles, RuleSelection};
 pub use images::{Parts, Platforms, Referrers, WhichReferrers};
 pub use output::{ImagesFormat, LogFormat, LogLevel, Logging, Output, ProgressMode, Reporting};
 pub use registries::{Asking, Safety};
