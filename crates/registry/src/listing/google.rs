@@ -3,9 +3,11 @@
 //!
 //! Form of the answers: <https://github.com/google/go-containerregistry/blob/main/pkg/v1/google/list.go>.
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::client::next_link;
 use crate::listing::document::{self, List};
@@ -25,15 +27,32 @@ pub(super) struct Google {
     registry: Registry,
 }
 
+/// An answer as far as tags need it.
 #[derive(Deserialize)]
 struct TagList {
     #[serde(default)]
     tags: Option<List<String>>,
     #[serde(default)]
+    manifest: Option<TagsOfManifests>,
+}
+
+/// An answer as far as the names below need it. A repository may have any number of images.
+#[derive(Deserialize)]
+struct ChildList {
+    #[serde(default)]
     child: Option<List<String>>,
     #[serde(default)]
-    manifest: Option<BTreeMap<String, ManifestInfo>>,
+    tags: Option<HasEntries>,
+    #[serde(default)]
+    manifest: Option<HasEntries>,
 }
+
+/// Tags of the manifests in a map by digest, of which most may have no tag.
+struct TagsOfManifests(Vec<ApiEntry>);
+
+/// True for a list or a map that is not empty. Its entries take no memory.
+#[derive(Default)]
+struct HasEntries(bool);
 
 #[derive(Deserialize)]
 struct ManifestInfo {
@@ -49,7 +68,7 @@ struct ManifestInfo {
 enum Number {
     Whole(u64),
     Text(String),
-    Other(serde::de::IgnoredAny),
+    Other(IgnoredAny),
 }
 
 impl Google {
@@ -97,29 +116,30 @@ impl VendorApi for Google {
     }
 
     fn read(&self, page: &ApiPage, answer: &ApiAnswer) -> Result<PageContent, String> {
-        let list: TagList = document::read(&answer.bytes)?;
-        if page.list.kind == ListContent::Tags {
-            let entries = tags(list);
-            return Ok(PageContent {
-                count: document::count(&entries),
-                entries,
-                // The answer should be whole. The plain list follows pages.
-                is_partial: next_link(&answer.headers)?.is_some(),
-                ..PageContent::default()
-            });
+        if page.list.kind != ListContent::Tags {
+            return Ok(self.below(&page.list.name, document::read(&answer.bytes)?));
         }
-        Ok(self.below(&page.list.name, list))
+        let list: TagList = document::read(&answer.bytes)?;
+        let mut entries = list.manifest.map(|tags| tags.0).unwrap_or_default();
+        // Tags of no manifest; the driver drops those that were listed before.
+        let names = list.tags.into_iter().flat_map(|tags| tags.0);
+        entries.extend(names.map(ApiEntry::named));
+        Ok(PageContent {
+            count: document::count(&entries),
+            entries,
+            // The answer should be whole. The plain list follows pages.
+            is_partial: next_link(&answer.headers)?.is_some(),
+            ..PageContent::default()
+        })
     }
 }
 
 impl Google {
     /// Returns the repository itself, if it has images, and the lists of the names below. Illegal names become entries,
     /// which are then reported.
-    fn below(&self, path: &str, list: TagList) -> PageContent {
-        let has_tags = list.tags.is_some_and(|tags| !tags.0.is_empty());
-        let has_images = list.manifest.is_some_and(|manifests| !manifests.is_empty());
+    fn below(&self, path: &str, list: ChildList) -> PageContent {
         let mut content = PageContent::default();
-        if has_tags || has_images {
+        if list.tags.unwrap_or_default().0 || list.manifest.unwrap_or_default().0 {
             content.entries.push(ApiEntry::named(path));
         }
         for child in list.child.into_iter().flat_map(|children| children.0) {
@@ -137,26 +157,70 @@ impl Google {
     }
 }
 
-/// Returns the tags of all manifests, and those that belong to none.
-fn tags(list: TagList) -> Vec<ApiEntry> {
-    let mut entries = Vec::new();
-    for (digest, info) in list.manifest.into_iter().flatten() {
-        let pushed = info.uploaded.and_then(|number| match number {
-            Number::Whole(number) => Some(number),
-            Number::Text(text) => text.parse().ok(),
-            Number::Other(_) => None,
-        });
-        let pushed = pushed.and_then(unix_milliseconds);
-        entries.extend(info.tag.into_iter().flatten().map(|name| ApiEntry {
-            name,
-            digest: Some(digest.clone()),
-            pushed,
-        }));
+impl<'de> Deserialize<'de> for TagsOfManifests {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TagsVisitor)
     }
-    // The driver drops the tags that were listed before.
-    let named = list.tags.into_iter().flat_map(|tags| tags.0);
-    entries.extend(named.map(ApiEntry::named));
-    entries
+}
+
+struct TagsVisitor;
+
+impl<'de> Visitor<'de> for TagsVisitor {
+    type Value = TagsOfManifests;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of manifests")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TagsOfManifests, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((digest, info)) = map.next_entry::<String, ManifestInfo>()? {
+            let pushed = info.uploaded.and_then(Number::time);
+            entries.extend(info.tag.into_iter().flatten().map(|name| ApiEntry {
+                name,
+                digest: Some(digest.clone()),
+                pushed,
+            }));
+        }
+        Ok(TagsOfManifests(entries))
+    }
+}
+
+impl<'de> Deserialize<'de> for HasEntries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = HasEntries;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list or a map")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<HasEntries, A::Error> {
+        let mut has_entries = false;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            has_entries = true;
+        }
+        Ok(HasEntries(has_entries))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HasEntries, A::Error> {
+        let mut has_entries = false;
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            has_entries = true;
+        }
+        Ok(HasEntries(has_entries))
+    }
+}
+
+impl Number {
+    fn time(self) -> Option<SystemTime> {
+        unix_milliseconds(match self {
+            Self::Whole(number) => number,
+            Self::Text(text) => text.parse().ok()?,
+            Self::Other(_) => return None,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +295,17 @@ mod tests {
                 tag("lost", None, None),
             ]
         );
+    }
+
+    #[test]
+    fn a_repository_with_very_many_tags_is_found() {
+        let tags = "\"x\",".repeat(100_001);
+        let text = format!(r#"{{"child":null,"manifest":null,"tags":[{tags}"x"]}}"#);
+        let found = content(ListContent::Repositories, &text);
+        assert_eq!(found.entries, [ApiEntry::named("project/a")]);
+        let page = ApiPage::first(ApiList::new(ListContent::Tags, "project/a"));
+        let error = google().read(&page, &ApiAnswer::literal(&[], &text));
+        assert!(error.unwrap_err().starts_with("more than 100000 entries"));
     }
 
     #[test]
