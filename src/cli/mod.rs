@@ -11,10 +11,10 @@ use clap::{Parser, Subcommand};
 
 pub use args::{
     Asking, Auth, CheckFormat, Common, CompletionsArgs, ConflictAction, Conflicts, Copying,
-    Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, LogFormat, LogLevel, Logging,
-    ManArgs, Output, Parts, PlanFormat, Platforms, ProgressMode, RecordsFile, Referrers,
-    RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Shell, Showing, TagsFormat,
-    Transfer, WhichReferrers,
+    Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, ListingChoice, LogFormat,
+    LogLevel, Logging, ManArgs, Output, Parts, PlanFormat, Platforms, ProgressMode, RecordsFile,
+    Referrers, RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Shell, Showing,
+    TagsFormat, Transfer, WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use image_syncer_sync::Config;
+use image_syncer_sync::settings::Listing;
 
 use crate::cli;
 use crate::commands::connection_flags::ConnectionFlags;
@@ -60,6 +61,7 @@ impl RunFlags {
             rules: self.config.rules,
             intent: self.purpose.intent(),
             transfers: self.transfer.proc.and_then(setup::bound),
+            listing: listing(self.common.asking.listing),
             registries,
             records: records(self.common.remembering),
             grace: Duration::from_secs(self.common.asking.grace),
@@ -70,6 +72,14 @@ impl RunFlags {
             purpose: self.purpose,
         };
         TerminalRunner::prepare(spec, options, &self.inputs, problems)?.run(printer)
+    }
+}
+
+/// Returns the use of lists with digests that the flag chooses.
+fn listing(choice: cli::ListingChoice) -> Listing {
+    match choice {
+        cli::ListingChoice::Auto => Listing::Auto,
+        cli::ListingChoice::Off => Listing::Off,
     }
 }
 

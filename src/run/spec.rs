@@ -7,7 +7,7 @@ use image_syncer_registry::Listings;
 use image_syncer_registry::auth::Keychain;
 use image_syncer_registry::transport::{RetryPolicy, TransportOptions};
 use image_syncer_sync::rule::{CopyOptions, Rule};
-use image_syncer_sync::settings::Intent;
+use image_syncer_sync::settings::{Intent, Listing};
 
 use crate::run::output_files::OutputPaths;
 use crate::run::records::RecordsChoice;
@@ -23,6 +23,8 @@ pub(crate) struct RunSpec {
     pub(crate) intent: Intent,
     /// Maximum number of blob downloads in flight; `None` for the limits of the hosts alone.
     pub(crate) transfers: Option<usize>,
+    /// Use of lists with digests.
+    pub(crate) listing: Listing,
     /// Connections and logins.
     pub(crate) registries: RegistryAccess,
     /// Records of earlier runs.

@@ -172,6 +172,7 @@ fn begin(
     let session = wiring::open_session(spec.registries, spec.transfers, records, observer)?;
     let options = RunOptions::default()
         .with_intent(spec.intent)
+        .with_listing(spec.listing)
         .with_stop(stop.clone());
     Ok(ActiveRun {
         handle: session.run_with(spec.rules, options, outputs.listener()),

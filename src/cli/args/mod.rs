@@ -15,7 +15,7 @@ pub use copying::{ConflictAction, Conflicts, Copying, RecordsFile, Remembering, 
 pub use files::{Auth, Defaults, Files, Insecure, RegistryFiles, RuleSelection};
 pub use images::{Parts, Platforms, Referrers, WhichReferrers};
 pub use output::{ImagesFormat, LogFormat, LogLevel, Logging, Output, ProgressMode, Reporting};
-pub use registries::{Asking, Safety};
+pub use registries::{Asking, ListingChoice, Safety};
 pub use shell::{CompletionsArgs, ManArgs, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing, TagsFormat};
 pub(in crate::cli) use values::days;

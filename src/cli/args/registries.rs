@@ -1,6 +1,6 @@
 //! Flags for requests to registries.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::cli::args::values::{grace, limit, retries};
 
@@ -45,6 +45,28 @@ pub struct Asking {
     /// them at once.
     #[arg(long, value_name = "SECONDS", default_value_t = GRACE, value_parser = grace)]
     pub grace: u64,
+    /// Use of lists with digests: auto or off
+    ///
+    /// With `auto`, the digests of tags are read from the APIs of Docker Hub, Harbor, Quay, GitHub and Google, so that
+    /// unchanged images need no request of their own. With `off`, tags are listed by the registry protocol alone.
+    #[arg(
+        long,
+        value_name = "auto|off",
+        value_enum,
+        hide_possible_values = true,
+        default_value_t = ListingChoice::Auto
+    )]
+    pub listing: ListingChoice,
+}
+
+/// Use of lists with digests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListingChoice {
+    /// Where a registry has them.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Off,
 }
 
 impl Default for Asking {
@@ -54,6 +76,7 @@ impl Default for Asking {
             max_requests: Vec::new(),
             stall_timeout: STALL_TIMEOUT,
             grace: GRACE,
+            listing: ListingChoice::Auto,
         }
     }
 }

@@ -167,6 +167,7 @@ fn asking() -> Vec<(&'static str, Proof)> {
         ("retries", Here(scenarios::retries)),
         ("max-requests", Read("many")),
         ("stall-timeout", Here(scenarios::stall_timeout)),
+        ("listing", Here(scenarios::listing)),
         (
             "grace",
             Test(crate::interruption::images_are_aborted_after_the_grace_period),

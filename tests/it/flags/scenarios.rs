@@ -1,6 +1,6 @@
 //! Flags of commands that send requests to registries.
 
-use testkit::{Action, Fault, Image, Kind, Layer};
+use testkit::{Action, Fault, Image, Kind, Layer, Profile};
 
 use super::stage::{Stage, differs};
 use crate::support::{image, index};
@@ -120,6 +120,31 @@ pub(super) fn retries(command: &'static str) {
 }
 
 /// Checks `--stall-timeout`: without the flag, the wait would be a minute.
+/// Compares runs over twenty unchanged tags, for which an unknown registry is probed for lists with digests.
+pub(super) fn listing(command: &'static str) {
+    let stage = || {
+        let stage = Stage::of(command, &Profile::harbor(), ["team/a", "team/b"]);
+        stage.destination.state().create_namespace("team");
+        for tag in 0..20 {
+            let image = image(&format!("image {tag}"));
+            stage
+                .source
+                .push("team/a", Some(&format!("v{tag}")), &image);
+        }
+        stage.synced()
+    };
+    differs(&stage, &[], &["--listing", "off"]);
+    let stage = stage();
+    stage.destination.clear_requests();
+    stage.run(&["--listing", "off"]).exits(0);
+    let lists = |request: &testkit::Request| request.kind == Kind::Listing;
+    assert_eq!(stage.destination.count(lists), 0);
+    stage
+        .run(&["--listing", "sometimes"])
+        .exits(2)
+        .says("--listing");
+}
+
 pub(super) fn stall_timeout(command: &'static str) {
     let stage = new(command)();
     stage

@@ -7,12 +7,15 @@ use testkit::{Image, Kind, Profile, Registry};
 use crate::support::program::normalised;
 use crate::support::{Outcome, Place, between};
 
-/// Registries and files of a scenario: all tags of `a` at the source go to `b` at the destination.
+/// Registries and files of a scenario: all tags of `a` at the source go to `b` at the destination, or of `team/a` to
+/// `team/b`.
 pub(super) struct Stage {
     command: &'static str,
     pub(super) source: Registry,
     pub(super) destination: Registry,
     pub(super) place: Place,
+    /// Repositories at the source and at the destination.
+    paths: [&'static str; 2],
 }
 
 /// Observable results of a run, without its messages.
@@ -31,23 +34,34 @@ struct Trace {
 impl Stage {
     /// With nothing at the source.
     pub(super) fn new(command: &'static str) -> Self {
+        Self::of(command, &Profile::strict(), ["a", "b"])
+    }
+
+    /// With nothing at a source of this profile.
+    pub(super) fn of(
+        command: &'static str,
+        profile: &Profile,
+        [from, to]: [&'static str; 2],
+    ) -> Self {
         let registry = || {
-            let profile = Profile::strict();
+            let profile = profile.clone();
             Registry::builder().profile(profile).start_on_thread()
         };
         let (source, destination) = (registry(), registry());
-        let place = between(&source, &destination, "SRC/a: DST/b\n");
+        let rules = format!("SRC/{from}: DST/{to}\n");
+        let place = between(&source, &destination, &rules);
         Self {
             command,
             source,
             destination,
             place,
+            paths: [from, to],
         }
     }
 
-    /// With `a:v1` at the source.
+    /// With the tag `v1` at the source.
     pub(super) fn with(self, image: &Image) -> Self {
-        self.source.push("a", Some("v1"), image);
+        self.source.push(self.paths[0], Some("v1"), image);
         self
     }
 
@@ -66,8 +80,8 @@ impl Stage {
     /// Runs the command.
     pub(super) fn run(&self, flags: &[&str]) -> Outcome {
         let (from, to) = (
-            format!("{}/a", self.source.host()),
-            format!("{}/b", self.destination.host()),
+            format!("{}/{}", self.source.host(), self.paths[0]),
+            format!("{}/{}", self.destination.host(), self.paths[1]),
         );
         let rest = match self.command {
             "copy" => vec!["--auth", "auth.yaml", "--all-tags", &from, &to],
@@ -101,8 +115,8 @@ impl Stage {
                 .collect();
         requests.sort();
         let state = self.destination.state();
-        let mut there = state.manifests("b");
-        there.extend(state.blobs("b"));
+        let mut there = state.manifests(self.paths[1]);
+        there.extend(state.blobs(self.paths[1]));
         there.sort();
         let mut files = Vec::new();
         self.list(&self.place.path(""), &mut files);

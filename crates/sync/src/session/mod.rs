@@ -131,9 +131,14 @@ impl Session {
         options: RunOptions,
         listener: Arc<dyn Listener>,
     ) -> RunHandle {
-        let RunOptions { intent, stop } = options;
+        let RunOptions {
+            intent,
+            listing,
+            stop,
+        } = options;
         let settings = RunSettings {
             intent,
+            listing,
             records: self.inner.records.clone(),
             ..RunSettings::default()
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::Stop;
 use crate::inventory::records::Records;
-use crate::settings::{Intent, RunSettings};
+use crate::settings::{Intent, Listing, RunSettings};
 
 /// Maximum time that images may go on after a run was stopped, by default.
 const GRACE: Duration = Duration::from_secs(25);
@@ -28,6 +28,8 @@ pub struct SessionOptions {
 pub struct RunOptions {
     /// Purpose of the run.
     pub intent: Intent,
+    /// Use of lists with digests.
+    pub listing: Listing,
     /// Signals that stop the run.
     pub stop: Stop,
 }
@@ -72,6 +74,7 @@ impl Default for RunOptions {
     fn default() -> Self {
         Self {
             intent: Intent::default(),
+            listing: Listing::default(),
             stop: Stop::new(GRACE),
         }
     }
@@ -82,6 +85,13 @@ impl RunOptions {
     #[must_use]
     pub fn with_intent(mut self, intent: Intent) -> Self {
         self.intent = intent;
+        self
+    }
+
+    /// Sets the use of lists with digests.
+    #[must_use]
+    pub fn with_listing(mut self, listing: Listing) -> Self {
+        self.listing = listing;
         self
     }
 

@@ -12,6 +12,7 @@ mod events;
 mod heads;
 mod isolation;
 mod kit;
+mod listed_digests;
 mod options;
 mod planning;
 mod referrer_counts;
