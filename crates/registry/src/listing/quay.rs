@@ -13,6 +13,9 @@ use crate::listing::vendor::{
 };
 use crate::reference::{Registry, Repository};
 
+/// Maximum length of the token of a page in bytes; Quay's have some hundreds.
+const MAX_TOKEN: usize = 4096;
+
 /// Quay's API.
 #[derive(Debug)]
 pub(super) struct Quay {
@@ -115,6 +118,11 @@ impl VendorApi for Quay {
         }
         let list: RepositoryList = document::read(&answer.bytes)?;
         let next = list.next_page.filter(|token| !token.is_empty());
+        if next.as_ref().is_some_and(|token| token.len() > MAX_TOKEN) {
+            return Err(format!(
+                "the token of the next page has more than {MAX_TOKEN} bytes"
+            ));
+        }
         Ok(PageContent {
             count: document::count(&list.repositories.0),
             entries: list
@@ -191,6 +199,19 @@ mod tests {
             let content = quay().read(&second, &ApiAnswer::literal(&[], end)).unwrap();
             assert_eq!(content, PageContent::default());
         }
+    }
+
+    #[test]
+    fn tokens_are_bounded() {
+        let first = ApiPage::first(quay().repositories("coreos").unwrap());
+        let read = |length| {
+            let token = "t".repeat(length);
+            let text = format!(r#"{{"repositories":[],"next_page":"{token}"}}"#);
+            quay().read(&first, &ApiAnswer::literal(&[], &text))
+        };
+        assert!(read(4096).is_ok());
+        let error = read(4097).unwrap_err();
+        assert_eq!(error, "the token of the next page has more than 4096 bytes");
     }
 
     #[test]
