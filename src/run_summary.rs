@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::report::Summary;
-use image_syncer_sync::rule::Rule;
 
 use crate::host_counts::HostCounts;
 
@@ -13,7 +13,7 @@ pub(crate) struct RunSummary<'a> {
     /// Result of the run.
     pub(crate) summary: &'a Summary,
     /// All rules of the run, including those that were not started.
-    pub(crate) rules: &'a [Arc<Rule>],
+    pub(crate) rules: &'a [Arc<RuleDescription>],
     /// Counters of each registry, and of those without a name together.
     pub(crate) hosts: &'a [(Option<String>, HostCounts)],
     /// Bytes that were read from sources and sent to destinations.

@@ -52,7 +52,7 @@ impl ConnectionFlags<'_> {
         let keychain = problems.collect(Keychain::new(logins, Some(DockerFiles::from_env())));
         let realms = std::mem::take(&mut settings.realms);
         let keychain = keychain.unwrap_or_default().with_trusted_realms(realms);
-        let windows = Windows::for_rules(&config.rules);
+        let windows = Windows::for_rules(&config.rule_set());
         RegistryAccess {
             listings: std::mem::take(&mut settings.listings),
             transport: settings

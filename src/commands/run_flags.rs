@@ -50,15 +50,9 @@ impl RunFlags {
             insecure: &self.insecure,
         };
         let registries = connections.access(&self.config, &mut problems);
-        if let Some(pattern) = self.config.patterns.first() {
-            problems.add_mistake(format_args!(
-                "the rule {} has patterns, which are not supported yet. Name its repositories.",
-                pattern.name
-            ));
-        }
         let spec = RunSpec {
             command: self.command,
-            rules: self.config.rules,
+            rules: self.config.rule_set(),
             intent: self.purpose.intent(),
             transfers: self.transfer.proc.and_then(setup::bound),
             listing: listing(self.common.asking.listing),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use image_syncer_registry::Cause;
 use image_syncer_sync::report::Summary;
-use image_syncer_sync::rule::Rule;
+use image_syncer_sync::rule::{Naming, Rule, RuleDestination, RuleSet, Selection};
 use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome};
 
 use crate::escape::DocumentWriter;
@@ -107,12 +107,18 @@ impl ImagesFile {
     }
 
     /// Adds the rest of `rules`: images that a rule names and that did not end, and, instead of their images, rules
-    /// whose lists were not read to their end.
-    pub(crate) fn finish(&self, rules: &[Arc<Rule>], summary: &Summary) {
+    /// whose lists were not read to their end. Returns the names of those that a map of images cannot express.
+    pub(crate) fn finish(&self, rules: &RuleSet, summary: &Summary) -> Vec<Arc<str>> {
         if self.wanted != ImageSelection::Failed {
-            return;
+            return Vec::new();
         }
-        for rule in remaining::unfinished(rules, summary) {
+        let mut inexpressible = remaining::unfinished_patterns(&rules.patterns, summary);
+        for rule in remaining::unfinished(&rules.rules, summary) {
+            let listed = listed_source(rule);
+            if listed.is_none() && rule.source.select.is_listed() {
+                inexpressible.push(Arc::clone(&rule.name));
+                continue;
+            }
             for destination in &rule.destinations {
                 if let Some(images) = rule.spelled_out(destination) {
                     for (target, tag) in images {
@@ -126,14 +132,15 @@ impl ImagesFile {
                         );
                         self.add(&image.source, &image.destination, true);
                     }
-                } else {
-                    self.add(&rule.name, &destination.repository.to_string(), true);
+                } else if let Some(source) = &listed {
+                    self.add(source, &destination.repository.to_string(), true);
                 }
             }
             if let State::Open(_, _, listings) = &mut *self.lock() {
                 listings.add(rule);
             }
         }
+        inexpressible
     }
 
     /// Writes the whole file or nothing.
@@ -189,6 +196,20 @@ impl Listener for ImagesFile {
             | (_, Outcome::Planned(_)) => return,
         };
         self.add(&image.source, &image.destination, wanted);
+    }
+}
+
+/// Returns the source of a rule that lists its tags, as a map of images has it; `None` for other selections and names.
+fn listed_source(rule: &Rule) -> Option<String> {
+    let keeps = |place: &RuleDestination| place.naming == Naming::Keep;
+    if !rule.destinations.iter().all(keeps) {
+        return None;
+    }
+    let repository = &rule.source.repository;
+    match &rule.source.select {
+        Selection::All => Some(repository.to_string()),
+        Selection::Matching(pattern) => Some(format!("{repository}:/{}/", pattern.as_str())),
+        _ => None,
     }
 }
 

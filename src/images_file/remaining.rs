@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use image_syncer_registry::Tag;
 use image_syncer_sync::report::{RuleSummary, Summary};
-use image_syncer_sync::rule::{Rule, Selection};
+use image_syncer_sync::rule::{PatternRule, Rule, Selection};
 
 /// Returns the rules that were not started, whose images were not all found, or whose images did not all end.
 pub(super) fn unfinished<'a>(rules: &'a [Arc<Rule>], summary: &Summary) -> Vec<&'a Arc<Rule>> {
@@ -15,6 +15,23 @@ pub(super) fn unfinished<'a>(rules: &'a [Arc<Rule>], summary: &Summary) -> Vec<&
         entry.is_some_and(|entry| entry.failure.is_none() && is_complete(entry))
     };
     rules.iter().filter(|rule| !ended(rule)).collect()
+}
+
+/// Returns the names of patterns that are not finished, or of which a repository could not be listed.
+pub(super) fn unfinished_patterns(
+    patterns: &[Arc<PatternRule>],
+    summary: &Summary,
+) -> Vec<Arc<str>> {
+    let begun = summary.rules_by_id();
+    let ended = |pattern: &&Arc<PatternRule>| {
+        let entry = begun.get(&pattern.id);
+        entry.is_some_and(|entry| {
+            let missing = entry.failed_repositories + entry.interrupted_repositories;
+            entry.failure.is_none() && missing == 0 && is_complete(entry)
+        })
+    };
+    let left = patterns.iter().filter(|pattern| !ended(pattern));
+    left.map(|pattern| Arc::clone(&pattern.name)).collect()
 }
 
 /// Rules that list the tags of their source, by source.

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use image_syncer_sync::event::Volume;
+use image_syncer_sync::event::{RuleDescription, Volume};
 use image_syncer_sync::report::{RuleSummary, Summary};
-use image_syncer_sync::rule::Rule;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -40,10 +39,21 @@ struct RuleRecord<'a> {
     empty: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureRecord<'a>>,
+    /// Repositories of a pattern.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repositories: Option<RepositoryRecord>,
     copied: u64,
     unchanged: u64,
     planned: u64,
     skipped: u64,
+    failed: u64,
+    interrupted: u64,
+}
+
+/// Repositories of a pattern: those that it selected, and those whose images could not all be listed.
+#[derive(Debug, Serialize)]
+struct RepositoryRecord {
+    found: u64,
     failed: u64,
     interrupted: u64,
 }
@@ -65,6 +75,8 @@ struct SummaryRecord {
     rules: u64,
     failed_rules: u64,
     interrupted_rules: u64,
+    failed_repositories: u64,
+    interrupted_repositories: u64,
     images: u64,
     copied: u64,
     repaired: u64,
@@ -120,7 +132,7 @@ fn rules<'a>(ending: &RunSummary<'a>) -> Vec<RuleRecord<'a>> {
 }
 
 impl<'a> RuleRecord<'a> {
-    fn new(rule: &'a Rule, begun: Option<&'a RuleSummary>) -> Self {
+    fn new(rule: &'a RuleDescription, begun: Option<&'a RuleSummary>) -> Self {
         let location = rule.location.as_ref();
         let failure = begun.and_then(|entry| entry.failure.as_ref());
         let found = begun.and_then(|entry| entry.discovered);
@@ -138,6 +150,11 @@ impl<'a> RuleRecord<'a> {
             found,
             empty: begun.and_then(|entry| entry.empty.as_deref()),
             failure: failure.map(FailureRecord::new),
+            repositories: rule.is_pattern.then(|| RepositoryRecord {
+                found: count(|entry| entry.repositories),
+                failed: count(|entry| entry.failed_repositories),
+                interrupted: count(|entry| entry.interrupted_repositories),
+            }),
             copied: count(|entry| entry.copied),
             unchanged: count(|entry| entry.unchanged),
             planned: count(|entry| entry.planned),
@@ -169,6 +186,8 @@ impl SummaryRecord {
             rules: summary.rules,
             failed_rules: summary.failed_rules,
             interrupted_rules: summary.interrupted_rules,
+            failed_repositories: summary.failed_repositories,
+            interrupted_repositories: summary.interrupted_repositories,
             images: summary.finished(),
             copied: summary.copied,
             repaired: summary.repaired,

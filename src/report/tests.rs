@@ -13,7 +13,7 @@ use image_syncer_registry::{Cause, Digest, ErrorKind};
 use image_syncer_sync::event::{Change, Copied, Cost, Evidence, Loss, Planned, Volume};
 use image_syncer_sync::report::Report;
 use image_syncer_sync::rule::with_distinct_ids;
-use image_syncer_sync::rule::{Rule, RuleError};
+use image_syncer_sync::rule::{Rule, RuleError, RuleSet};
 use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome, Side};
 use serde_json::Value;
 
@@ -104,7 +104,7 @@ fn end(document: &ReportWriter<Vec<u8>>, report: &Report, rules: &[Arc<Rule>]) -
     ];
     let ending = RunSummary {
         summary: &report.summary(),
-        rules,
+        rules: &RuleSet::from(rules.to_vec()).descriptions(),
         hosts: &hosts,
         traffic: Traffic {
             fetched: 5,

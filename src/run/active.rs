@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use image_syncer_sync::engine::Stop;
-use image_syncer_sync::rule::Rule;
+use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::session::{RunHandle, Session};
 
 use crate::interrupt::Signals;
@@ -32,7 +32,7 @@ impl ActiveRun {
     /// Waits until all work has ended.
     pub(super) async fn drive(
         mut self,
-        rules: &[Arc<Rule>],
+        rules: &[Arc<RuleDescription>],
         interrupts: &mut Signals,
         audience: &RunOutputs,
     ) -> RunEnd {

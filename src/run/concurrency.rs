@@ -1,10 +1,10 @@
 //! Limits of requests and transfers in flight, which depend on the limit on open files.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
+use image_syncer_registry::Registry;
 use image_syncer_registry::transport::WindowBounds;
-use image_syncer_sync::rule::Rule;
+use image_syncer_sync::rule::RuleSet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Small requests in flight per host. The start is enough to compare a thousand unchanged images in half a second at
@@ -34,13 +34,10 @@ pub(crate) struct Windows {
 
 impl Windows {
     /// Returns the limits for `rules`: lower than usual if this process may not open enough connections.
-    pub(crate) fn for_rules(rules: &[Arc<Rule>]) -> Self {
-        let sources = rules.iter().map(|rule| &rule.source.repository);
-        let destinations = rules.iter().flat_map(|rule| &rule.destinations);
-        let destinations = destinations.map(|destination| &destination.repository);
-        let hosts: HashSet<_> = sources
-            .chain(destinations)
-            .filter_map(|repository| repository.endpoint().registry())
+    pub(crate) fn for_rules(rules: &RuleSet) -> Self {
+        let hosts: HashSet<Registry> = rules
+            .endpoints()
+            .filter_map(|endpoint| endpoint.registry().cloned())
             .collect();
         Self::for_open_files(raise_open_files(), hosts.len())
     }

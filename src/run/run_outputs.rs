@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use image_syncer_registry::transport::Observer;
 use image_syncer_sync::Listener;
+use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::report::{Report, Summary};
-use image_syncer_sync::rule::Rule;
+use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::transfer::Progress as Moving;
 
 use crate::exit::Exit;
@@ -38,7 +39,9 @@ pub(super) struct RunOutputs {
 /// A finished run.
 pub(super) struct FinishedRun<'a> {
     /// All rules of the run.
-    pub(super) rules: &'a [Arc<Rule>],
+    pub(super) rules: &'a RuleSet,
+    /// Texts that name them.
+    pub(super) descriptions: &'a [Arc<RuleDescription>],
     /// Start of the run.
     pub(super) started: Instant,
     /// Counters of moved data.
@@ -110,7 +113,13 @@ impl RunOutputs {
         let mut failures: Vec<anyhow::Error> = Vec::new();
         let mut files = FullLists::default();
         for file in &self.outputs.images {
-            file.finish(ended.rules, &summary);
+            for rule in file.finish(ended.rules, &summary) {
+                let text = format!(
+                    "{} lists only the known images of the rule {rule}, which is not finished. Run the configuration again for all of them.",
+                    file.name()
+                );
+                self.lines.print(LineLabel::Warning, &text);
+            }
             match file.write() {
                 Ok(()) if file.is_of_failures() => files.failed_images = Some(file.name()),
                 Ok(()) => {}
@@ -125,7 +134,7 @@ impl RunOutputs {
         };
         let ending = |exit: Exit| RunSummary {
             summary: &summary,
-            rules: ended.rules,
+            rules: ended.descriptions,
             hosts: &hosts,
             traffic: Traffic {
                 fetched: ended.moved.bytes_fetched(),

@@ -1,12 +1,11 @@
 //! Specification of a run.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_registry::Listings;
 use image_syncer_registry::auth::Keychain;
 use image_syncer_registry::transport::{RetryPolicy, TransportOptions};
-use image_syncer_sync::rule::{CopyOptions, Rule};
+use image_syncer_sync::rule::{CopyOptions, RuleSet};
 use image_syncer_sync::settings::{Intent, Listing};
 
 use crate::run::output_files::OutputPaths;
@@ -18,7 +17,7 @@ pub(crate) struct RunSpec {
     /// Name of the command, for reports.
     pub(crate) command: &'static str,
     /// Rules to carry out, with the options of their copies.
-    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) rules: RuleSet,
     /// Purpose of the run.
     pub(crate) intent: Intent,
     /// Maximum number of blob downloads in flight; `None` for the limits of the hosts alone.
@@ -71,9 +70,6 @@ impl RunSpec {
 
     /// Returns true if the options of a destination have a property.
     fn any_options(&self, has: impl Fn(&CopyOptions) -> bool) -> bool {
-        self.rules.iter().any(|rule| {
-            let mut destinations = rule.destinations.iter();
-            destinations.any(|destination| has(rule.options_for(destination)))
-        })
+        self.rules.options().any(|options| has(options))
     }
 }

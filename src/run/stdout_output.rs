@@ -6,8 +6,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use image_syncer_sync::Listener;
 use image_syncer_sync::engine::Stop;
+use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::report::Summary;
-use image_syncer_sync::rule::Rule;
 use image_syncer_sync::settings::Intent;
 
 use crate::cli::Logging;
@@ -58,7 +58,7 @@ impl Purpose {
     pub(super) fn shown(
         self,
         command: &str,
-        rules: &[Arc<Rule>],
+        rules: &[Arc<RuleDescription>],
         logging: &Logging,
         stop: &Stop,
     ) -> anyhow::Result<Option<StdoutOutput>> {
@@ -107,7 +107,7 @@ impl StdoutForm {
     fn new(
         asked: StdoutRequest,
         command: &str,
-        rules: &[Arc<Rule>],
+        rules: &[Arc<RuleDescription>],
         logging: &Logging,
         stdout: &Stdout,
     ) -> Self {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use image_syncer_sync::engine::Stop;
 use image_syncer_sync::inventory::records::Records;
-use image_syncer_sync::rule::Rule;
+use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::session::RunOptions;
 use tokio::runtime::Runtime;
 
@@ -151,7 +151,8 @@ fn open_outputs(
     log: &Log,
     stop: &Stop,
 ) -> anyhow::Result<RunOutputs> {
-    let shown = purpose.shown(spec.command, &spec.rules, logging, stop)?;
+    let rules = spec.rules.descriptions();
+    let shown = purpose.shown(spec.command, &rules, logging, stop)?;
     let lines = LineWriter::new(printer.clone(), log);
     let lines = match &shown {
         Some(shown) => shown.filtered_lines(lines),
@@ -184,7 +185,7 @@ fn begin(
 /// Drives `run` to its end, closes its records and writes its outputs.
 fn drive(
     run: ActiveRun,
-    rules: &[Arc<Rule>],
+    rules: &RuleSet,
     records: Option<Arc<Records>>,
     outputs: &RunOutputs,
     runtime: &Runtime,
@@ -192,7 +193,8 @@ fn drive(
 ) -> Exit {
     let started = Instant::now();
     let moved = Arc::clone(run.handle.progress());
-    let drive = run.drive(rules, interrupts, outputs);
+    let descriptions = rules.descriptions();
+    let drive = run.drive(&descriptions, interrupts, outputs);
     let cancelled = match runtime.block_on(drive) {
         RunEnd::Drained { cancelled } => {
             if let Some(records) = records {
@@ -204,6 +206,7 @@ fn drive(
     };
     outputs.close(&FinishedRun {
         rules,
+        descriptions: &descriptions,
         started,
         moved: &moved,
         cancelled,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::report::{RuleSummary, Summary};
-use image_syncer_sync::rule::Rule;
 
 use crate::ui::units;
 
@@ -19,7 +19,7 @@ pub(crate) enum CopyUnit {
 
 impl CopyUnit {
     /// Returns the unit for a run of `rules`.
-    pub(crate) fn for_rules<'a>(rules: impl IntoIterator<Item = &'a Arc<Rule>>) -> Self {
+    pub(crate) fn for_rules<'a>(rules: impl IntoIterator<Item = &'a Arc<RuleDescription>>) -> Self {
         let rules = rules.into_iter();
         Self::for_destinations(rules.map(|rule| rule.destinations.len()))
     }
@@ -94,7 +94,7 @@ mod tests {
     use std::time::Duration;
 
     use image_syncer_sync::report::Report;
-    use image_syncer_sync::rule::RuleError;
+    use image_syncer_sync::rule::{Rule, RuleError};
     use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome};
 
     use super::*;

@@ -102,6 +102,14 @@ impl Listener for EventLines {
                 let rule = self.rules.get(*rule);
                 self.failed(LineSubject::rule(&rule), failure, &rule.name);
             }
+            Event::RepositoryFailed {
+                rule,
+                repository,
+                failure,
+            } if !failure.interrupted => {
+                let rule = self.rules.get(*rule);
+                self.failed(LineSubject::rule(&rule), failure, repository);
+            }
             Event::RuleDiscovered {
                 rule,
                 empty: Some(why),

@@ -66,6 +66,7 @@ mod deadline;
 mod discover;
 pub mod engine;
 pub mod event;
+mod expand;
 pub mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use image_syncer_registry::Digest;
+use image_syncer_sync::event::RuleDescription;
 
 use crate::ui::CopyUnit;
 use crate::ui::plan::gather::RuleRows;
@@ -11,27 +12,32 @@ use crate::ui::units::{self, short};
 
 /// Images of a rule for one repository.
 pub(super) struct RuleSection<'a> {
+    /// Source repository.
+    pub(super) source: &'a str,
     /// Destination repository.
-    pub(super) repository: String,
+    pub(super) repository: &'a str,
     /// Rows of the images.
     pub(super) rows: &'a [PlanRow],
     /// Number of unchanged images.
     unchanged: u64,
 }
 
-/// Returns the sections of a rule, one for each destination, in its order.
+/// Returns the sections of a rule that have images, one for each destination, in the order of the rule; of a pattern one
+/// for each repository and destination, by name.
 pub(super) fn sections(rule: &RuleRows) -> Vec<RuleSection<'_>> {
-    let repositories = rule.rule.destinations.iter();
-    let mut names: Vec<String> = repositories.map(|d| d.repository.to_string()).collect();
-    names.push(String::new());
-    let mut sections = Vec::with_capacity(names.len());
-    for (place, repository) in names.into_iter().enumerate() {
+    let order = rule.places.in_order(&rule.rule);
+    let mut sections = Vec::with_capacity(order.len());
+    for place in order {
+        let Some(repositories) = rule.places.get(place) else {
+            continue;
+        };
         let from = rule.rows.partition_point(|row| row.place < place);
         let to = rule.rows.partition_point(|row| row.place <= place);
         let section = RuleSection {
-            repository,
+            source: &repositories.source,
+            repository: &repositories.destination,
             rows: rule.rows.get(from..to).unwrap_or_default(),
-            unchanged: rule.unchanged.get(place).copied().unwrap_or_default(),
+            unchanged: repositories.unchanged,
         };
         if !section.rows.is_empty() || section.unchanged > 0 {
             sections.push(section);
@@ -41,6 +47,13 @@ pub(super) fn sections(rule: &RuleRows) -> Vec<RuleSection<'_>> {
 }
 
 impl RuleSection<'_> {
+    /// Returns the name of the section: the destination, with the source if it is not in the heading of the rule.
+    pub(super) fn heading(&self, rule: &RuleDescription) -> String {
+        let source = if rule.is_pattern { self.source } else { "" };
+        let space = if source.is_empty() { "" } else { " " };
+        format!("{source}{space}→ {}", self.repository)
+    }
+
     /// Returns the number of images of each kind: `2 new, 1 changed, 7 unchanged`.
     pub(super) fn counts(&self) -> String {
         let mut counts: BTreeMap<RowKind, u64> = BTreeMap::new();

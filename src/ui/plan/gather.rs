@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use image_syncer_sync::rule::Rule;
+use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::{Event, ImageId, Listener, Outcome, RuleId};
 
 use crate::lock::lock;
 use crate::ui::plan::PlanForm;
-use crate::ui::plan::row::{PlanRow, PlannedOutcome, PlatformLists, place, printable};
+use crate::ui::plan::places::{Places, split_reference};
+use crate::ui::plan::row::{PlanRow, PlannedOutcome, PlatformLists, printable};
 use crate::ui::stdout::Stdout;
 
 /// Images with a row.
@@ -48,17 +49,18 @@ struct State {
 #[derive(Debug)]
 pub(super) struct RuleRows {
     /// Rule.
-    pub(super) rule: Arc<Rule>,
-    /// Rows, sorted when they are written.
+    pub(super) rule: Arc<RuleDescription>,
+    /// Rows, sorted by place and name when they are written.
     pub(super) rows: Vec<PlanRow>,
-    /// Unchanged images at each destination, and last at none of them.
-    pub(super) unchanged: Vec<u64>,
+    /// Repositories of the rows.
+    pub(super) places: Places,
     /// Images that were not compared before the run was interrupted.
     pub(super) interrupted: u64,
     /// Reason for an empty rule.
     pub(super) empty: Option<String>,
-    /// Reason for missing images, unless the run was interrupted.
-    pub(super) failure: Option<String>,
+    /// Names of sources whose images are missing, the rule or one of its repositories, each with the reason. Without
+    /// those that were interrupted.
+    pub(super) failures: Vec<(String, String)>,
     finished: u64,
     announced: Option<u64>,
 }
@@ -66,7 +68,7 @@ pub(super) struct RuleRows {
 impl PlanListener {
     /// Creates a plan in this form.
     pub(crate) fn new(
-        rules: &[Arc<Rule>],
+        rules: &[Arc<RuleDescription>],
         form: PlanForm,
         which: RowSelection,
         stdout: Stdout,
@@ -128,16 +130,18 @@ impl PlanListener {
         if matches!(outcome, Outcome::Failed(failure) if failure.interrupted) {
             rule.interrupted += 1;
         }
+        let (source, source_name) = split_reference(&image.source);
+        let (destination, name) = split_reference(&image.destination);
+        let place = rule.places.position(source, destination);
         if matches!(outcome, Outcome::Unchanged { .. }) {
-            let (place, _) = place(&rule.rule, &image.destination);
-            if let Some(number) = rule.unchanged.get_mut(place) {
-                *number += 1;
+            if let Some(place) = rule.places.get_mut(place) {
+                place.unchanged += 1;
             }
             if self.which != RowSelection::All {
                 return;
             }
         }
-        let row = PlanRow::new(&rule.rule, image, outcome, platforms);
+        let row = PlanRow::new(place, (source_name, name), outcome, platforms);
         rule.rows
             .extend(row.filter(|row| self.includes(&row.outcome)));
     }
@@ -163,7 +167,18 @@ impl Listener for PlanListener {
             // The number of images is unknown, so the rule ends with the run.
             Event::RuleFailed { rule, failure } if !failure.interrupted => {
                 if let Some(gathered) = state.rule_rows(*rule) {
-                    gathered.failure = Some(printable(&failure.reason));
+                    let name = printable(&gathered.rule.name);
+                    gathered.failures.push((name, printable(&failure.reason)));
+                }
+            }
+            Event::RepositoryFailed {
+                rule,
+                repository,
+                failure,
+            } if !failure.interrupted => {
+                if let Some(gathered) = state.rule_rows(*rule) {
+                    let failure = (printable(repository), printable(&failure.reason));
+                    gathered.failures.push(failure);
                 }
             }
             _ => return,
@@ -197,20 +212,22 @@ impl State {
         self.next += 1;
         let empty = RuleRows::new(&rule.rule);
         let mut rule = std::mem::replace(rule, empty);
-        rule.rows.sort_unstable_by(PlanRow::compare);
+        rule.rows.sort_unstable_by(|one, other| {
+            one.place.cmp(&other.place).then_with(|| one.compare(other))
+        });
         Some(rule)
     }
 }
 
 impl RuleRows {
-    fn new(rule: &Arc<Rule>) -> Self {
+    fn new(rule: &Arc<RuleDescription>) -> Self {
         Self {
             rule: Arc::clone(rule),
             rows: Vec::new(),
-            unchanged: vec![0; rule.destinations.len() + 1],
+            places: Places::new(rule),
             interrupted: 0,
             empty: None,
-            failure: None,
+            failures: Vec::new(),
             finished: 0,
             announced: None,
         }

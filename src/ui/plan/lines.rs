@@ -16,15 +16,20 @@ pub(super) fn rule(out: &mut dyn Write, rule: &RuleRows) -> Result<()> {
     let (name, location) = heading(rule);
     writeln!(out, "# {name}{location}")?;
     for section in sections(rule) {
-        writeln!(out, "# → {}: {}", section.repository, section.counts())?;
+        writeln!(
+            out,
+            "# {}: {}",
+            section.heading(&rule.rule),
+            section.counts()
+        )?;
         for row in section.rows {
-            writeln!(out, "{}", line(rule, &section, row, false, false))?;
+            writeln!(out, "{}", line(&section, row, false, false))?;
         }
     }
     for text in shortcomings(rule) {
         writeln!(out, "# {text}")?;
     }
-    if let Some(why) = &rule.failure {
+    for (name, why) in &rule.failures {
         writeln!(out, "{}  {name}: {why}", kind_label(RowKind::Failed, false))?;
     }
     Ok(())
@@ -34,19 +39,13 @@ pub(super) fn rule(out: &mut dyn Write, rule: &RuleRows) -> Result<()> {
 pub(super) fn rows(out: &mut dyn Write, rule: &RuleRows, short: bool, colours: bool) -> Result<()> {
     for section in sections(rule) {
         for row in section.rows {
-            writeln!(out, "{}", line(rule, &section, row, short, colours))?;
+            writeln!(out, "{}", line(&section, row, short, colours))?;
         }
     }
     Ok(())
 }
 
-fn line(
-    rule: &RuleRows,
-    section: &RuleSection<'_>,
-    row: &PlanRow,
-    short: bool,
-    colours: bool,
-) -> String {
+fn line(section: &RuleSection<'_>, row: &PlanRow, short: bool, colours: bool) -> String {
     let written = |digest: &Digest| {
         if short {
             units::short(digest, units::SHORT)
@@ -54,7 +53,7 @@ fn line(
             digest.to_string()
         }
     };
-    let source = &rule.rule.source.repository;
+    let source = section.source;
     let name = format!(
         "{source}{} → {}{}",
         row.source, section.repository, row.destination

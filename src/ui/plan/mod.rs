@@ -5,6 +5,7 @@ mod cells;
 mod gather;
 mod lines;
 mod order;
+mod places;
 mod row;
 mod table;
 mod totals;

@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use image_syncer_registry::Digest;
+use image_syncer_sync::Outcome;
 use image_syncer_sync::event::{Change, Cost, Loss, Planned, Volume};
-use image_syncer_sync::rule::Rule;
-use image_syncer_sync::{ImageId, Outcome};
 
 use crate::escape;
 use crate::ui::plan::order::by_name;
@@ -23,7 +22,7 @@ const NAMED: usize = 3;
 /// Image and destination, in 0.3 to 0.5 KiB.
 #[derive(Debug)]
 pub(super) struct PlanRow {
-    /// Index of the destination in its rule, or the number of destinations if it is none of them.
+    /// Position of its repositories in the [places](super::places) of its rule.
     pub(super) place: usize,
     /// Source reference after the repository: `:v1`, `@sha256:…`.
     pub(super) source: Box<str>,
@@ -132,10 +131,10 @@ impl PlannedOutcome {
 }
 
 impl PlanRow {
-    /// Creates the row of an image of `rule` that ended; `None` if the image was interrupted or even copied.
+    /// Creates the row of an image at `place` that ended; `None` if the image was interrupted or even copied.
     pub(super) fn new(
-        rule: &Rule,
-        image: &ImageId,
+        place: usize,
+        (source, destination): (&str, &str),
         outcome: &Outcome,
         platforms: &mut PlatformLists,
     ) -> Option<Self> {
@@ -150,41 +149,19 @@ impl PlanRow {
             }
             Outcome::Failed(_) | Outcome::Copied(_) => return None,
         };
-        let (place, destination) = place(rule, &image.destination);
-        let repository = rule.source.repository.to_string();
         Some(Self {
             place,
-            source: suffix_after(&image.source, &repository)
-                .unwrap_or(&image.source)
-                .into(),
+            source: source.into(),
             destination: destination.into(),
             outcome,
         })
     }
 
-    /// Orders rows by destination, then by name.
+    /// Orders rows of one place by name.
     pub(super) fn compare(&self, other: &Self) -> Ordering {
-        let place = self.place.cmp(&other.place);
-        let source = || by_name(&self.source, &other.source);
-        place
-            .then_with(source)
+        by_name(&self.source, &other.source)
             .then_with(|| by_name(&self.destination, &other.destination))
     }
-}
-
-/// Returns the index of the destination in its rule, and the rest of the reference after the repository.
-pub(super) fn place<'a>(rule: &Rule, reference: &'a str) -> (usize, &'a str) {
-    let mut places = rule.destinations.iter().enumerate();
-    let found = places.find_map(|(place, destination)| {
-        suffix_after(reference, &destination.repository.to_string()).map(|rest| (place, rest))
-    });
-    found.unwrap_or((rule.destinations.len(), reference))
-}
-
-/// Returns the part of a reference after its repository.
-fn suffix_after<'a>(reference: &'a str, repository: &str) -> Option<&'a str> {
-    let rest = reference.strip_prefix(repository)?;
-    (rest.is_empty() || rest.starts_with([':', '@'])).then_some(rest)
 }
 
 /// Shared lists of platforms.

@@ -90,7 +90,7 @@ pub(super) fn rule(
     let location = paint(Style::Dim, &location);
     writeln!(out, "{}{location}", paint(Style::Bold, &name))?;
     for section in sections(rule) {
-        let heading = format!("  → {}: ", section.repository);
+        let heading = format!("  {}: ", section.heading(&rule.rule));
         let counts = section.counts();
         if heading.chars().count() + counts.chars().count() <= width {
             writeln!(out, "{heading}{counts}")?;
@@ -106,8 +106,12 @@ pub(super) fn rule(
         let text = lines.join("\n  ");
         writeln!(out, "  {}", paint(Style::Yellow, &text))?;
     }
-    if let Some(why) = &rule.failure {
-        let lines = wrap(why, width.saturating_sub(10));
+    for (name, why) in &rule.failures {
+        let why = match *name == heading(rule).0 {
+            true => why.clone(),
+            false => format!("{name}: {why}"),
+        };
+        let lines = wrap(&why, width.saturating_sub(10));
         let why = lines.join("\n          ");
         writeln!(
             out,

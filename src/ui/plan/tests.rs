@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image_syncer_registry::Digest;
-use image_syncer_sync::event::{Change, Cost, Evidence, Loss, Planned, Volume};
-use image_syncer_sync::rule::{Location, Rule};
+use image_syncer_sync::event::{Change, Cost, Evidence, Loss, Planned, RuleDescription, Volume};
+use image_syncer_sync::rule::{Location, Rule, RuleSet};
 use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome};
 
 use super::{PlanForm, PlanListener, RowSelection};
@@ -31,6 +31,10 @@ impl Write for Page {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+fn descriptions(rules: &[Arc<Rule>]) -> Vec<Arc<RuleDescription>> {
+    RuleSet::from(rules.to_vec()).descriptions()
 }
 
 fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
@@ -167,7 +171,7 @@ async fn written(form: PlanForm, which: RowSelection) -> String {
     let (rules, events) = events();
     let page = Page::default();
     let stdout = Stdout::to(page.clone(), StartWriting::AtOnce, || {}).unwrap();
-    let plan = PlanListener::new(&rules, form, which, stdout.clone());
+    let plan = PlanListener::new(&descriptions(&rules), form, which, stdout.clone());
     for event in &events {
         plan.event(event);
     }
@@ -233,7 +237,7 @@ async fn a_rule_is_written_when_it_and_all_before_it_have_ended() {
     let page = Page::default();
     let stdout = Stdout::to(page.clone(), StartWriting::AtOnce, || {}).unwrap();
     let plan = PlanListener::new(
-        &rules,
+        &descriptions(&rules),
         PlanForm::Plain,
         RowSelection::Notable,
         stdout.clone(),
@@ -270,7 +274,7 @@ async fn images_that_were_not_compared_are_counted() {
     let stdout = Stdout::to(page.clone(), StartWriting::AtOnce, || {}).unwrap();
     let rules = [Arc::clone(&one), Arc::clone(&two)];
     let plan = PlanListener::new(
-        &rules,
+        &descriptions(&rules),
         PlanForm::Plain,
         RowSelection::Notable,
         stdout.clone(),

@@ -47,8 +47,8 @@ pub fn totals(summary: &Summary, sizes: bool) -> Vec<String> {
         let unit = CopyUnit::for_summary(summary);
         let images = (summary.interrupted > 0)
             .then(|| format!("{} not compared", unit.count(summary.interrupted)));
-        let sources = (summary.interrupted_rules > 0).then(|| {
-            let sources = units::count(summary.interrupted_rules, "source");
+        let sources = (summary.interrupted_sources() > 0).then(|| {
+            let sources = units::count(summary.interrupted_sources(), "source");
             format!("{sources} not listed to the end")
         });
         let missing: Vec<String> = images.into_iter().chain(sources).collect();
@@ -107,8 +107,8 @@ fn rules(summary: &Summary) -> Option<String> {
         1 => Some("1 rule matches nothing".to_owned()),
         number => Some(format!("{} match nothing", units::count(number, "rule"))),
     };
-    let failed = (summary.failed_rules > 0).then(|| {
-        let sources = units::count(summary.failed_rules, "source");
+    let failed = (summary.failed_sources() > 0).then(|| {
+        let sources = units::count(summary.failed_sources(), "source");
         format!("{sources} could not be listed")
     });
     let parts: Vec<String> = empty.into_iter().chain(failed).collect();

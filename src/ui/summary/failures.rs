@@ -35,7 +35,7 @@ pub(super) fn lines(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine>
         is_complete &= number <= FEW;
         lines.extend(group_lines(number, &failures, &rules));
     }
-    let more = (summary.failed + summary.failed_rules).saturating_sub(counted);
+    let more = summary.failures_given().saturating_sub(counted);
     if more > 0 {
         let text = format!("  and {} more", units::grouped(more));
         lines.push((Style::Plain, text));

@@ -10,7 +10,7 @@ use crate::ui::units;
 
 /// Returns the colour of the first line.
 pub(super) fn verdict(summary: &Summary) -> Style {
-    if summary.failed + summary.failed_rules > 0 || !summary.is_complete() {
+    if summary.failures_given() > 0 || !summary.is_complete() {
         Style::Red
     } else if summary.was_interrupted() {
         Style::Yellow
@@ -34,12 +34,12 @@ pub(super) fn images(summary: &Summary) -> String {
         units::grouped(summary.skipped),
         units::grouped(summary.failed)
     )];
-    if summary.failed_rules > 0 {
-        let sources = units::count(summary.failed_rules, "source");
+    if summary.failed_sources() > 0 {
+        let sources = units::count(summary.failed_sources(), "source");
         parts.push(format!("{sources} could not be listed"));
     }
-    if summary.interrupted_rules > 0 {
-        let sources = units::count(summary.interrupted_rules, "source");
+    if summary.interrupted_sources() > 0 {
+        let sources = units::count(summary.interrupted_sources(), "source");
         parts.push(format!("{sources} not listed to the end"));
     }
     parts.join("; ")

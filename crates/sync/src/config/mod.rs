@@ -23,7 +23,9 @@ use image_syncer_registry::Registry;
 use image_syncer_registry::auth::KeychainEntry;
 
 use crate::Repository;
-use crate::rule::{DestinationTemplate, OptionOverrides, PatternRule, Rule, RuleError, RuleFilter};
+use crate::rule::{
+    DestinationTemplate, OptionOverrides, PatternRule, Rule, RuleError, RuleFilter, RuleSet,
+};
 use file_kind::{FileKind, Opened};
 
 pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
@@ -36,7 +38,7 @@ pub use registry_entry::{InvalidLimit, RegistryEntry, RegistryLimits};
 pub struct Config {
     /// The rules, in the order in which they were written, duplicates merged.
     pub rules: Vec<Arc<Rule>>,
-    /// Rules over many repositories, in the order in which they were written.
+    /// Rules over repositories that only a list reveals, in the order in which they were written.
     pub patterns: Vec<Arc<PatternRule>>,
     /// The credentials of classic files.
     pub credentials: Vec<KeychainEntry>,
@@ -130,6 +132,13 @@ impl Config {
         let options = Arc::new(OptionOverrides::resolve([flags]));
         for rule in &mut self.rules {
             Arc::make_mut(rule).options = Arc::clone(&options);
+        }
+    }
+    /// Returns the rules of a run.
+    pub fn rule_set(&self) -> RuleSet {
+        RuleSet {
+            rules: self.rules.clone(),
+            patterns: self.patterns.clone(),
         }
     }
     /// Reads `auth` files alone (docs/files.md#credentials), for rules that are named on the command line.

@@ -82,43 +82,13 @@ struct IndexedRepository {
 }
 
 impl DestinationTagIndex {
-    /// Returns the index for all destinations of `rules`, which must be all rules of the run.
-    pub(crate) fn new(
-        stores: &Arc<dyn Stores>,
-        inventory: Arc<Inventory>,
-        rules: &[Arc<Rule>],
-    ) -> Self {
-        let mut destinations = HashMap::new();
-        for rule in rules {
-            for destination in &rule.destinations {
-                let repository = &destination.repository;
-                let entry = destinations.entry(repository.clone());
-                let entry = entry.or_insert_with(|| IndexedRepository {
-                    list: Arc::new(TagList::new(
-                        Arc::clone(stores),
-                        repository.clone(),
-                        Side::Destination,
-                    )),
-                    rules: 0,
-                    several: false,
-                    names: 0,
-                });
-                entry.rules += 1;
-                match &rule.source.select {
-                    Selection::All | Selection::Matching(_) | Selection::Policy(_) => {
-                        entry.several = true;
-                    }
-                    Selection::Tags(tags) => entry.names += tags.len(),
-                    Selection::Digest { tag, .. } => entry.names += usize::from(tag.is_some()),
-                }
-                entry.several |= entry.names >= SEVERAL;
-            }
-        }
+    /// Returns an empty index.
+    pub(crate) fn new(stores: &Arc<dyn Stores>, inventory: Arc<Inventory>) -> Self {
         Self {
             stores: Arc::clone(stores),
             listing: Listing::default(),
             inventory,
-            destinations: Mutex::new(destinations),
+            destinations: Mutex::default(),
             late: Mutex::default(),
             tasks: TaskTracker::new(),
         }
@@ -127,6 +97,34 @@ impl DestinationTagIndex {
     /// Sets the use of lists with digests.
     pub(crate) fn with_listing(self, listing: Listing) -> Self {
         Self { listing, ..self }
+    }
+
+    /// Adds the destinations of `rule`, before its search.
+    pub(crate) fn add(&self, rule: &Rule) {
+        let mut destinations = lock(&self.destinations);
+        for destination in &rule.destinations {
+            let repository = &destination.repository;
+            let entry = destinations.entry(repository.clone());
+            let entry = entry.or_insert_with(|| IndexedRepository {
+                list: Arc::new(TagList::new(
+                    Arc::clone(&self.stores),
+                    repository.clone(),
+                    Side::Destination,
+                )),
+                rules: 0,
+                several: false,
+                names: 0,
+            });
+            entry.rules += 1;
+            match &rule.source.select {
+                Selection::All | Selection::Matching(_) | Selection::Policy(_) => {
+                    entry.several = true;
+                }
+                Selection::Tags(tags) => entry.names += tags.len(),
+                Selection::Digest { tag, .. } => entry.names += usize::from(tag.is_some()),
+            }
+            entry.several |= entry.names >= SEVERAL;
+        }
     }
 
     /// Starts the lists that `rule` needs.

@@ -34,7 +34,10 @@ impl RuleSearch<'_> {
             let index = &self.discoverer.destination_index;
             index.want(self.rule, wanted).await;
             for (number, listed) in tags.iter().enumerate() {
-                if !announced && let Some(ahead) = pages.ahead() {
+                if !announced
+                    && self.pattern.is_none()
+                    && let Some(ahead) = pages.ahead()
+                {
                     let will_send = |listed: &&ListedTag| self.will_send(pattern, &listed.tag);
                     let ahead = ahead.iter().filter(will_send);
                     let here = tags.iter().skip(number).filter(will_send);

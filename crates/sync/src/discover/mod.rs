@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Repository;
 use crate::event::{Event, Listener, RuleDescription};
+use crate::expand::PatternProgress;
 use crate::failure::Failure;
 use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};
 
@@ -102,6 +103,8 @@ pub(crate) struct RuleSearch<'a> {
     /// Position of the rule in the run.
     rank: usize,
     rule: &'a Arc<Rule>,
+    /// Progress of the pattern that the rule is a part of.
+    pattern: Option<&'a Arc<PatternProgress>>,
     images: &'a mpsc::Sender<Discovered>,
     cancel: &'a CancellationToken,
     /// Number of selected tags that are images of their own.
@@ -124,14 +127,15 @@ pub(crate) struct RuleSearch<'a> {
 }
 
 impl Discoverer {
-    /// Returns a discoverer for `rules`, which must be all rules of the run, as must be those of `destination_index` and of
-    /// `source_tags`. Listing rules defer referrer tags for destinations to which referrers are copied
+    /// Returns a discoverer for `rules`, all rules of the run that name their repositories. Rules of patterns follow
+    /// ([`Discoverer::add`]). Listing rules defer referrer tags for destinations to which referrers are copied
     /// ([`RuleSearch::send_leftovers`]).
     pub(crate) fn new(
         listener: Arc<dyn Listener>,
         destination_index: Arc<DestinationTagIndex>,
         source_tags: Arc<SourceTags>,
         rules: &[Arc<Rule>],
+        patterns_follow: bool,
     ) -> Self {
         for rule in rules {
             let tags = match &rule.source.select {
@@ -146,7 +150,16 @@ impl Discoverer {
             destination_index,
             source_tags,
             ages: Arc::new(TagAges::new(Arc::default(), Arc::default())),
-            claims: TagClaims::new(rules),
+            claims: TagClaims::new(rules, patterns_follow),
+        }
+    }
+
+    /// Adds the rule of a pattern at position `rank`, before its search. Names that templates give may meet by chance.
+    pub(crate) fn add(&self, rank: usize, rule: &Arc<Rule>) {
+        for destination in &rule.destinations {
+            if matches!(destination.naming, Naming::Template(_)) {
+                self.claims.watch(rank, rule, &destination.repository);
+            }
         }
     }
 
@@ -156,22 +169,26 @@ impl Discoverer {
     }
 
     /// Searches the images of `rule`, which has position `rank` in the run, and sends them. Images found before the failure
-    /// of a list, or before `cancel`, are sent in any case; `cancel` only interrupts lists.
+    /// of a list, or before `cancel`, are sent in any case; `cancel` only interrupts lists. The end of a search that is
+    /// part of a `pattern` is reported to it.
     pub(crate) async fn search<'a>(
         &'a self,
-        rank: usize,
-        rule: &'a Arc<Rule>,
+        (rank, rule): (usize, &'a Arc<Rule>),
+        pattern: Option<&'a Arc<PatternProgress>>,
         images: &'a mpsc::Sender<Discovered>,
         cancel: &'a CancellationToken,
     ) -> RuleSearch<'a> {
-        let description = Arc::new(RuleDescription::from(&**rule));
-        self.listener
-            .event(&Event::RuleStarted { rule: description });
+        if pattern.is_none() {
+            let description = Arc::new(RuleDescription::from(&**rule));
+            self.listener
+                .event(&Event::RuleStarted { rule: description });
+        }
         let listing = self.claims.listing(rank);
         let mut search = RuleSearch {
             discoverer: self,
             rank,
             rule,
+            pattern,
             images,
             cancel,
             wanted: 0,
@@ -198,13 +215,20 @@ impl RuleSearch<'_> {
     /// Ends the search with its event.
     pub(crate) fn finish(self) {
         self.discoverer.destination_index.end(self.rule);
-        let empty = self.all_repeated();
+        let repeated = self.all_repeated();
+        let (images, if_empty) = (self.found, self.rule.if_empty);
+        if let Some(pattern) = self.pattern {
+            let result = self.result.map(|reason| (images, reason.or(repeated)));
+            pattern.end_repository(&self.rule.source.repository.to_string(), result);
+            return;
+        }
         let rule = self.rule.id;
-        let event = match self.result {
+        let judged = self.result.and_then(|reason| if_empty.judge(reason));
+        let event = match judged {
             Ok(reason) => Event::RuleDiscovered {
                 rule,
-                images: self.found,
-                empty: reason.or(empty),
+                images,
+                empty: reason.or(repeated),
             },
             Err(failure) => Event::RuleFailed { rule, failure },
         };

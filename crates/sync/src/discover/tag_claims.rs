@@ -30,7 +30,7 @@ pub(super) struct TagClaims {
     names: Mutex<HashMap<Repository, HashMap<Name, Claim>>>,
     /// Rules that list their source, by the repositories that they share with rules of other sources, in the order of
     /// the rules.
-    listings: HashMap<Repository, Vec<Arc<Listing>>>,
+    listings: Mutex<HashMap<Repository, Vec<Arc<Listing>>>>,
     /// Rules that write to contested repositories, by repository, in the order of the rules, each with its position.
     writers: HashMap<Repository, RankedRules>,
 }
@@ -73,7 +73,7 @@ struct Listing {
 }
 
 /// Ends the wait for a rule's list when it is dropped.
-pub(super) struct ListingGuard(Option<Arc<Listing>>);
+pub(super) struct ListingGuard(Vec<Arc<Listing>>);
 
 /// An image of an earlier rule for the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,9 +108,14 @@ pub(super) enum Verdict {
 }
 
 impl TagClaims {
-    /// Claims the names that `rules` spell out.
-    pub(super) fn new(rules: &[Arc<Rule>]) -> Self {
-        let shared = Shared::new(rules);
+    /// Claims the names that `rules` spell out. With `watch_all`, every destination is watched, as rules of patterns may
+    /// follow that send the same images there.
+    pub(super) fn new(rules: &[Arc<Rule>], watch_all: bool) -> Self {
+        let mut shared = Shared::new(rules);
+        if watch_all {
+            let destinations = rules.iter().flat_map(|rule| &rule.destinations);
+            shared.watched.extend(destinations.map(|to| &to.repository));
+        }
         let mut names: HashMap<Repository, HashMap<Name, Claim>> = HashMap::new();
         let mut listings: HashMap<Repository, Vec<Arc<Listing>>> = HashMap::new();
         let mut writers: HashMap<Repository, Vec<(usize, Arc<Rule>)>> = HashMap::new();
@@ -149,7 +154,7 @@ impl TagClaims {
         }
         Self {
             names: Mutex::new(names),
-            listings,
+            listings: Mutex::new(listings),
             writers: writers
                 .into_iter()
                 .map(|(key, rules)| (key, rules.into()))
@@ -157,10 +162,22 @@ impl TagClaims {
         }
     }
 
+    /// Adds a rule of a pattern, at position `rank`, that may claim the same names in `repository` as others of its pattern.
+    /// Rules after it wait for its list.
+    pub(super) fn watch(&self, rank: usize, rule: &Arc<Rule>, repository: &Repository) {
+        lock(&self.names).entry(repository.clone()).or_default();
+        let mut listings = lock(&self.listings);
+        let listings = listings.entry(repository.clone()).or_default();
+        listings.retain(|listing| !listing.has_claimed_all());
+        listings.push(Arc::new(Listing::new(rank, rule)));
+    }
+
     /// Returns the guard of the rule's list; the rules after it wait until the guard is dropped.
     pub(super) fn listing(&self, rank: usize) -> ListingGuard {
-        let mut all = self.listings.values().flatten();
-        ListingGuard(all.find(|listing| listing.rank == rank).cloned())
+        let listings = lock(&self.listings);
+        let all = listings.values().flatten();
+        let own = all.filter(|listing| listing.rank == rank);
+        ListingGuard(own.cloned().collect())
     }
 
     /// Waits until the rules before the claimant have claimed their names in the repository of `destination`.
@@ -235,12 +252,12 @@ impl TagClaims {
             // The same name with other content has another digest.
             Some(_) if claimant.leftovers || place.tag.is_none() => {}
             // A later rule spells out the name. That rule waits for this one.
-            Some(later) if later.rank > rank => *later = claim,
+            Some(later) if later.rank > rank && later.sent.is_empty() => *later = claim,
             Some(first) => rivals.push(first.rival()),
             None => drop(names.insert(name, claim)),
         }
         if let Some(tag) = &place.tag {
-            let unread = self.earlier(claimant, destination);
+            let unread = self.earlier(claimant, destination).into_iter();
             let repository = &place.repository;
             let unread = unread.filter(|listing| listing.may_have(tag, repository));
             rivals.extend(unread.map(|listing| listing.rival(tag, repository)));
@@ -249,15 +266,14 @@ impl TagClaims {
     }
 
     /// Returns the searches of earlier rules that may claim names in the repository of `destination`.
-    fn earlier<'a>(
-        &'a self,
-        claimant: Claimant<'a>,
-        destination: &RuleDestination,
-    ) -> impl Iterator<Item = &'a Arc<Listing>> {
-        let all = self.listings.get(&destination.repository);
-        let gives_names = !claimant.leftovers && destination.naming != Naming::Untagged;
-        let all = all.filter(|_| gives_names).into_iter().flatten();
-        all.filter(move |listing| listing.rank < claimant.rank)
+    fn earlier(&self, claimant: Claimant<'_>, destination: &RuleDestination) -> Vec<Arc<Listing>> {
+        if claimant.leftovers || destination.naming == Naming::Untagged {
+            return Vec::new();
+        }
+        let listings = lock(&self.listings);
+        let all = listings.get(&destination.repository).into_iter().flatten();
+        let earlier = all.filter(|listing| listing.rank < claimant.rank);
+        earlier.cloned().collect()
     }
 }
 
@@ -310,6 +326,11 @@ impl Listing {
         }
     }
 
+    /// Returns true if the list was read to its end, and all of its names are claimed.
+    fn has_claimed_all(&self) -> bool {
+        self.ended.is_cancelled() && self.complete.load(Ordering::Acquire)
+    }
+
     /// Returns true if the tag that is called `tag` in `repository` may be in a list that could not be read.
     fn may_have(&self, tag: &Tag, repository: &Repository) -> bool {
         let is_held_back = (self.rule.copies_referrers_to(repository)
@@ -354,7 +375,7 @@ impl Listing {
 impl ListingGuard {
     /// Notes that the list was read to its end.
     pub(super) fn complete(self) {
-        if let Some(listing) = &self.0 {
+        for listing in &self.0 {
             listing.complete.store(true, Ordering::Release);
         }
     }
@@ -362,7 +383,7 @@ impl ListingGuard {
 
 impl Drop for ListingGuard {
     fn drop(&mut self) {
-        if let Some(listing) = &self.0 {
+        for listing in &self.0 {
             listing.ended.cancel();
         }
     }

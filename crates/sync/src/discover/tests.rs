@@ -22,11 +22,20 @@ fn scenario(tags: &[&str]) -> Scenario {
 
 fn discoverer(scenario: &Scenario, rules: &[Arc<Rule>], events: &Arc<RunEvents>) -> Discoverer {
     let stores: Arc<dyn Stores> = Arc::new(scenario.stores.clone());
-    let destination_index = DestinationTagIndex::new(&stores, Arc::default(), rules);
+    let destination_index = DestinationTagIndex::new(&stores, Arc::default());
     let sources = SourceTags::new(stores, Listing::Auto);
-    sources.expect(rules, &CancellationToken::new());
+    for rule in rules {
+        destination_index.add(rule);
+        sources.expect(rule, &CancellationToken::new());
+    }
     let listener = Arc::clone(events);
-    Discoverer::new(listener, Arc::new(destination_index), sources, rules)
+    Discoverer::new(
+        listener,
+        Arc::new(destination_index),
+        sources,
+        rules,
+        false,
+    )
 }
 
 /// Searches the images of `rules`, one rule after the other.
@@ -37,7 +46,9 @@ async fn search_all(
 ) {
     let cancel = CancellationToken::new();
     for (rank, rule) in rules.iter().enumerate() {
-        let search = discoverer.search(rank, rule, &sender, &cancel).await;
+        let search = discoverer
+            .search((rank, rule), None, &sender, &cancel)
+            .await;
         search.finish();
     }
 }

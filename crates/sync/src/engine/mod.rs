@@ -1,9 +1,9 @@
 //! The queue of a run: number of images in flight, cancellation, and the end.
 
+mod searches;
 mod source_progress;
 mod stop;
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
@@ -15,18 +15,17 @@ use tracing::Instrument;
 
 use crate::Repository;
 use crate::copy::{Copier, Pairs, SharedState};
-use crate::discover::{
-    CoveredTags, DestinationTagIndex, Discovered, Discoverer, Image, RuleSearch,
-};
+use crate::discover::{CoveredTags, Discovered, Image};
 use crate::event::{Event, Listener};
+use crate::expand::{ExpandedRule, Expander};
 use crate::failure::Failure;
 use crate::lock::lock;
-use crate::rule::{Rule, with_distinct_ids};
+use crate::rule::RuleSet;
 use crate::settings::RunSettings;
-use crate::span;
 use crate::store::Stores;
 use crate::transfer::Progress;
 
+use searches::Searches;
 use source_progress::{CoveredReceiver, SourceProgress};
 pub use stop::Stop;
 
@@ -84,18 +83,15 @@ impl Engine {
 
     /// Runs `rules` to their end, or until `stop`. Images that have not ended then are reported as interrupted. Returns
     /// when nothing is in flight.
-    pub async fn run(&self, rules: Vec<Arc<Rule>>, stop: impl Into<Stop>) {
+    pub async fn run(&self, rules: impl Into<RuleSet>, stop: impl Into<Stop>) {
         let stop = stop.into();
-        let rules = with_distinct_ids(rules);
+        let rules = rules.into().with_distinct_ids();
         let (found, images) = mpsc::channel(QUEUE);
-        let source_tags = self.copier.source_tags();
-        source_tags.expect(&rules, &stop.cancel);
-        let sources = SourceProgress::new(source_tags, &rules);
-        let covered = sources.covered();
+        let sources = SourceProgress::new(self.copier.source_tags());
         let work = async {
             tokio::join!(
-                self.discover(rules.clone(), found, covered, &stop.cancel),
-                self.copy(images, sources, &stop)
+                self.discover(rules.clone(), found, &sources, &stop.cancel),
+                self.copy(images, &sources, &stop)
             );
             self.copier.drained().await;
             self.finish_endpoints(&rules).await;
@@ -108,69 +104,47 @@ impl Engine {
 
     /// Completes the endpoints that are files. A failure is one of the rules that write to the endpoint, since their
     /// images were reported before.
-    async fn finish_endpoints(&self, rules: &[Arc<Rule>]) {
+    async fn finish_endpoints(&self, rules: &RuleSet) {
         for unfinished in self.stores.finish().await {
             let failure = Failure::from(unfinished.error);
-            let writes = |rule: &&Arc<Rule>| {
-                let mut destinations = rule.destinations.iter();
-                destinations.any(|to| *to.repository.endpoint() == unfinished.endpoint)
-            };
-            for rule in rules.iter().filter(writes) {
+            for rule in rules.writing_to(&unfinished.endpoint) {
                 self.listener.event(&Event::RuleFailed {
-                    rule: rule.id,
+                    rule,
                     failure: failure.clone(),
                 });
             }
         }
     }
 
-    /// Searches the images of all rules, some rules at a time.
+    /// Searches the images of all rules, some rules at a time: first of those that name their repositories, then of those
+    /// that patterns expand to.
     async fn discover(
         &self,
-        rules: Vec<Arc<Rule>>,
+        rules: RuleSet,
         found: mpsc::Sender<Discovered>,
-        covered: HashMap<Repository, CoveredReceiver>,
+        sources: &SourceProgress,
         cancel: &CancellationToken,
     ) {
-        let inventory = Arc::clone(self.copier.inventory());
-        let destination_index = DestinationTagIndex::new(&self.stores, inventory, &rules)
-            .with_listing(self.copier.listing());
-        let destination_index = Arc::new(destination_index);
-        let discoverer = Discoverer::new(
-            Arc::clone(&self.listener),
-            Arc::clone(&destination_index),
-            Arc::clone(self.copier.source_tags()),
-            &rules,
-        );
-        let discoverer = Arc::new(discoverer.with_ages(Arc::clone(self.copier.tag_ages())));
-        let slots = Arc::new(Semaphore::new(RULES));
-        let mut running = JoinSet::new();
-        for (rank, rule) in rules.into_iter().enumerate() {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            while running.try_join_next().is_some() {}
-            let covered = covered.get(&rule.source.repository).cloned();
-            let span = span::rule(&rule);
-            let search = SearchTask {
-                discoverer: Arc::clone(&discoverer),
-                listener: Arc::clone(&self.listener),
-                rank,
-                rule,
-                found: found.clone(),
-                covered,
-                cancel: cancel.clone(),
-            };
-            running.spawn(search.run(slot).instrument(span));
+        let RuleSet { rules, patterns } = rules;
+        let patterns_follow = !patterns.is_empty();
+        let mut expander = Expander::start(&self.stores, &self.listener, &rules, patterns, cancel);
+        let mut searches = Searches::new(self, (&rules, patterns_follow), found, sources, cancel);
+        let covered: Vec<CoveredReceiver> = rules.iter().map(|rule| searches.add(rule)).collect();
+        for (rule, covered) in rules.into_iter().zip(covered) {
+            searches.start(rule, covered, None).await;
         }
-        drop(found);
-        while running.join_next().await.is_some() {}
-        destination_index.wait_for_lists().await;
+        while let Some(ExpandedRule { rule, progress }) = expander.next().await {
+            let covered = searches.add_part(&rule);
+            searches.start(rule, covered, Some(progress)).await;
+        }
+        searches.finish().await;
     }
 
     /// Copies images as they arrive, some at a time. Images that arrive after `stop` are reported and not started.
     async fn copy(
         &self,
         mut found: mpsc::Receiver<Discovered>,
-        mut sources: SourceProgress,
+        sources: &SourceProgress,
         stop: &Stop,
     ) {
         let mut running = JoinSet::new();
@@ -213,60 +187,6 @@ impl Engine {
             }
         }
         while running.join_next().await.is_some() {}
-    }
-}
-
-/// Search of one rule.
-struct SearchTask {
-    discoverer: Arc<Discoverer>,
-    listener: Arc<dyn Listener>,
-    rank: usize,
-    rule: Arc<Rule>,
-    found: mpsc::Sender<Discovered>,
-    covered: Option<CoveredReceiver>,
-    cancel: CancellationToken,
-}
-
-impl SearchTask {
-    /// Sends the images of the rule. Releases `slot` before the wait for leftover tags.
-    async fn run(self, slot: impl Send) {
-        let source = &self.rule.source.repository;
-        let search = self
-            .discoverer
-            .search(self.rank, &self.rule, &self.found, &self.cancel);
-        let search = AssertUnwindSafe(search).catch_unwind().await;
-        drop(slot);
-        let searched = Discovered::Searched(source.clone());
-        // Sending fails only while the run is torn down.
-        let _ = self.found.send(searched).await;
-        let ended = match search {
-            Ok(search) => {
-                let finish = AssertUnwindSafe(self.finish(search));
-                finish.catch_unwind().await
-            }
-            Err(panic) => Err(panic),
-        };
-        if let Err(panic) = ended {
-            let failure = Failure::panicked(&*panic);
-            let rule = self.rule.id;
-            self.listener.event(&Event::RuleFailed { rule, failure });
-        }
-        let _ = self.found.send(Discovered::Ended(source.clone())).await;
-    }
-
-    /// Sends the leftover tags, after the end of all other images of the source.
-    async fn finish(&self, mut search: RuleSearch<'_>) {
-        if search.has_deferred_tags()
-            && let Some(mut covered) = self.covered.clone()
-            && let Ok(covered) = covered
-                .wait_for(Option::is_some)
-                .await
-                .map(|tags| tags.clone())
-            && let Some(covered) = covered
-        {
-            search.send_leftovers(&covered).await;
-        }
-        search.finish();
     }
 }
 

@@ -2,13 +2,14 @@
 //! cover.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
 use crate::Repository;
 use crate::discover::{CoveredTags, SourceTags};
-use crate::rule::Rule;
+use crate::lock::lock;
 
 /// Tags covered by the images of a source, once all of them have ended; `None` before.
 pub(super) type CoveredReceiver = watch::Receiver<Option<Arc<CoveredTags>>>;
@@ -16,7 +17,7 @@ pub(super) type CoveredReceiver = watch::Receiver<Option<Arc<CoveredTags>>>;
 /// Progress at all sources of a run.
 pub(super) struct SourceProgress {
     source_tags: Arc<SourceTags>,
-    sources: HashMap<Repository, SourceState>,
+    sources: Mutex<HashMap<Repository, SourceState>>,
 }
 
 /// Progress at one source.
@@ -32,43 +33,43 @@ struct SourceState {
 }
 
 impl SourceProgress {
-    /// Returns the progress of a run of `rules` before its start.
-    pub(super) fn new(source_tags: &Arc<SourceTags>, rules: &[Arc<Rule>]) -> Self {
-        let mut sources: HashMap<Repository, SourceState> = HashMap::new();
-        for rule in rules {
-            let source = sources
-                .entry(rule.source.repository.clone())
-                .or_insert_with(|| SourceState {
-                    searching: 0,
-                    rules: 0,
-                    images: 0,
-                    covered: CoveredTags::default(),
-                    ended: watch::channel(None).0,
-                });
-            source.searching += 1;
-            source.rules += 1;
-        }
+    /// Returns the progress of a run before its start.
+    pub(super) fn new(source_tags: &Arc<SourceTags>) -> Self {
         Self {
             source_tags: Arc::clone(source_tags),
-            sources,
+            sources: Mutex::default(),
         }
     }
 
-    /// Returns a receiver of the covered tags, for each source.
-    pub(super) fn covered(&self) -> HashMap<Repository, CoveredReceiver> {
-        let sources = self.sources.iter();
-        sources
-            .map(|(source, state)| (source.clone(), state.ended.subscribe()))
-            .collect()
+    /// Records a rule with this source, before its search. Returns a receiver of the covered tags. Images of rules that
+    /// are added after all others of the source have ended cover their tags on their own.
+    pub(super) fn add_rule(&self, source: &Repository) -> CoveredReceiver {
+        let mut sources = lock(&self.sources);
+        let state = match sources.entry(source.clone()) {
+            Entry::Vacant(free) => free.insert(SourceState {
+                searching: 0,
+                rules: 0,
+                images: 0,
+                covered: CoveredTags::default(),
+                ended: watch::channel(None).0,
+            }),
+            Entry::Occupied(state) => state.into_mut(),
+        };
+        if state.ended.borrow().is_some() {
+            state.ended = watch::channel(None).0;
+        }
+        state.searching += 1;
+        state.rules += 1;
+        state.ended.subscribe()
     }
 
     /// Records the start of an image.
-    pub(super) fn image_started(&mut self, source: &Repository) {
+    pub(super) fn image_started(&self, source: &Repository) {
         self.update(source, |state| state.images += 1);
     }
 
     /// Records the end of an image, which covers these tags.
-    pub(super) fn image_ended(&mut self, source: &Repository, covered: CoveredTags) {
+    pub(super) fn image_ended(&self, source: &Repository, covered: CoveredTags) {
         let source_tags = Arc::clone(&self.source_tags);
         self.update(source, |state| {
             state.images = state.images.saturating_sub(1);
@@ -78,19 +79,20 @@ impl SourceProgress {
     }
 
     /// Records that a rule has sent all of its images, except leftover tags.
-    pub(super) fn search_ended(&mut self, source: &Repository) {
+    pub(super) fn search_ended(&self, source: &Repository) {
         self.update(source, |state| {
             state.searching = state.searching.saturating_sub(1);
         });
     }
 
     /// Records the end of a rule.
-    pub(super) fn rule_ended(&mut self, source: &Repository) {
+    pub(super) fn rule_ended(&self, source: &Repository) {
         self.update(source, |state| state.rules = state.rules.saturating_sub(1));
     }
 
-    fn update(&mut self, source: &Repository, change: impl FnOnce(&mut SourceState)) {
-        let Some(state) = self.sources.get_mut(source) else {
+    fn update(&self, source: &Repository, change: impl FnOnce(&mut SourceState)) {
+        let mut sources = lock(&self.sources);
+        let Some(state) = sources.get_mut(source) else {
             return;
         };
         change(state);
@@ -103,7 +105,7 @@ impl SourceProgress {
         }
         if state.rules == 0 {
             self.source_tags.release(source);
-            self.sources.remove(source);
+            sources.remove(source);
         }
     }
 }

@@ -44,7 +44,7 @@ pub enum Event {
         /// of referrers without an image too low.
         images: u64,
     },
-    /// All images of a rule are known.
+    /// All images of a rule are known, those of all of its repositories included.
     RuleDiscovered {
         /// The rule.
         rule: RuleId,
@@ -71,6 +71,39 @@ pub enum Event {
         /// The reason.
         failure: Failure,
     },
+    /// A list of repositories begins, a page of it arrived, or it ended. Rules with patterns may share a list.
+    RepositoriesListed {
+        /// The registry, or the part of it that is listed (`harbor.example.com/team`).
+        place: Arc<str>,
+        /// Number of repositories so far.
+        listed: u64,
+        /// Number of repositories that the registry announced.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
+        /// True after the last page, or the failure of the list, which is also that of its rules.
+        ended: bool,
+    },
+    /// All images of one repository are known, of a rule with a pattern for repositories.
+    RepositoryDiscovered {
+        /// The rule.
+        rule: RuleId,
+        /// The repository at the source.
+        repository: Arc<str>,
+        /// Number of pairs of image and destination, without duplicates of earlier rules.
+        images: u64,
+        /// Reason for an empty result (`the repository has no tags`).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        empty: Option<String>,
+    },
+    /// The images of one repository could not be listed, of a rule with a pattern for repositories. The rule goes on.
+    RepositoryFailed {
+        /// The rule.
+        rule: RuleId,
+        /// The repository at the source.
+        repository: Arc<str>,
+        /// The reason.
+        failure: Failure,
+    },
     /// The copy of an image to a destination begins.
     ImageStarted {
         /// The image.
@@ -94,16 +127,18 @@ pub enum Event {
 }
 
 impl Event {
-    /// Returns the id of the rule that the event belongs to; `None` for a warning.
+    /// Returns the id of the rule that the event belongs to; `None` for a warning, or a list that rules share.
     pub fn rule(&self) -> Option<RuleId> {
         match self {
             Self::RuleStarted { rule } => Some(rule.id),
             Self::RuleListed { rule, .. }
             | Self::RuleDiscovered { rule, .. }
             | Self::TagsSelected { rule, .. }
-            | Self::RuleFailed { rule, .. } => Some(*rule),
+            | Self::RuleFailed { rule, .. }
+            | Self::RepositoryDiscovered { rule, .. }
+            | Self::RepositoryFailed { rule, .. } => Some(*rule),
             Self::ImageStarted { image } | Self::ImageFinished { image, .. } => Some(image.rule),
-            Self::Warning { .. } => None,
+            Self::RepositoriesListed { .. } | Self::Warning { .. } => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Event;
 use crate::id::RuleId;
 use crate::lock::lock;
-use crate::rule::{Location, Rule};
+use crate::rule::{Location, PatternRule, Rule};
 
 /// Texts that name a rule. Displays as the name and the place: `a.example/x (images.yaml:3)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +21,12 @@ pub struct RuleDescription {
     /// Position in the user's file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
-    /// Repository of the source.
+    /// Repository of the source, or the patterns of a rule over several.
     pub source: String,
-    /// Repositories of the destinations.
+    /// True for a rule over the repositories of a list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_pattern: bool,
+    /// Repositories of the destinations, or their templates.
     pub destinations: Vec<String>,
 }
 
@@ -35,6 +38,7 @@ impl RuleDescription {
             name: id.to_string().into(),
             location: None,
             source: String::new(),
+            is_pattern: false,
             destinations: Vec::new(),
         }
     }
@@ -48,7 +52,22 @@ impl From<&Rule> for RuleDescription {
             name: Arc::clone(&rule.name),
             location: rule.location.clone(),
             source: rule.source.repository.to_string(),
+            is_pattern: false,
             destinations: destinations.map(|to| to.repository.to_string()).collect(),
+        }
+    }
+}
+
+impl From<&PatternRule> for RuleDescription {
+    fn from(rule: &PatternRule) -> Self {
+        let from: Vec<String> = rule.from.iter().map(ToString::to_string).collect();
+        Self {
+            id: rule.id,
+            name: Arc::clone(&rule.name),
+            location: rule.location.clone(),
+            source: from.join(", "),
+            is_pattern: true,
+            destinations: rule.destinations.iter().map(ToString::to_string).collect(),
         }
     }
 }

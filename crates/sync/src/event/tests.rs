@@ -239,6 +239,23 @@ fn events() -> Vec<Event> {
             explanation: explanation(),
         },
         Event::RuleFailed { .. } => Event::RuleFailed { rule, failure: failure() },
+        Event::RepositoriesListed { .. } => Event::RepositoriesListed {
+            place: "a.example/team".into(),
+            listed: 100,
+            total: Some(2_503),
+            ended: false,
+        },
+        Event::RepositoryDiscovered { .. } => Event::RepositoryDiscovered {
+            rule,
+            repository: "a.example/team/x".into(),
+            images: 3,
+            empty: None,
+        },
+        Event::RepositoryFailed { .. } => Event::RepositoryFailed {
+            rule,
+            repository: "a.example/team/x".into(),
+            failure: failure(),
+        },
         Event::ImageStarted { .. } => Event::ImageStarted { image: image() },
         Event::ImageFinished { .. } => finished(Outcome::Failed(Failure::interrupted())),
         Event::Warning { .. } => Event::Warning { text: "mind the gap".to_owned() },
@@ -311,6 +328,7 @@ fn another_process_has_the_same_summary() {
     }
     let summary = here.summary();
     assert_eq!(summary.failed, 1);
+    assert_eq!(summary.failures_given(), 3);
     assert_eq!(summary.by_cause.len(), 1);
     assert_eq!(there.summary(), summary);
     assert_eq!(there.counts(), here.counts());
@@ -318,7 +336,7 @@ fn another_process_has_the_same_summary() {
     assert_eq!(
         read["by_cause"],
         serde_json::json!([
-            {"cause": "no-push-right", "side": "destination", "host": "b.example", "failures": 2}
+            {"cause": "no-push-right", "side": "destination", "host": "b.example", "failures": 3}
         ])
     );
     json(&here.counts());
@@ -334,7 +352,10 @@ fn a_rule_is_named_from_its_start_on() {
     for event in events() {
         assert_eq!(
             event.rule().is_none(),
-            matches!(event, Event::Warning { .. })
+            matches!(
+                event,
+                Event::Warning { .. } | Event::RepositoriesListed { .. }
+            )
         );
     }
     rules.record(&events()[0]);

@@ -21,6 +21,15 @@ pub struct RuleSummary {
     /// Failure of its discovery, interruption included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Repositories of a rule with a pattern that were listed, or could not be; 0 for other rules.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repositories: u64,
+    /// Repositories whose images could not be listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_repositories: u64,
+    /// Repositories whose images were not all listed when the run was interrupted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub interrupted_repositories: u64,
     /// Images that were copied.
     pub copied: u64,
     /// Images that would be copied, in a run that writes nothing.
@@ -35,6 +44,11 @@ pub struct RuleSummary {
     pub interrupted: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature of serde")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl RuleSummary {
     pub(super) fn new(rule: Arc<RuleDescription>) -> Self {
         Self {
@@ -42,6 +56,9 @@ impl RuleSummary {
             discovered: None,
             empty: None,
             failure: None,
+            repositories: 0,
+            failed_repositories: 0,
+            interrupted_repositories: 0,
             copied: 0,
             planned: 0,
             unchanged: 0,
@@ -58,6 +75,15 @@ impl RuleSummary {
                 self.empty.clone_from(empty);
             }
             Event::RuleFailed { failure, .. } => self.failure = Some(failure.clone()),
+            Event::RepositoryDiscovered { .. } => self.repositories += 1,
+            Event::RepositoryFailed { failure, .. } => {
+                self.repositories += 1;
+                if failure.interrupted {
+                    self.interrupted_repositories += 1;
+                } else {
+                    self.failed_repositories += 1;
+                }
+            }
             Event::ImageFinished { outcome, .. } => match outcome {
                 Outcome::Copied(_) => self.copied += 1,
                 Outcome::Unchanged { .. } => self.unchanged += 1,
@@ -69,6 +95,7 @@ impl RuleSummary {
             Event::RuleStarted { .. }
             | Event::RuleListed { .. }
             | Event::TagsSelected { .. }
+            | Event::RepositoriesListed { .. }
             | Event::ImageStarted { .. }
             | Event::Warning { .. } => {}
         }

@@ -19,7 +19,7 @@ pub struct Counts {
     pub under_way: u64,
     /// Images that ended, with any outcome.
     pub ended: u64,
-    /// Failed images, and rules whose images could not be listed, without interrupted ones.
+    /// Failed images, and rules and repositories whose images could not be listed, without interrupted ones.
     pub failed: u64,
     /// Bytes of blobs that were sent for copied images.
     pub bytes: u64,
@@ -33,7 +33,9 @@ pub(super) struct InFlightImages {
     ended: u64,
     /// Expected number of images of unfinished rules.
     listed: HashMap<RuleId, u64>,
-    /// Expected number of images of all of these rules.
+    /// Number of images of unfinished rules with several repositories, so far.
+    partial: HashMap<RuleId, u64>,
+    /// Number of images in both.
     images: u64,
 }
 
@@ -46,7 +48,7 @@ impl Counts {
             found: (summary.discovered + begun.images).max(ended + under_way),
             under_way,
             ended,
-            failed: summary.failed + summary.failed_rules,
+            failed: summary.failures_given(),
             bytes: summary.volume.bytes,
         }
     }
@@ -72,13 +74,21 @@ impl InFlightImages {
             Event::RuleDiscovered { rule, .. } | Event::RuleFailed { rule, .. } => {
                 self.forget(*rule);
             }
-            Event::RuleStarted { .. } | Event::TagsSelected { .. } | Event::Warning { .. } => {}
+            Event::RepositoryDiscovered { rule, images, .. } => {
+                self.images += images;
+                *self.partial.entry(*rule).or_default() += images;
+            }
+            Event::RuleStarted { .. }
+            | Event::TagsSelected { .. }
+            | Event::RepositoriesListed { .. }
+            | Event::RepositoryFailed { .. }
+            | Event::Warning { .. } => {}
         }
     }
 
     fn forget(&mut self, rule: RuleId) {
-        if let Some(images) = self.listed.remove(&rule) {
-            self.images -= images;
+        for known in [&mut self.listed, &mut self.partial] {
+            self.images -= known.remove(&rule).unwrap_or_default();
         }
     }
 }

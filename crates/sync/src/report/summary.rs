@@ -56,6 +56,12 @@ pub struct Summary {
     pub failed_rules: u64,
     /// Rules whose images were not all listed when the run was interrupted.
     pub interrupted_rules: u64,
+    /// Repositories of rules with patterns whose images could not be listed.
+    #[serde(default)]
+    pub failed_repositories: u64,
+    /// Repositories whose images were not all listed when the run was interrupted.
+    #[serde(default)]
+    pub interrupted_repositories: u64,
     /// Data that was moved, or would be moved by planned copies.
     pub volume: Volume,
     /// Referrers that were copied with images.
@@ -64,15 +70,15 @@ pub struct Summary {
     pub only_referrers: u64,
     /// Referrer lists that other processes were writing at the same time, and that may be incomplete.
     pub contended: u64,
-    /// Failures of images and rules by the party that can resolve them, without interruptions. They add up to `failed`
-    /// and `failed_rules`.
+    /// Failures of images and rules by the party that can resolve them, without interruptions. They add up to `failed`,
+    /// `failed_rules` and `failed_repositories`.
     pub by_class: BTreeMap<Responsibility, u64>,
     /// The same failures by cause and host; at most [`KEPT`] groups. Serialised as a list of the groups, each with its
     /// number of failures as `failures`.
     #[serde(with = "groups")]
     pub by_cause: BTreeMap<FailureGroup, u64>,
     /// Failures in their order, without interruptions: the first [`KEPT`], and the first [`FEW`] of each group.
-    /// `failed` and `failed_rules` have the totals.
+    /// [`Summary::failures_given`] is the total.
     pub failures: Vec<FailedImage>,
     /// Warnings; at most [`KEPT`].
     pub warnings: Vec<String>,
@@ -107,14 +113,14 @@ impl FailureGroup {
     }
 }
 
-/// An image, or a whole rule, that failed.
+/// An image, a repository of a rule, or a whole rule, that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedImage {
     /// The rule.
     pub rule: RuleId,
-    /// The full reference at the source, or the rule's name.
+    /// The full reference at the source, the repository, or the rule's name.
     pub source: Arc<str>,
-    /// The full reference at the destination; `None` for a whole rule.
+    /// The full reference at the destination; `None` for a repository or a rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<Arc<str>>,
     /// The failure.
@@ -125,6 +131,21 @@ impl Summary {
     /// Returns the number of images that ended, with any outcome.
     pub fn finished(&self) -> u64 {
         self.copied + self.planned + self.unchanged + self.skipped + self.failed + self.interrupted
+    }
+
+    /// Returns the number of sources that could not be listed: rules, and repositories of patterns.
+    pub fn failed_sources(&self) -> u64 {
+        self.failed_rules + self.failed_repositories
+    }
+
+    /// Returns the number of sources that were not listed to their end when the run was interrupted.
+    pub fn interrupted_sources(&self) -> u64 {
+        self.interrupted_rules + self.interrupted_repositories
+    }
+
+    /// Returns the number of failed images, repositories and rules.
+    pub fn failures_given(&self) -> u64 {
+        self.failed + self.failed_sources()
     }
 
     /// Returns the results of each rule by its id.
@@ -153,7 +174,7 @@ impl Summary {
 
     /// Returns whether the interruption of the run left something undone.
     pub fn was_interrupted(&self) -> bool {
-        self.interrupted > 0 || self.interrupted_rules > 0
+        self.interrupted > 0 || self.interrupted_sources() > 0
     }
 
     /// Returns the exit code of the process (docs/operations.md#exit-codes): 0 if everything is at its destination, 1
@@ -162,7 +183,7 @@ impl Summary {
         if self.was_interrupted() {
             130
         } else {
-            u8::from(self.failed > 0 || self.failed_rules > 0 || !self.is_complete())
+            u8::from(self.failures_given() > 0 || !self.is_complete())
         }
     }
 
@@ -212,7 +233,28 @@ impl Summary {
                     self.warnings.push(text.clone());
                 }
             }
-            Event::RuleListed { .. } | Event::TagsSelected { .. } | Event::ImageStarted { .. } => {}
+            Event::RepositoryFailed {
+                rule,
+                repository,
+                failure,
+            } => {
+                if failure.interrupted {
+                    self.interrupted_repositories += 1;
+                } else {
+                    self.failed_repositories += 1;
+                    self.failed(failure, || FailedImage {
+                        rule: *rule,
+                        source: Arc::clone(repository),
+                        destination: None,
+                        failure: failure.clone(),
+                    });
+                }
+            }
+            Event::RuleListed { .. }
+            | Event::TagsSelected { .. }
+            | Event::RepositoriesListed { .. }
+            | Event::RepositoryDiscovered { .. }
+            | Event::ImageStarted { .. } => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::failure::Failure;
 use crate::rule::RuleError;
 use crate::text::nearest;
 
@@ -21,6 +22,22 @@ pub enum IfEmpty {
 impl IfEmpty {
     /// Names in files.
     pub const NAMES: [&str; 3] = ["warn", "fail", "ignore"];
+}
+
+impl IfEmpty {
+    /// Returns the reason for an empty result to report, if there is one.
+    ///
+    /// # Errors
+    /// The rule fails if the result is empty.
+    pub(crate) fn judge(self, reason: Option<String>) -> Result<Option<String>, Failure> {
+        match (self, reason) {
+            (Self::Fail, Some(reason)) => Err(Failure::local(format!(
+                "{reason}, and the rule has if-empty: fail"
+            ))),
+            (Self::Ignore, _) => Ok(None),
+            (_, reason) => Ok(reason),
+        }
+    }
 }
 
 impl fmt::Display for IfEmpty {

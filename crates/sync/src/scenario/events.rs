@@ -100,6 +100,29 @@ impl RunEvents {
             }
             Event::TagsSelected { explanation, .. } => Some(format!("selected, {explanation}")),
             Event::RuleFailed { failure, .. } => Some(format!("failed, {failure}")),
+            Event::RepositoriesListed {
+                place,
+                listed,
+                ended,
+                ..
+            } => {
+                let end = if *ended { ", ended" } else { "" };
+                Some(format!("{place}: {listed} listed{end}"))
+            }
+            Event::RepositoryDiscovered {
+                repository,
+                images,
+                empty,
+                ..
+            } => {
+                let why = empty.as_deref().unwrap_or("-");
+                Some(format!("{repository}: discovered {images}, {why}"))
+            }
+            Event::RepositoryFailed {
+                repository,
+                failure,
+                ..
+            } => Some(format!("{repository}: failed, {failure}")),
             Event::Warning { text } => Some(format!("warning, {text}")),
             _ => None,
         };

@@ -36,7 +36,7 @@ use crate::copy::SharedState;
 use crate::engine::Engine;
 use crate::event::Listener;
 use crate::inventory::records::Records;
-use crate::rule::Rule;
+use crate::rule::RuleSet;
 use crate::settings::{Intent, RunSettings};
 use crate::store::{EndpointStores, RegistryStores, Stores};
 
@@ -117,7 +117,7 @@ impl Session {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn run(&self, rules: Vec<Arc<Rule>>, listener: Arc<dyn Listener>) -> RunHandle {
+    pub fn run(&self, rules: impl Into<RuleSet>, listener: Arc<dyn Listener>) -> RunHandle {
         self.run_with(rules, RunOptions::default(), listener)
     }
 
@@ -127,7 +127,7 @@ impl Session {
     /// Outside of a tokio runtime.
     pub fn run_with(
         &self,
-        rules: Vec<Arc<Rule>>,
+        rules: impl Into<RuleSet>,
         options: RunOptions,
         listener: Arc<dyn Listener>,
     ) -> RunHandle {
@@ -145,6 +145,7 @@ impl Session {
         let engine = Engine::within(&self.state_for(intent), settings, listener);
         let progress = Arc::clone(engine.progress());
         let signals = stop.clone();
+        let rules = rules.into();
         let run = async move { engine.run(rules, signals).await };
         RunHandle {
             progress,

@@ -63,21 +63,25 @@ impl Searching {
                 ..CopyOptions::default()
             });
         }
-        let destination_index = DestinationTagIndex::new(&stores, Arc::default(), &rules);
+        let destination_index = DestinationTagIndex::new(&stores, Arc::default());
         let sources = SourceTags::bounded(stores, Listing::Auto, 10_000, self.most);
-        sources.expect(&rules, &self.cancel);
+        for rule in &rules {
+            destination_index.add(rule);
+            sources.expect(rule, &self.cancel);
+        }
         let discoverer = Discoverer::new(
             events.clone(),
             Arc::new(destination_index),
             Arc::clone(&sources),
             &rules,
+            false,
         );
         let (sender, mut receiver) = mpsc::channel(1);
         let end = || Discovered::Ended(repository("src.example/app"));
         let searching = async {
             let searches = rules.iter().enumerate();
             let searches =
-                searches.map(|(rank, rule)| discoverer.search(rank, rule, &sender, &self.cancel));
+                searches.map(|rule| discoverer.search(rule, None, &sender, &self.cancel));
             let searches = join_all(searches).await;
             sender.send(end()).await.ok();
             searches

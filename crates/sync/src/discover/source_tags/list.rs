@@ -105,14 +105,23 @@ impl SourceList {
             task: OnceLock::new(),
         }
     }
-    /// Marks the list as read by a rule, which may defer referrer tags (`defers`). Must precede the start of the list.
-    pub(super) fn will_be_read(&self, defers: bool) {
+    /// Marks the list as read by a rule, which may defer referrer tags (`defers`). Returns false, without an effect, if
+    /// the list started before it was known that a rule reads it.
+    pub(super) fn will_be_read(&self, defers: bool) -> bool {
+        if self.task.get().is_some() && !self.by_rule.load(Ordering::Acquire) {
+            return false;
+        }
         self.by_rule.store(true, Ordering::Release);
         self.defers.fetch_or(defers, Ordering::AcqRel);
+        true
     }
-    /// Lists digests as well, where the store has a list with them. Must precede the start of the list.
-    pub(super) fn needs_digests(&self) {
-        self.with_digests.store(true, Ordering::Release);
+    /// Lists digests as well, where the store has a list with them. Returns false, without an effect, if the list started
+    /// without them.
+    pub(super) fn needs_digests(&self) -> bool {
+        if self.task.get().is_none() {
+            self.with_digests.store(true, Ordering::Release);
+        }
+        self.with_digests.load(Ordering::Acquire)
     }
     /// Returns the digest of `tag` with the age of the list.
     pub(in crate::discover) fn listed_digest(&self, tag: &ListedTag) -> Option<ListedDigest> {

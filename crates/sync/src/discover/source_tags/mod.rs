@@ -87,26 +87,29 @@ impl SourceTags {
         })
     }
 
-    /// Prepares the lists of `rules`. Once `cancel` is cancelled, no further page is requested.
-    pub(crate) fn expect(&self, rules: &[Arc<Rule>], cancel: &CancellationToken) {
+    /// Prepares the list of `rule`, before its search. Once `cancel` is cancelled, no further page is requested.
+    pub(crate) fn expect(&self, rule: &Rule, cancel: &CancellationToken) {
+        let repository = &rule.source.repository;
         let mut sources = lock(&self.sources);
-        for rule in rules {
-            let repository = &rule.source.repository;
-            let source = sources
-                .entry(repository.clone())
-                .or_insert_with(|| self.source(repository, cancel.clone()));
-            if rule.source.select.is_listed() {
-                source.readers += 1;
-                let defers = !matches!(rule.source.select, Selection::Policy(_));
-                source.list.will_be_read(defers && rule.copies_referrers());
+        let source = sources
+            .entry(repository.clone())
+            .or_insert_with(|| self.source(repository, cancel.clone()));
+        let uses_times =
+            matches!(&rule.source.select, Selection::Policy(policy) if policy.uses_times());
+        if rule.source.select.is_listed() {
+            let defers = !matches!(rule.source.select, Selection::Policy(_));
+            let defers = defers && rule.copies_referrers();
+            if !source.list.will_be_read(defers) || uses_times && !source.list.needs_digests() {
+                // A list that is read for named tags may end early, and keeps nothing; one of names has no times.
+                *source = self.source(repository, cancel.clone());
+                source.list.will_be_read(defers);
             }
-            let uses_times =
-                matches!(&rule.source.select, Selection::Policy(policy) if policy.uses_times());
-            if uses_times || self.needs_digests(rule) {
-                source.list.needs_digests();
-                if let Selection::Tags(tags) = &rule.source.select {
-                    source.named.want(tags.len());
-                }
+            source.readers += 1;
+        }
+        if uses_times || self.needs_digests(rule) {
+            source.list.needs_digests();
+            if let Selection::Tags(tags) = &rule.source.select {
+                source.named.want(tags.len());
             }
         }
     }

@@ -29,7 +29,9 @@ fn source_lists(tags: &[&str], rules: &[&str], ahead: usize) -> SourceLists {
         .map(|source| rule(source, &["dst.example/app"]));
     let rules = with_referrers().complete(&rules.collect::<Vec<_>>());
     let cancel = CancellationToken::new();
-    sources.expect(&rules, &cancel);
+    for rule in &rules {
+        sources.expect(rule, &cancel);
+    }
     SourceLists {
         scenario,
         sources,

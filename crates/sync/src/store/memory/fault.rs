@@ -21,6 +21,7 @@ enum Effect {
     },
     Panic,
     Hold {
+        after: usize,
         reached: Arc<watch::Sender<usize>>,
         open: watch::Receiver<bool>,
     },
@@ -105,8 +106,13 @@ impl MemoryStores {
     }
     /// Makes calls that start with `prefix` wait for the gate.
     pub(crate) fn block_calls(&self, prefix: &str) -> Gate {
+        self.block_calls_after(prefix, 0)
+    }
+    /// Makes calls that start with `prefix` wait for the gate, except the first `after`.
+    pub(crate) fn block_calls_after(&self, prefix: &str, after: usize) -> Gate {
         let gate = Gate::new();
         let effect = Effect::Hold {
+            after,
             reached: Arc::clone(&gate.0.reached),
             open: gate.0.open.subscribe(),
         };
@@ -138,7 +144,8 @@ impl MemoryStores {
                         failure = Some(error());
                     }
                     Effect::Panic => panics = true,
-                    Effect::Hold { reached, open } => {
+                    Effect::Hold { after, .. } if *after > 0 => *after -= 1,
+                    Effect::Hold { reached, open, .. } => {
                         reached.send_modify(|reached| *reached += 1);
                         gates.push(open.clone());
                     }

@@ -166,6 +166,18 @@ impl MemoryStores {
             .get(&tag)
             .cloned()
     }
+    /// Returns the references of all tags, sorted.
+    pub(crate) fn tagged_references(&self) -> Vec<String> {
+        let state = self.state();
+        let repositories = state.repositories.iter();
+        let references = repositories.flat_map(|(name, content)| {
+            let tags = content.tags.keys();
+            tags.map(move |tag| format!("{name}:{tag}"))
+        });
+        let mut references: Vec<String> = references.collect();
+        references.sort();
+        references
+    }
     /// Returns whether the manifest is in the repository.
     pub(crate) fn holds_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
         let state = self.state();
