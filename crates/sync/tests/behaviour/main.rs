@@ -18,6 +18,7 @@ mod planning;
 mod referrer_counts;
 mod referrer_requests;
 mod referrer_tags;
+mod repositories;
 mod run;
 mod sessions;
 mod settings;
