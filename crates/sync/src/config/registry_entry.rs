@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
-use image_syncer_registry::ListingSettings;
 use image_syncer_registry::auth::LoginChoice;
 use image_syncer_registry::transport::{ProxySetting, TlsSettings};
+use image_syncer_registry::{Lister, ListingSettings, Registry};
 
 /// Bounds of a number of requests per second.
 const REQUESTS: std::ops::RangeInclusive<f64> = 0.01..=1_000_000.0;
@@ -61,6 +61,13 @@ impl RegistryEntry {
             origin: origin.into(),
             ..Self::default()
         }
+    }
+    /// Returns true if the entry says that `registry` is Harbor.
+    pub(crate) fn is_harbor(&self, registry: &Registry) -> bool {
+        let host = self.prefix.split('/').next().unwrap_or_default();
+        let listing = self.listing.as_ref();
+        listing.is_some_and(|it| it.list == Lister::Harbor)
+            && Registry::parse(host).is_ok_and(|it| it == *registry)
     }
     /// Returns the keys of the settings that only a whole registry can have, if this entry is for a prefix of its paths.
     pub fn misplaced_keys(&self) -> Vec<&'static str> {

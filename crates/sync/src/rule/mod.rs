@@ -53,6 +53,7 @@ pub use rule_set::RuleSet;
 pub use source::{Pattern, RuleSource, Selection};
 pub use tag_pattern::TagPattern;
 pub use tag_policy::TagPolicy;
+pub(crate) use template::check_at_harbor;
 pub use template::{
     DestinationClaims, DestinationTemplate, Rename, RenamePattern, TagTemplate, TemplateError,
 };

@@ -60,57 +60,58 @@ impl PatternRule {
         }))
     }
 
-    /// Checks what is known before repositories are listed.
-    ///
-    /// # Errors
-    /// If a destination is illegal for every repository, is a source of the rule, or is the same for all repositories.
-    pub fn check(&self) -> Result<(), RuleError> {
-        self.from
-            .iter()
-            .try_for_each(|pattern| self.check_pattern(pattern))
+    /// Checks what is known before repositories are listed. Returns the first mistake of each destination, with its
+    /// position among the destinations: illegal for every repository, a source of the rule, or the same for all
+    /// repositories.
+    pub fn mistakes(&self) -> Vec<(usize, RuleError)> {
+        let destinations = self.destinations.iter().enumerate();
+        let mistakes = destinations.filter_map(|(number, destination)| {
+            let mut patterns = self.from.iter();
+            let mistake = patterns.find_map(|it| self.check(it, destination).err());
+            Some((number, mistake?))
+        });
+        mistakes.collect()
     }
 
-    fn check_pattern(&self, pattern: &RepositoryPattern) -> Result<(), RuleError> {
-        let source = |repository: Repository| RuleSource {
-            repository,
-            select: self.selection(pattern).clone(),
-        };
+    fn check(
+        &self,
+        pattern: &RepositoryPattern,
+        destination: &DestinationTemplate,
+    ) -> Result<(), RuleError> {
         let example = |filler, depth| {
             let repository = pattern.example(filler, depth);
-            repository.filter(|it| self.selects(it)).map(source)
+            let repository = repository.filter(|it| self.selects(it))?;
+            Some(RuleSource {
+                repository,
+                select: self.selection(pattern).clone(),
+            })
         };
-        for destination in &self.destinations {
-            let mut first_error = None;
-            let mut is_legal = false;
-            for depth in 1..=3 {
-                let Some(source) = example('x', depth) else {
+        let mut refused = Ok(());
+        let mut is_legal = false;
+        for depth in 1..=3 {
+            let Some(source) = example('x', depth) else {
+                continue;
+            };
+            let placed = match destination.destination(&source) {
+                Ok(placed) => placed,
+                Err(error) => {
+                    refused = refused.and(Err(error));
                     continue;
-                };
-                let placed = match destination.destination(&source) {
-                    Ok(placed) => placed,
-                    Err(error) => {
-                        first_error.get_or_insert(error);
-                        continue;
-                    }
-                };
-                is_legal = true;
-                self.check_below(&source, &placed)?;
-                let other = example('y', depth).filter(|other| *other != source);
-                let other = other.map(|other| (destination.destination(&other), other));
-                if let Some((Ok(second), other)) = other
-                    && second == placed
-                {
-                    return Err(RuleError(format!(
-                        "{destination}: all repositories of {pattern} go there, such as {} and {}. Write {{repository}} in the destination.",
-                        source.repository, other.repository
-                    )));
                 }
-            }
-            if let Some(error) = first_error.filter(|_| !is_legal) {
-                return Err(error);
+            };
+            is_legal = true;
+            self.check_below(&source, &placed)?;
+            let other = example('y', depth).filter(|other| *other != source);
+            if let Some(other) = other
+                && destination.destination(&other).is_ok_and(|it| it == placed)
+            {
+                return Err(RuleError(format!(
+                    "{destination}: all repositories of {pattern} go there, such as {} and {}. Write {{repository}} in the destination.",
+                    source.repository, other.repository
+                )));
             }
         }
-        Ok(())
+        if is_legal { Ok(()) } else { refused }
     }
 
     /// Returns the first pattern that matches `repository`; `None` if the repository is left out.
@@ -160,7 +161,7 @@ impl PatternRule {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use crate::rule::SourcePattern;
@@ -192,6 +193,15 @@ mod tests {
         Repository::parse(text).unwrap()
     }
 
+    /// The mistake of the first destination, the only one.
+    fn mistake(rule: &PatternRule) -> String {
+        let mistakes = rule.mistakes();
+        let [(0, error)] = mistakes.as_slice() else {
+            panic!("{mistakes:?}")
+        };
+        error.to_string()
+    }
+
     #[test]
     fn a_repository_becomes_a_rule() {
         let rule = rule(
@@ -203,7 +213,7 @@ mod tests {
                 "s.io/{name}:{tag}",
             ],
         );
-        rule.check().unwrap();
+        assert_eq!(rule.mistakes(), []);
         let one = rule
             .rule_for(&repository("h.io/team-a/x"))
             .unwrap()
@@ -230,18 +240,17 @@ mod tests {
     fn a_destination_that_is_a_source_is_refused() {
         let again = rule(&["h.io/**"], &[], &["h.io/mirror/{repository}"]);
         let expected = "h.io/x goes to h.io/mirror/x, which h.io/** matches as well, so that the next run copies it again. Write another destination, or leave it out with `except`.";
-        assert_eq!(again.check().unwrap_err().to_string(), expected);
+        assert_eq!(mistake(&again), expected);
         let error = again.rule_for(&repository("h.io/x")).unwrap().unwrap_err();
         assert_eq!(error.to_string(), expected);
         let excepted = rule(&["h.io/**"], &["mirror/**"], &["h.io/mirror/{repository}"]);
-        excepted.check().unwrap();
+        assert_eq!(excepted.mistakes(), []);
         excepted.rule_for(&repository("h.io/x")).unwrap().unwrap();
         let apart = rule(&["h.io/team-*/**"], &[], &["h.io/mirror/{repository}"]);
-        apart.check().unwrap();
+        assert_eq!(apart.mistakes(), []);
         let itself = rule(&["h.io/**"], &[], &["{registry}/{repository}"]);
-        let error = itself.check().unwrap_err().to_string();
         assert_eq!(
-            error,
+            mistake(&itself),
             "no destination {registry}/{repository} for h.io/x: it is the source itself."
         );
     }
@@ -270,9 +279,15 @@ mod tests {
                 "no destination r.io/{name}:stable for h.io/team/x: stable: several tags cannot get one name. Write r.io/x to keep their names, or name the tags at the source.",
             ),
         ] {
-            let error = rule(&[from], &[], &[to]).check().unwrap_err();
-            assert_eq!(error.to_string(), why);
+            assert_eq!(mistake(&rule(&[from], &[], &[to])), why);
         }
+        let second = rule(&["h.io/team/*"], &[], &["r.io/{name}", "r.io/x", "s.io/y"]);
+        let places: Vec<usize> = second
+            .mistakes()
+            .iter()
+            .map(|(number, _)| *number)
+            .collect();
+        assert_eq!(places, [1, 2]);
         for (from, to) in [
             ("h.io/team/*", "r.io/all:{name}-{tag}"),
             // Deeper repositories fail alone.
@@ -280,7 +295,7 @@ mod tests {
             ("h.io/*/app", "r.io/{namespace}"),
             ("h.io/**:v1", "r.io/{repository}:stable"),
         ] {
-            rule(&[from], &[], &[to]).check().unwrap();
+            assert_eq!(rule(&[from], &[], &[to]).mistakes(), []);
         }
     }
 }

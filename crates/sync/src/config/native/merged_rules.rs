@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use super::findings::Findings;
 use super::reading::Source;
-use crate::Repository;
+use crate::config::RegistryEntry;
 use crate::config::document::{Node, NodeValue, Position};
 use crate::config::file::ConfigFile;
 use crate::rule::{
-    Location, NamedTags, Naming, OptionOverrides, PatternRule, Rule, RuleSource, with_distinct_ids,
+    Location, NamedTags, Naming, OptionOverrides, PatternRule, Rule, RuleDestination, RuleError,
+    RuleSource, check_at_harbor, with_distinct_ids,
 };
+use crate::{Endpoint, Repository};
 
 /// The rules of all files.
 #[derive(Default)]
 pub(super) struct MergedRules {
-    rules: Vec<Rule>,
-    patterns: Vec<PatternRule>,
+    rules: Vec<(Rule, Place)>,
+    patterns: Vec<(PatternRule, Place)>,
     /// Images of sources with named tags, by their tag at a destination.
     tags: NamedTags<Location>,
     /// Copies by their source and the repository of their destination, to find those that are given twice.
@@ -29,6 +31,9 @@ pub(super) struct MergedRules {
     /// First list without rules.
     empty: Option<(Rc<ConfigFile>, Position)>,
 }
+
+/// Place of a rule, for mistakes that show when all files are read.
+type Place = (Rc<ConfigFile>, Position);
 
 struct Overridden {
     key: &'static str,
@@ -121,7 +126,7 @@ impl MergedRules {
         }
         if !destinations.is_empty() {
             rule.destinations = destinations;
-            self.rules.push(rule);
+            self.rules.push((rule, (Rc::clone(&source.file), node.at)));
         }
     }
 
@@ -145,7 +150,8 @@ impl MergedRules {
                     earlier.any(|other| other.is_same_place(destination))
                 })
         };
-        let earlier = self.patterns.iter().find(covers);
+        let mut earlier = self.patterns.iter().map(|(rule, _)| rule);
+        let earlier = earlier.find(covers);
         if let Some(first) = earlier.and_then(|earlier| earlier.location.as_ref()) {
             let message = format!(
                 "the same is copied {} already. It is copied once, with the options given there.",
@@ -154,7 +160,34 @@ impl MergedRules {
             findings.warn(&source.file, at, message);
             return;
         }
-        self.patterns.push(rule);
+        self.patterns.push((rule, (Rc::clone(&source.file), at)));
+    }
+
+    /// Checks the destinations at registries that are known to be Harbor, from whatever file.
+    pub(super) fn check_harbor(&mut self, registries: &[RegistryEntry], findings: &mut Findings) {
+        let is_harbor = |endpoint: &Endpoint| {
+            let registry = endpoint.registry();
+            registry.is_some_and(|registry| registries.iter().any(|it| it.is_harbor(registry)))
+        };
+        for (rule, (file, at)) in &self.rules {
+            for RuleDestination { repository, .. } in &rule.destinations {
+                if is_harbor(repository.endpoint())
+                    && let Err(RuleError(why)) = check_at_harbor(repository)
+                {
+                    findings.mistake(file, *at, why);
+                }
+            }
+        }
+        for (rule, (file, at)) in &mut self.patterns {
+            for destination in &mut rule.destinations {
+                if destination.endpoint().is_some_and(|it| is_harbor(&it)) {
+                    destination.is_harbor = true;
+                }
+            }
+            for (_, RuleError(why)) in rule.mistakes() {
+                findings.mistake(file, *at, why);
+            }
+        }
     }
 
     /// Returns the rules, with ids of their own. `has_mistakes`: some rules may be missing.
@@ -187,8 +220,10 @@ impl MergedRules {
                 (None, None) => {}
             }
         }
-        let rules = self.rules.into_iter().map(Arc::new).collect();
-        let patterns = self.patterns.into_iter().map(Arc::new).collect();
+        let rules = self.rules.into_iter();
+        let rules = rules.map(|(rule, _)| Arc::new(rule)).collect();
+        let patterns = self.patterns.into_iter();
+        let patterns = patterns.map(|(rule, _)| Arc::new(rule)).collect();
         (with_distinct_ids(rules), patterns)
     }
 }

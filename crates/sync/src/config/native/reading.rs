@@ -169,11 +169,14 @@ impl<'a> Reading<'a> {
     /// Returns the content of all files.
     pub(super) fn finish(mut self) -> Result<Config, ConfigError> {
         let has_mistakes = self.findings.count() > 0;
+        let registries = self.registries.finish();
         let rules = self.rules.map(|rules| rules.set);
         let (rules, patterns) = rules
-            .map(|set| set.finish(has_mistakes, &mut self.findings))
+            .map(|mut set| {
+                set.check_harbor(&registries, &mut self.findings);
+                set.finish(has_mistakes, &mut self.findings)
+            })
             .unwrap_or_default();
-        let registries = self.registries.finish();
         let (problems, warnings) = self.findings.finish(&self.order);
         if !problems.is_empty() {
             return Err(ConfigError { problems });

@@ -14,8 +14,8 @@ use super::{sources, tables};
 use crate::config::document::{Node, Position};
 use crate::id::RuleId;
 use crate::rule::{
-    DestinationTemplate, IfEmpty, Location, OptionOverrides, PatternRule, RepositoryFilter,
-    RepositoryPattern, Rule, RuleDestination, RuleError, RuleSource, Selection,
+    DestinationClaims, DestinationTemplate, IfEmpty, Location, OptionOverrides, PatternRule,
+    RepositoryFilter, RepositoryPattern, Rule, RuleDestination, RuleError, RuleSource, Selection,
 };
 
 /// Values that the rules of a file have in common.
@@ -150,6 +150,7 @@ impl Rules {
     fn add(&mut self, context: &Context<'_>, rule: &ParsedRule<'_>, findings: &mut Findings) {
         let location = context.source.location(rule.at);
         let id = RuleId::new(&rule.name, Some((&location.file, location.line)));
+        let mut claims = DestinationClaims::default();
         for (source, node) in &rule.named {
             let source = rule.tags.select(source.clone());
             let destinations = rule.destinations_of(&source, context.source, findings);
@@ -163,6 +164,12 @@ impl Rules {
                     options: Arc::clone(&rule.options),
                     if_empty: rule.if_empty,
                 };
+                // Images of tags that are named are compared one by one.
+                if one.source.select.is_listed()
+                    && let Err(RuleError(why)) = claims.claim(&one)
+                {
+                    findings.mistake(&context.source.file, node.at, why);
+                }
                 self.set.add(context.source, node, one, findings);
             }
         }
@@ -181,12 +188,14 @@ impl Rules {
             options: Arc::clone(&rule.options),
             if_empty: rule.if_empty,
         };
-        match pattern.check() {
-            Ok(()) => {
-                self.set
-                    .add_pattern(context.source, rule.at, pattern, findings);
-            }
-            Err(why) => findings.mistake(&context.source.file, rule.at, why.to_string()),
+        let mistakes = pattern.mistakes();
+        for (number, RuleError(why)) in &mistakes {
+            let node = rule.destinations.get(*number).map(|(_, node)| node.at);
+            findings.mistake(&context.source.file, node.unwrap_or(rule.at), why);
+        }
+        if mistakes.is_empty() {
+            self.set
+                .add_pattern(context.source, rule.at, pattern, findings);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Patterns over repositories: `harbor.example.com/team-*/**` (docs/native-file.md#from).
+//! Patterns over repositories: `harbor.example.com/team-*/**` (docs/config.md).
 
 mod braces;
 mod filter;

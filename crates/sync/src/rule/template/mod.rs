@@ -1,4 +1,4 @@
-//! Templates of destinations: `registry.example.com/mirror/{repository}` (docs/native-file.md#to).
+//! Templates of destinations: `registry.example.com/mirror/{repository}` (docs/config.md).
 //!
 //! | Field | Value |
 //! |---|---|
@@ -41,7 +41,8 @@ pub struct DestinationTemplate {
     repository: Parts,
     tag: Option<Arc<TagTemplate>>,
     rename: Arc<[Rename]>,
-    is_harbor: bool,
+    /// True if the registry is known to be Harbor.
+    pub is_harbor: bool,
     /// Options of the copies to this destination, if they are not those of the rule.
     pub options: Option<Arc<CopyOptions>>,
 }
@@ -128,12 +129,6 @@ impl DestinationTemplate {
         }
     }
 
-    /// Returns the destination of a registry that is known to be Harbor, or not to be.
-    #[must_use]
-    pub fn with_harbor(self, is_harbor: bool) -> Self {
-        Self { is_harbor, ..self }
-    }
-
     /// Returns true if both lead every source to the same place, with any options.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         let place = |it: &Self| (it.text.clone(), it.tag.clone(), it.rename.clone());
@@ -214,6 +209,14 @@ impl DestinationTemplate {
         }
         Ok(text)
     }
+}
+
+/// Checks the repository of a destination that is known to be at Harbor.
+///
+/// # Errors
+/// The limit that it exceeds.
+pub(crate) fn check_at_harbor(repository: &Repository) -> Result<(), RuleError> {
+    limits::check(repository, true).map_err(|why| RuleError(format!("{repository}: {why}")))
 }
 
 impl fmt::Display for DestinationTemplate {

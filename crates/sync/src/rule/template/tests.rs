@@ -232,7 +232,8 @@ fn destinations_that_cannot_be_are_refused() {
         shown(&template("h.io/{repository}:{tag}-x"), "h.io/a:v1"),
         "h.io/a:v1-x"
     );
-    let harbor = template("r.io/{name}").with_harbor(true);
+    let mut harbor = template("r.io/{name}");
+    harbor.is_harbor = true;
     assert_eq!(
         shown(&harbor, "h.io/a/b"),
         "no destination r.io/{name} for h.io/a/b: a repository of Harbor has at least 2 components (project/name), and b has 1 component."
