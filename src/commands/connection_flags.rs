@@ -36,13 +36,14 @@ impl ConnectionFlags<'_> {
         let max_requests = problems.collect(rates::requests(&asking.max_requests));
         let max_rate = problems.collect(rates::bytes(&transfer.max_rate));
         let private = setup::hosts("--allow-private", &safety.allow_private);
+        let private = problems.collect(private);
         let realms = problems.collect(setup::hosts("--trust-realm", &safety.trust_realm));
         let insecure = problems.collect(setup::registries("--insecure", self.insecure));
         let flags = FlagSettings {
             max_requests: max_requests.unwrap_or_default(),
             max_rate: max_rate.unwrap_or_default(),
             realms: realms.unwrap_or_default(),
-            private_hosts: problems.collect(private).unwrap_or_default(),
+            private_hosts: private.unwrap_or_default(),
             insecure: insecure.unwrap_or_default(),
         };
         let settings = problems.collect(RegistrySettings::new(&config.registries, flags));

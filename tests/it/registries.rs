@@ -308,7 +308,7 @@ fn a_proxy_is_for_its_registry_and_goes_before_the_environment() {
 }
 
 #[test]
-fn copy_takes_the_registries_of_a_file_alone() {
+pub(crate) fn copy_takes_the_registries_of_a_file_alone() {
     let source = source(Auth::basic("ada", "pw"), None);
     let (from, destination) = (source.host(), registry());
     let to = destination.host();

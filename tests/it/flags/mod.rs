@@ -57,6 +57,11 @@ fn table() -> Vec<Entry> {
         ("registry", NAMING, Here(about::registry)),
         ("namespace", NAMING, Here(about::namespace)),
         ("insecure", &["copy"], Here(about::insecure_of_copy)),
+        (
+            "config",
+            &["copy"],
+            Test(crate::registries::copy_takes_the_registries_of_a_file_alone),
+        ),
         ("all-tags", &["copy"], Here(about::all_tags)),
         (
             "to",
