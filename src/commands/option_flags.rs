@@ -80,6 +80,7 @@ impl<'a> OptionFlags<'a> {
     }
 
     /// Returns the referrers to copy with an image, if flags choose them; `Some(None)` for none.
+    #[allow(clippy::option_option, reason = "as in the overrides")]
     fn referrers(&self) -> anyhow::Result<Option<Option<Referrers>>> {
         let flags = &self.referrers;
         if flags.referrers_type.iter().any(String::is_empty) {

@@ -41,11 +41,11 @@ fn all_mistakes_of_a_native_file_are_shown() {
     let file = "version: 1\nrules:\n  - {from: q.io/x:v1, tags: v2, to: r.example/x}\n  - {from: q.io/y, too: r.example/y}\n";
     let place = Place::new().file("mirror.yaml", file);
     place
-        .run(&["--config", "mirror.yaml", "--referrers-type", ""])
+        .run(&["--config", "mirror.yaml", "--immutable", "v["])
         .exits(2)
         .says("mirror.yaml:3:12: the tag is given twice: in `from` and in `tags` (line 3). Remove one of the two.")
         .says("mirror.yaml:4:20: unknown key `too`. Write `to`.")
-        .says("--referrers-type: an empty artifact type matches nothing.");
+        .says("--immutable v[: not a glob");
 }
 
 #[test]
@@ -54,11 +54,11 @@ fn a_flag_that_a_rule_overrides_is_reported_once() {
     source.push("a", Some("v1"), &image("a"));
     let host = source.host();
     let file = format!(
-        "version: 1\nregistries: {{\"{host}\": {{tls: {{plain-http: true}}}}}}\nrules:\n  - {{from: \"{host}/a:v1\", to: \"{host}/b\", conflict: fail}}\n  - {{from: \"{host}/a:v1\", to: \"{host}/c\", conflict: fail}}\n"
+        "version: 1\nregistries: {{\"{host}\": {{tls: {{plain-http: true}}}}}}\nrules:\n  - {{name: one, from: \"{host}/a:v1\", to: \"{host}/b\", conflict: fail}}\n  - {{name: two, from: \"{host}/a:v1\", to: \"{host}/c\", conflict: fail}}\n"
     );
     let place = Place::new().file("mirror.yaml", &file);
     let run = place.run(&["--config", "mirror.yaml", "--conflict", "skip"]);
-    run.exits(0).says(&format!(
-        "--conflict: overridden by `conflict` of the rule {host}/a:v1"
-    ));
+    run.exits(0).says(
+        "--conflict: overridden by `conflict` of the rule one (mirror.yaml:4) and of another rule",
+    );
 }

@@ -134,11 +134,10 @@ pub(super) fn innermost_bracket(text: &str) -> Option<char> {
     for c in text.chars() {
         match (quote, c) {
             (Some(own), c) if own == c => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') if !before.is_alphanumeric() => quote = Some(c),
             (None, '[' | '{') => open.push(c),
             (None, ']' | '}') => drop(open.pop()),
-            (None, _) => {}
+            _ => {}
         }
         before = c;
     }

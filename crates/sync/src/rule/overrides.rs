@@ -17,6 +17,10 @@ pub struct OptionOverrides {
     /// Copy foreign and non-distributable layers.
     pub foreign_layers: Option<bool>,
     /// Referrers that are copied with an image; `Some(None)` copies none.
+    #[allow(
+        clippy::option_option,
+        reason = "to copy none is a value of the option"
+    )]
     pub referrers: Option<Option<Arc<Referrers>>>,
     /// Tags that never change.
     pub immutable: Option<Immutable>,

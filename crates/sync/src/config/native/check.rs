@@ -96,6 +96,7 @@ impl Check<'_> {
             return;
         };
         let mut seen = HashMap::new();
+        let mut misspelt = Vec::new();
         for (key, value) in pairs {
             let Some(name) = self.key(key, &mut seen) else {
                 continue;
@@ -103,11 +104,11 @@ impl Check<'_> {
             match table.key(name) {
                 Some(known) => self.value(value, &known.shape, &quoted(name)),
                 None if table.ignores(name) => {}
-                None => self.unknown(table, key, value),
+                None => misspelt.extend(self.unknown(table, key, value)),
             }
         }
         for key in table.keys.iter().filter(|key| key.is_required) {
-            if !seen.contains_key(key.name) {
+            if !seen.contains_key(key.name) && !misspelt.contains(&key.name) {
                 let message = format!(
                     "the key {} is missing. Write `{}: {}`.",
                     quoted(key.name),
@@ -153,16 +154,17 @@ impl Check<'_> {
         Some(name)
     }
 
-    /// Reports an unknown key. One that may be a secret without its key is not repeated.
-    fn unknown(&mut self, table: &'static Table, key: &Node, value: &Node) {
+    /// Reports an unknown key. One that may be a secret without its key is not repeated. Returns the known key that was
+    /// probably meant.
+    fn unknown(&mut self, table: &'static Table, key: &Node, value: &Node) -> Option<&'static str> {
         let name = text(key).unwrap_or_default();
         let list = table.key_list();
         if table.has_secrets && matches!(value.value, NodeValue::Null) {
             let message = format!("unknown key. The keys of {} are {list}.", table.noun());
             self.findings.mistake(self.file, key.at, message);
-            return;
+            return None;
         }
-        let known: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
+        let known: Vec<&'static str> = table.keys.iter().map(|key| key.name).collect();
         let hint = nearest(name, &known);
         let message = match (hint, owner(name)) {
             (Some(hint), _) => format!("unknown key `{name}`. Write `{hint}`."),
@@ -178,6 +180,7 @@ impl Check<'_> {
             }
         };
         self.findings.mistake(self.file, key.at, message);
+        hint
     }
 }
 

@@ -1,8 +1,10 @@
 //! The key `include`: paths and globs of further files.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use globset::GlobBuilder;
+use image_syncer_registry::io_clause;
 
 use super::fields::Fields;
 use super::reading::{Reading, Source};
@@ -134,8 +136,17 @@ fn expand(glob: &Path) -> Result<Vec<PathBuf>, String> {
         } else {
             &folder
         };
-        for entry in std::fs::read_dir(folder_or_here).into_iter().flatten() {
-            let Ok(entry) = entry else { continue };
+        let unreadable = |error: &std::io::Error| {
+            let why = io_clause(error);
+            format!("{} cannot be read: {why}", folder_or_here.display())
+        };
+        let entries = match std::fs::read_dir(folder_or_here) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(unreadable(&error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| unreadable(&error))?;
             visited += 1;
             if visited > MOST {
                 return Err(format!(

@@ -86,6 +86,7 @@ fn platforms(source: &Source<'_>, node: &Node, findings: &mut Findings) -> Platf
     filter
 }
 
+#[allow(clippy::option_option, reason = "as in the overrides")]
 fn referrers(node: &Node) -> Option<Option<Arc<Referrers>>> {
     match text(node) {
         Some("all") => Some(Some(Arc::default())),

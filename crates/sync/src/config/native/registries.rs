@@ -31,22 +31,23 @@ impl Registries {
             let Some(written) = text(key) else { continue };
             let mut reader = Reader { source, findings };
             let entry = reader.entry(written, key, value);
-            match parse_prefix(written) {
-                Err(why) => findings.mistake(&source.file, key.at, why),
-                Ok(prefix) => match self.places.get(&prefix) {
-                    Some(first) => {
-                        let place = source.place(first);
-                        let message = format!(
-                            "this is the same registry as the key {place}. Write one entry for it."
-                        );
-                        findings.mistake(&source.file, key.at, message);
-                    }
-                    None => {
-                        self.places.insert(prefix, source.location(key.at));
-                        self.entries.push(entry);
-                    }
-                },
+            let prefix = match parse_prefix(written) {
+                Ok(prefix) => prefix,
+                Err(why) => {
+                    findings.mistake(&source.file, key.at, why);
+                    continue;
+                }
+            };
+            if let Some(first) = self.places.get(&prefix) {
+                let place = source.place(first);
+                let message = format!(
+                    "this is the same registry as the key {place}. Write one entry for it."
+                );
+                findings.mistake(&source.file, key.at, message);
+                continue;
             }
+            self.places.insert(prefix, source.location(key.at));
+            self.entries.push(entry);
         }
     }
 

@@ -16,11 +16,11 @@ pub(super) fn positions(root: &Node, table: &'static Table) -> Vec<Position> {
 fn collect(node: &Node, shape: &Shape, is_secret: bool, positions: &mut Vec<Position>) {
     match (shape.for_node(node), &node.value) {
         (Some(Shape::Scalar(Scalar::Secret)), _) => positions.push(node.at),
-        (Some(Shape::Scalar(Scalar::Choice(names))), _) => {
-            // A password in the place of `auto`.
-            if is_secret && text(node).is_some_and(|text| !names.contains(&text)) {
-                positions.push(node.at);
-            }
+        // A password in the place of `auto`.
+        (Some(Shape::Scalar(Scalar::Choice(names))), NodeValue::Text(text))
+            if is_secret && !names.contains(&text.as_str()) =>
+        {
+            positions.push(node.at);
         }
         (Some(Shape::Map(table)), _) => collect_map(node, table, positions),
         (Some(Shape::Entries(entries)), NodeValue::Map(pairs)) => {

@@ -234,4 +234,20 @@ mod tests {
             "a variable is written `${HOST}`, `${HOST:-DEFAULT}` or `${HOST:?MESSAGE}`. Write `$$` for a `$` itself."
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn doubled_dollars_are_read_as_they_were(text in "[a${}:?-]{0,12}|\\PC*") {
+            let doubled = text.replace('$', "$$");
+            proptest::prop_assert_eq!(replaced(&doubled, &environment), Ok(text));
+        }
+        #[test]
+        fn a_mistake_is_within_its_text(text in "([$]|[{]|[}]|A|:|-|[?]|é){0,12}") {
+            if let Err(error) = replaced(&text, &|_| None) {
+                let part = text.get(error.start..error.start + error.length);
+                let is_variable = part.is_some_and(|part| part.starts_with("${") && part.ends_with('}'));
+                proptest::prop_assert!(is_variable);
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The file as a whole: kinds, variables, anchors, includes.
 
 use super::*;
+use crate::rule::ConflictAction;
 
 fn files(files: &[(&str, &str)]) -> Vec<String> {
     let config = read_files(files, &OptionOverrides::default());
@@ -105,7 +106,7 @@ fn keys_decide_the_kind_of_a_file() {
 
 #[test]
 fn included_files_are_merged() {
-    let found = files(&[
+    let all = [
         (
             "main.yaml",
             "version: 1\ninclude: [more/a.yaml, 'more/conf.d/*.yaml']\nrules:\n  - {from: q.io/main, to: \"r.example/{name}\"}\n",
@@ -126,7 +127,16 @@ fn included_files_are_merged() {
             "more/conf.d/1.yaml",
             "version: 1\nrules:\n  - {from: q.io/one, to: \"r.example/{name}\"}\n",
         ),
-    ]);
+    ];
+    let config = read_files(&all, &OptionOverrides::default()).unwrap();
+    let found = outlines(&config);
+    // Each file has defaults of its own.
+    let actions = config
+        .rules
+        .iter()
+        .map(|rule| rule.options.conflict.otherwise);
+    let strict: Vec<bool> = actions.map(|it| it == ConflictAction::Fail).collect();
+    assert_eq!(strict, [false, true, false, false, false]);
     let names: Vec<&str> = found
         .iter()
         .map(|rule| rule.split(':').next().unwrap())
@@ -163,11 +173,6 @@ fn mistakes_of_all_files_are_reported_at_once() {
       |
     5 |   - {name: x, from: q.io/x, to: r.example/x}
       |      ^^^^
-
-    main.yaml:6:5: the key `to` is missing. Write `to: …`.
-      |
-    6 |   - {from: q.io/y, too: r.example/y}
-      |     ^
 
     main.yaml:6:20: unknown key `too`. Write `to`.
       |
