@@ -36,7 +36,7 @@ const MAX_NAMESPACES: usize = 4096;
 /// Facts about the lists of one registry that were learned in this run.
 pub(crate) struct ListingMemory {
     /// Result of the probe for Harbor.
-    harbor: SingleFlight<bool>,
+    harbor: SingleFlight<HarborProbe>,
     tokens: KeyedOnce<Credential, Secret>,
     logins: Mutex<ApiLogins>,
     turn: tokio::sync::Mutex<()>,
@@ -52,6 +52,15 @@ pub(crate) struct ListingMemory {
     partial: KeyedOnce<String, bool>,
     /// Owners whose lists are at their second place.
     places: Mutex<HashMap<String, usize>>,
+}
+
+/// Result of the probe for Harbor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HarborProbe {
+    Harbor,
+    Other,
+    /// Every try was answered with an error of a server. The next run probes again.
+    Unclear,
 }
 
 /// Logins that the API accepted or refused.
@@ -121,6 +130,7 @@ impl ListingMemory {
     /// Forgets which logins and lists the API refused.
     pub(crate) fn forget_refusals(&self) {
         lock(&self.logins).refused.clear();
+        self.harbor.forget(|probe| *probe == HarborProbe::Unclear);
         self.refusals.store(0, Ordering::Relaxed);
         self.lists_no_tags.store(false, Ordering::Relaxed);
         self.is_reported.store(false, Ordering::Relaxed);
@@ -246,8 +256,8 @@ impl Client {
                 Listing::Vendor,
             ));
         }
-        if let Some(is_harbor) = self.listing_memory().harbor.peek() {
-            return Some(of_unknown_host(is_harbor));
+        if let Some(probe) = self.listing_memory().harbor.peek() {
+            return Some(of_unknown_host(probe == HarborProbe::Harbor));
         }
         let is_harbor = self.has_harbor_challenge(&self.registry().into()).await;
         is_harbor.map(of_unknown_host)
@@ -256,12 +266,17 @@ impl Client {
     /// Probes an unknown host for Harbor.
     async fn probed_listing(&self, settings: &ListingSettings) -> Result<Listing, Error> {
         let probe = self.probe_harbor(settings);
-        match self.listing_memory().harbor.get(|_| true, probe).await {
-            Ok(is_harbor) => Ok(of_unknown_host(is_harbor)),
-            // A proxy in front of the registry may answer anything for other paths than those of a registry.
-            Err(error) if error.status().is_some() => Ok(Listing::Catalog),
-            Err(error) => Err(error),
-        }
+        let probe = async {
+            match probe.await {
+                Ok(true) => Ok(HarborProbe::Harbor),
+                Ok(false) => Ok(HarborProbe::Other),
+                // A proxy in front of the registry may answer anything for other paths than those of a registry.
+                Err(error) if error.status().is_some() => Ok(HarborProbe::Unclear),
+                Err(error) => Err(error),
+            }
+        };
+        let probe = self.listing_memory().harbor.get(|_| true, probe).await?;
+        Ok(of_unknown_host(probe == HarborProbe::Harbor))
     }
 
     async fn probe_harbor(&self, settings: &ListingSettings) -> Result<bool, Error> {

@@ -110,8 +110,7 @@ impl ApiPages {
         &mut self,
         wanted: &(dyn Fn(&ApiList) -> bool + Send + Sync),
     ) -> Result<Option<Vec<ApiEntry>>, Error> {
-        // Removed only after it was read: a list that failed must not end as if it were complete.
-        let Some(page) = self.pending.last().cloned() else {
+        let Some(page) = self.pending.pop() else {
             return Ok(None);
         };
         if self.pages == MAX_PAGES {
@@ -127,7 +126,6 @@ impl ApiPages {
         self.count_total(&page, &content);
         let received = page.received.saturating_add(content.count);
         let next = self.following(&page, &fetched, &content, received)?;
-        self.pending.pop();
         self.pending.extend(next);
         let memory = self.client.listing_memory();
         let nested = content.nested.into_iter().rev().filter(|list| wanted(list));
@@ -150,7 +148,6 @@ impl ApiPages {
                 place: page.list.place.saturating_add(1),
                 ..page.list.clone()
             };
-            self.pending.pop();
             self.pending.push(ApiPage::first(list));
             return Ok(None);
         }

@@ -44,6 +44,8 @@ enum Source {
     Catalog(CatalogPages),
     Api(ApiPages),
     End,
+    /// A list that failed must not end as if it were complete.
+    Failed(Error),
 }
 
 impl Client {
@@ -88,12 +90,23 @@ impl RepositoryPages {
     /// If the registry has no list, the login may not read it, or the list cannot be complete: it repeats a page, ends
     /// before its stated total, does not end, or leads to another host.
     pub async fn next(&mut self) -> Result<Option<RepositoryPage>, Error> {
+        let page = self.page().await;
+        if let Err(error) = &page
+            && !matches!(self.source, Source::Start)
+        {
+            self.source = Source::Failed(error.clone());
+        }
+        page
+    }
+
+    async fn page(&mut self) -> Result<Option<RepositoryPage>, Error> {
         if matches!(self.source, Source::Start) {
             self.source = self.start().await?;
         }
         loop {
             let (paths, total) = match &mut self.source {
                 Source::Start | Source::End => return Ok(None),
+                Source::Failed(error) => return Err(error.clone()),
                 Source::Catalog(pages) => match pages.next().await? {
                     Some(page) => (Listed::Checked(page), None),
                     None => return Ok(self.end()),

@@ -151,6 +151,8 @@ async fn other_answers_to_the_probe_are_no_harbor() {
     let handle = kit.server.fault(down, Action::status(503));
     assert_eq!(listed(&kit.client, "").await.unwrap(), ["a/b"]);
     assert_eq!(handle.hits(), 4, "an unavailable host is tried again");
+    assert_eq!(listed(&kit.client, "").await.unwrap(), ["a/b"]);
+    assert_eq!(handle.hits(), 4, "and that is remembered");
 }
 
 #[tokio::test]
@@ -214,6 +216,11 @@ async fn a_list_that_ends_early_is_an_error() {
         "the list ends early: the Harbor API states 3 entries and listed 2"
     );
     assert_eq!(error.host(), kit.server.host());
+    let mut pages = kit.client.list_repositories("team");
+    assert_eq!(pages.next().await.unwrap().unwrap().total, Some(3));
+    for _ in 0..3 {
+        assert!(pages.next().await.is_err(), "it never looks complete");
+    }
 }
 
 #[tokio::test]
