@@ -385,3 +385,8 @@ fn name(
         },
     }))
 }
+
+#[cfg(test)]
+mod run_tests;
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::store::{Destination, Source, StoreResult, TagDetail, Tags};
 pub(super) const SEVERAL: usize = 3;
 
 /// Minimum number of tags that justify a probe for a list with digests.
-const MANY: usize = 20;
+pub(super) const MANY: usize = 20;
 
 /// A repository at one end of a copy.
 pub(super) enum RepositoryEnd {

@@ -29,13 +29,7 @@ fn discoverer(scenario: &Scenario, rules: &[Arc<Rule>], events: &Arc<RunEvents>)
         sources.expect(rule, &CancellationToken::new());
     }
     let listener = Arc::clone(events);
-    Discoverer::new(
-        listener,
-        Arc::new(destination_index),
-        sources,
-        rules,
-        false,
-    )
+    Discoverer::new(listener, Arc::new(destination_index), sources, rules, false)
 }
 
 /// Searches the images of `rules`, one rule after the other.

@@ -2,7 +2,11 @@
 
 use image_syncer_registry::{Digest, ErrorKind};
 
-use crate::rule::{ConflictAction, Immutable};
+use std::time::{Duration, SystemTime};
+
+use crate::discover::run_tests::policies::{days, scenario_of};
+use crate::rule::tag_policy::AgeSource;
+use crate::rule::{ConflictAction, Immutable, TagPolicy};
 use crate::scenario::*;
 use crate::settings::Listing;
 use crate::store::memory::error;
@@ -368,5 +372,22 @@ async fn plans_and_checks_use_listed_digests() {
             scenario.stores.take_sorted(),
             ["digests dst.example/app", "digests src.example/app"]
         );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_registry_is_probed_for_times_that_a_policy_needs() {
+    for (settings, probes, copied) in [(settings(), 1, 1), (off(), 0, 0)] {
+        let policy = TagPolicy {
+            older_than: days(3, AgeSource::Pushed),
+            ..TagPolicy::default()
+        };
+        let scenario = scenario_of(policy, &["v1"]);
+        scenario.stores.list_digests_after_probe("src.example");
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        scenario.stores.list_time("src.example/app", "v1", long_ago);
+        let events = scenario.run_with(settings).await;
+        assert_eq!(scenario.count("probe src"), probes);
+        assert_eq!(events.summary().copied, copied);
     }
 }

@@ -43,7 +43,11 @@ async fn two_tags_for_one_name_are_a_conflict_that_names_both() {
 
 #[tokio::test]
 async fn an_image_without_a_legal_name_fails_alone() {
-    let rule = templated("src.example/app", Selection::All, "dst.example/{name}:{tag|strip:v}");
+    let rule = templated(
+        "src.example/app",
+        Selection::All,
+        "dst.example/{name}:{tag|strip:v}",
+    );
     let scenario = Scenario::new("src.example/app", &["dst.example/app"]);
     let scenario = scenario.with_rules(vec![Arc::new(rule)]);
     scenario.image("one", &["v", "v1"], &[]);
@@ -66,7 +70,9 @@ async fn a_broken_list_is_searched_for_the_tag_behind_a_name() {
     scenario.image_in("src.example/one", "one", &["v1"], &[]);
     scenario.image_in("src.example/two", "two", &["v1-x", "v2-x", "v1"], &[]);
     let broken = || error(ErrorKind::Server, "src.example");
-    scenario.stores.fail_after("tags src.example/one", 0, broken);
+    scenario
+        .stores
+        .fail_after("tags src.example/one", 0, broken);
     let endings = scenario.run().await.endings();
     let expected = [
         "src.example/two:v1 -> dst.example/app:v1: copied",

@@ -17,7 +17,7 @@ use crate::discover::ListedDigest;
 use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, TagSubject};
 use crate::discover::source_tags::Budget;
 use crate::discover::source_tags::page::PackedPage;
-use crate::discover::tag_pages::{RepositoryEnd, TagPages};
+use crate::discover::tag_pages::{MANY, RepositoryEnd, TagPages};
 use crate::failure::Failure;
 use crate::store::{Stores, TagDetail, Tags};
 
@@ -38,6 +38,8 @@ pub(in crate::discover) struct SourceList {
     defers: AtomicBool,
     /// True if digests are of use for a rule that lists the repository.
     with_digests: AtomicBool,
+    /// True if times of pushes are needed by a rule that lists the repository.
+    with_times: AtomicBool,
     started_at: OnceLock<Instant>,
     state: watch::Sender<ListState>,
     task: OnceLock<AbortOnDropHandle<()>>,
@@ -100,6 +102,7 @@ impl SourceList {
             by_rule: AtomicBool::new(false),
             defers: AtomicBool::new(false),
             with_digests: AtomicBool::new(false),
+            with_times: AtomicBool::new(false),
             started_at: OnceLock::new(),
             state: watch::channel(state).0,
             task: OnceLock::new(),
@@ -122,6 +125,12 @@ impl SourceList {
             self.with_digests.store(true, Ordering::Release);
         }
         self.with_digests.load(Ordering::Acquire)
+    }
+    /// Lists digests and times, where the store has a list with them: an unknown store is probed. Must precede the start of
+    /// the list.
+    pub(super) fn needs_times(&self) {
+        self.needs_digests();
+        self.with_times.store(true, Ordering::Release);
     }
     /// Returns the digest of `tag` with the age of the list.
     pub(in crate::discover) fn listed_digest(&self, tag: &ListedTag) -> Option<ListedDigest> {
@@ -151,6 +160,7 @@ impl SourceList {
                 state: self.state.clone(),
                 few: !self.by_rule.load(Ordering::Acquire),
                 detail: self.detail(),
+                with_times: self.with_times.load(Ordering::Acquire),
                 most: self.most,
                 found: Vec::new(),
             };
@@ -242,6 +252,8 @@ struct ListTask {
     /// True if the list is worth a few pages only, and no page is kept.
     few: bool,
     detail: TagDetail,
+    /// True if times of pushes are needed.
+    with_times: bool,
     /// Maximum number of referrer tags.
     most: usize,
     found: Vec<ReferrerTag>,
@@ -284,7 +296,9 @@ impl ListTask {
             self.detail
         };
         let source = self.stores.source(&self.repository).await?;
-        let mut pages = TagPages::open(RepositoryEnd::Source(source), detail, 0).await;
+        // Without times, a rule may fail, so that a probe is worth it for any number of tags.
+        let wanted = if self.with_times { MANY } else { 0 };
+        let mut pages = TagPages::open(RepositoryEnd::Source(source), detail, wanted).await;
         let mut number = 0;
         loop {
             if self.few && number == FEW_PAGES {

@@ -94,8 +94,8 @@ impl SourceTags {
         let source = sources
             .entry(repository.clone())
             .or_insert_with(|| self.source(repository, cancel.clone()));
-        let uses_times =
-            matches!(&rule.source.select, Selection::Policy(policy) if policy.uses_times());
+        let uses_times = self.listing == Listing::Auto
+            && matches!(&rule.source.select, Selection::Policy(policy) if policy.uses_times());
         if rule.source.select.is_listed() {
             let defers = !matches!(rule.source.select, Selection::Policy(_));
             let defers = defers && rule.copies_referrers();
@@ -106,7 +106,9 @@ impl SourceTags {
             }
             source.readers += 1;
         }
-        if uses_times || self.needs_digests(rule) {
+        if uses_times {
+            source.list.needs_times();
+        } else if self.needs_digests(rule) {
             source.list.needs_digests();
             if let Selection::Tags(tags) = &rule.source.select {
                 source.named.want(tags.len());
