@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use testkit::auth::{Access, TokenRules};
 use testkit::profile::MountRule;
 use testkit::{Auth, Kind, Profile, Registry, State, Tls, Totals};
 
-use crate::workloads::{Content, Workload};
+use crate::workloads::{Content, ListsDigests, Workload};
 
 /// The user of all registries.
 pub(crate) const USER: &str = "bench";
@@ -41,18 +42,22 @@ impl Servers {
     /// before a run.
     pub(crate) fn start(workload: &Workload, content: &Content, destinations: usize) -> Self {
         let tls = Tls::new();
-        let start = |state: State, rate: Option<u64>| {
+        let start = |state: State, rate: Option<u64>, lists_digests: bool| {
+            let (profile, rules) = match lists_digests {
+                true => (Profile::harbor(), TokenRules::harbor()),
+                false => (Profile::distribution3(), TokenRules::default()),
+            };
             let profile = Profile {
                 mount: if workload.mounts {
                     MountRule::Accept
                 } else {
                     MountRule::Decline
                 },
-                ..Profile::distribution3()
+                ..profile
             };
             let mut builder = Registry::builder()
                 .profile(profile)
-                .auth(Auth::bearer(USER, PASSWORD))
+                .auth(Auth::Bearer(Access::new().user(USER, PASSWORD), rules))
                 .tls(tls.clone())
                 .state(state)
                 .latency(Duration::from_millis(workload.latency))
@@ -66,9 +71,19 @@ impl Servers {
             builder.start_on_thread()
         };
         Self {
-            source: start(content.source.clone(), workload.source_rate),
+            source: start(
+                content.source.clone(),
+                workload.source_rate,
+                workload.lists_digests != ListsDigests::Nowhere,
+            ),
             destinations: (0..destinations)
-                .map(|_| start((content.destination)(), workload.destination_rate))
+                .map(|_| {
+                    start(
+                        (content.destination)(),
+                        workload.destination_rate,
+                        workload.lists_digests == ListsDigests::Everywhere,
+                    )
+                })
                 .collect(),
             ca: tls.ca_pem(),
         }

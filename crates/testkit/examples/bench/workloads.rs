@@ -29,6 +29,8 @@ pub(crate) struct Workload {
     pub(crate) immutable: bool,
     /// True if there are so many requests that the registries only count them.
     pub(crate) many: bool,
+    /// Registries that list the digests of tags, as Harbor does.
+    pub(crate) lists_digests: ListsDigests,
     /// Builds the images.
     pub(crate) fill: fn() -> Content,
     /// Requirements.
@@ -65,6 +67,17 @@ pub(crate) enum Figure {
     ThanOneDestination(f64),
 }
 
+/// Ends whose registries list the digests of tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListsDigests {
+    /// None.
+    Nowhere,
+    /// The source.
+    Source,
+    /// The source and the destinations.
+    Everywhere,
+}
+
 /// Distribution of the three stages of a blob: decrypting, hashing, encrypting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -99,6 +112,7 @@ const PLAIN: Workload = Workload {
     relay: None,
     immutable: false,
     many: false,
+    lists_digests: ListsDigests::Nowhere,
     fill: || copied(&[]),
     figures: &[],
 };
@@ -114,8 +128,26 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         ..PLAIN
     },
     Workload {
+        name: "listed",
+        title: "the same between two Harbors, which list the digests of tags, 20 ms",
+        latency: 20,
+        lists_digests: ListsDigests::Everywhere,
+        fill: || unchanged(50, 20, true),
+        figures: &[Figure::Requests(160), Figure::Seconds(0.7)],
+        ..PLAIN
+    },
+    Workload {
+        name: "listed-source",
+        title: "the same from a Harbor to a registry without such a list, 20 ms",
+        latency: 20,
+        lists_digests: ListsDigests::Source,
+        fill: || unchanged(50, 20, true),
+        figures: &[Figure::Requests(1160), Figure::Seconds(0.7)],
+        ..PLAIN
+    },
+    Workload {
         name: "immutable",
-        title: "the same, all tags declared immutable and known, 20 ms",
+        title: "the same as `unchanged`, all tags declared immutable and known, 20 ms",
         latency: 20,
         immutable: true,
         fill: || unchanged(50, 20, true),
