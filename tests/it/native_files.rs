@@ -62,3 +62,35 @@ fn a_flag_that_a_rule_overrides_is_reported_once() {
         "--conflict: overridden by `conflict` of the rule one (mirror.yaml:4) and of another rule",
     );
 }
+
+#[test]
+fn patterns_are_listed_filtered_and_renamed() {
+    let (source, destination) = (registry(), registry());
+    for (name, tags) in [
+        (
+            "team-a/app",
+            &["v1.0.0", "v1.1.0", "v2.0.0-rc.1", "latest"][..],
+        ),
+        ("team-a/tmp", &["v1.0.0"]),
+        ("team-b/web/ui", &["v0.9.0"]),
+        ("other/app", &["v1.0.0"]),
+    ] {
+        for tag in tags {
+            source.push(name, Some(tag), &image(&format!("{name} {tag}")));
+        }
+    }
+    let file = "version: 1\nregistries:\n  SRC: {tls: {plain-http: true}}\n  DST: {tls: {plain-http: true}}\nrules:\n  - name: teams\n    from: SRC/team-*/**\n    except: \"**/tmp\"\n    tags: {semver: \">=0.9\", newest: 1}\n    to: \"DST/mirror/{repository|flatten}\"\n";
+    let file = file
+        .replace("SRC", &source.host())
+        .replace("DST", &destination.host());
+    let place = Place::new().file("mirror.yaml", &file);
+    place
+        .run(&["--config", "mirror.yaml"])
+        .exits(0)
+        .says("2 images: 2 copied");
+    let arrived = |name: &str, tag: &str, text: &str| {
+        assert_arrived(&destination, name, tag, &image(text));
+    };
+    arrived("mirror/team-a-app", "v1.1.0", "team-a/app v1.1.0");
+    arrived("mirror/team-b-web-ui", "v0.9.0", "team-b/web/ui v0.9.0");
+}
