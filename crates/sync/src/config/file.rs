@@ -106,9 +106,10 @@ impl ConfigFile {
     }
     /// Declares the values at these positions as the only secrets of the file.
     pub(super) fn with_secrets(self, secrets: &[Position]) -> Self {
+        let text: Vec<&str> = self.text.lines().collect();
         let mut lines = HashSet::new();
         for at in secrets {
-            let following = self.text.lines().skip(at.line.saturating_sub(1));
+            let following = text.iter().skip(at.line.saturating_sub(1));
             let mut rest = at.column.saturating_sub(1) + at.length;
             for (number, line) in following.enumerate() {
                 lines.insert(at.line + number);
