@@ -63,4 +63,5 @@ mod tags;
 mod terminal;
 mod time_limits;
 mod validate;
+mod vendor_lists;
 mod verifying;
