@@ -16,6 +16,7 @@ pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer validate --images FILE [--auth FILE]
        image-syncer tags SOURCE
        image-syncer convert --images FILE [--auth FILE]
+       image-syncer schema
        image-syncer records show|prune|forget [--records FILE]";
 
 /// Text after `-h`.
@@ -189,6 +190,12 @@ Variables stay variables. Passwords that are in the classic files are in the out
 Exit codes:
     0  the native file is on stdout
     2  at least one mistake; all are shown, with what to write instead";
+
+/// Text after the help of `schema`.
+pub(super) const SCHEMA: &str = "\
+Examples:
+  image-syncer schema > config.schema.json
+  # yaml-language-server: $schema=config.schema.json    at the top of a file, for editors";
 
 /// Text after the help of `records`.
 pub(super) const RECORDS: &str = "\

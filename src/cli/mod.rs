@@ -72,6 +72,9 @@ pub enum Command {
     /// Print the native file that does the same as the classic files
     #[command(after_help = help::CONVERT, args_override_self = true)]
     Convert(ConvertArgs),
+    /// Print the JSON Schema of the native file
+    #[command(after_help = help::SCHEMA)]
+    Schema,
     /// Show, prune or forget records of earlier runs
     #[command(after_help = help::RECORDS, args_override_self = true, arg_required_else_help = true)]
     Records(RecordsArgs),

@@ -12,6 +12,7 @@ mod rates;
 mod records;
 mod registry_settings;
 mod run_flags;
+mod schema;
 mod setup;
 mod sync;
 mod tags;
@@ -32,6 +33,9 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
         Some(Command::Validate(validate)) => validate::execute(validate, problems, printer),
         Some(Command::Tags(tags)) => tags::execute(tags, problems, printer),
         Some(Command::Convert(convert)) => convert::execute(convert, problems, printer),
+        Some(Command::Schema) => problems
+            .print(printer)
+            .and_then(|()| schema::execute(printer)),
         Some(Command::Records(records)) => problems
             .print(printer)
             .and_then(|()| records::execute(&records.action, printer)),

@@ -1,5 +1,6 @@
 //! The map `registries` of the native file.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -31,21 +32,35 @@ pub(super) fn write(
         );
     }
     text.push_str("registries:\n");
+    let insecure = insecure_hosts(config);
+    let mut written = BTreeSet::new();
     for entry in &config.credentials {
         if let Some((file, line)) = place(&entry.origin) {
             for line in comments.above(file, line) {
                 let _ = writeln!(text, "  {line}");
             }
         }
-        write_entry(text, entry, placeholders);
+        let prefix = entry.prefix.trim_end_matches('/');
+        let is_insecure = insecure.contains(prefix);
+        write_entry(text, prefix, login(entry, placeholders), is_insecure);
+        written.insert(prefix);
+    }
+    for host in insecure.difference(&written) {
+        text.push_str("  # Connections belong to the whole registry.\n");
+        write_entry(text, host, None, true);
     }
 }
 
-fn write_entry(text: &mut String, entry: &KeychainEntry, placeholders: &Placeholders) {
-    let prefix = entry.prefix.trim_end_matches('/');
-    let login = login(entry, placeholders);
-    let (key, tls) = (scalar(prefix), entry.insecure);
-    if login.is_none() && !tls {
+/// Returns the registries of which at least a part is insecure.
+fn insecure_hosts(config: &Config) -> BTreeSet<&str> {
+    let entries = config.credentials.iter().filter(|entry| entry.insecure);
+    let hosts = entries.map(|entry| entry.prefix.split('/').next().unwrap_or_default());
+    hosts.collect()
+}
+
+fn write_entry(text: &mut String, prefix: &str, login: Option<String>, is_insecure: bool) {
+    let key = scalar(prefix);
+    if login.is_none() && !is_insecure {
         let _ = writeln!(text, "  {key}: {{login: auto}}");
         return;
     }
@@ -53,7 +68,7 @@ fn write_entry(text: &mut String, entry: &KeychainEntry, placeholders: &Placehol
     if let Some(login) = login {
         let _ = writeln!(text, "    login: {login}");
     }
-    if tls {
+    if is_insecure {
         text.push_str("    tls: {insecure: true, plain-http: true}\n");
     }
 }

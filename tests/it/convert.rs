@@ -15,6 +15,10 @@ registry.example.com/team: # for this namespace only
 localhost:5000:
   insecure: true
 docker.io: {}
+other.example.org/web:
+  username: web
+  password: secret
+  insecure: true
 ";
 
 const IMAGES: &str = "\
@@ -24,6 +28,7 @@ quay.io/coreos/etcd:v3.5.9,v3.5.10: registry.example.com/team/etcd:old,new
 docker.io/library/nginx:/^1\\.2[0-9]$/:
   - registry.example.com/mirror/nginx
   - localhost:5000/web/nginx
+  - other.example.org/web/nginx
 ghcr.io/example/app: ${MIRROR}/example/app
 nginx:1.27: \"\"
 ";

@@ -53,6 +53,7 @@ mod reference;
 mod referrers;
 mod registries;
 mod report;
+mod schema;
 mod secrets;
 mod signature_counts;
 mod signatures;

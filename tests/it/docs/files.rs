@@ -4,38 +4,71 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::fences::{self, Fence};
-use crate::support::Place;
+use crate::support::{Outcome, Place};
 
 /// A service account, which `validate` reads.
 const ACCOUNT: &str =
     r#"{"client_email":"a@b.example","private_key":"-","token_uri":"https://b.example/token"}"#;
 
-#[test]
-fn of_rules_and_credentials() {
-    let mut number = 0;
-    for fence in fences::in_languages(&["yaml", "json"]) {
-        let Some(name) = fence.file_name().filter(|name| is_ours(name)) else {
-            continue;
-        };
+/// Default destination of all files.
+const DEFAULTS: [&str; 4] = ["--registry", "r.example", "--namespace", "mirror"];
+
+/// A classic file of a document, in a directory with everything that it needs.
+struct ClassicExample {
+    fence: Fence,
+    place: Place,
+    /// Flags that name its files.
+    files: Vec<String>,
+}
+
+fn classic_examples() -> Vec<ClassicExample> {
+    let fences = fences::in_languages(&["yaml", "json"]);
+    let examples = fences.into_iter().filter_map(|fence| {
+        let name = fence.file_name().filter(|name| is_ours(name))?.to_owned();
         let place = with_variables(&fence)
-            .file(name, &fence.text)
+            .file(&name, &fence.text)
             .file("any-images.yaml", "r.example/a:v1: r2.example/a\n");
         let files: &[&str] = if name.contains("auth") {
-            &["--auth", name, "--images", "any-images.yaml"]
+            &["--auth", &name, "--images", "any-images.yaml"]
         } else if name.contains("config") {
-            &["--config", name]
+            &["--config", &name]
         } else {
-            &["--images", name]
+            &["--images", &name]
         };
-        let defaults = ["--registry", "r.example", "--namespace", "mirror"];
-        let outcome = place.run(&[&["validate"], files, &defaults].concat());
-        assert_eq!(outcome.code, 0, "{}: {}", fence.place, outcome.stderr);
+        let files = files.iter().map(|flag| (*flag).to_owned()).collect();
+        Some(ClassicExample {
+            fence,
+            place,
+            files,
+        })
+    });
+    examples.collect()
+}
+
+impl ClassicExample {
+    /// Runs a command on the files.
+    fn run(&self, command: &str) -> Outcome {
+        let files: Vec<&str> = self.files.iter().map(String::as_str).collect();
+        let outcome = self
+            .place
+            .run(&[&[command], &files[..], &DEFAULTS].concat());
+        assert_eq!(outcome.code, 0, "{}: {}", self.fence.place, outcome.stderr);
+        outcome
+    }
+}
+
+#[test]
+fn of_rules_and_credentials() {
+    let examples = classic_examples();
+    for example in &examples {
+        let outcome = example.run("validate");
         // No rule uses the entries of a file that is shown alone.
         let unused = |line: &str| line.contains(": no rule uses the entries for ");
         let others = outcome.stderr.lines().filter(|line| !unused(line));
-        assert_eq!(others.collect::<Vec<_>>(), [""; 0], "{}", fence.place);
-        number += 1;
+        let place = &example.fence.place;
+        assert_eq!(others.collect::<Vec<_>>(), [""; 0], "{place}");
     }
+    let number = examples.len();
     assert!(number >= 8, "only {number} files were found");
 }
 
@@ -47,11 +80,13 @@ fn is_ours(name: &str) -> bool {
 
 /// Returns a directory and an environment with the variables that a file names.
 fn with_variables(fence: &Fence) -> Place {
-    let variable = regex::Regex::new(r"\$\{?([A-Z][A-Z0-9_]+)\}?").unwrap();
+    let variable = regex::Regex::new(r"(?:\$\{?|env: )([A-Z][A-Z0-9_]+)\}?").unwrap();
     let mut place = Place::new();
     for found in variable.captures_iter(&fence.text) {
         let value = if found[1].contains("SERVICE_ACCOUNT") {
             STANDARD.encode(ACCOUNT)
+        } else if &found[1] == "MIRROR" {
+            "mirror.example".to_owned()
         } else {
             "value".to_owned()
         };

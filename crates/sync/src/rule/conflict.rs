@@ -79,6 +79,21 @@ impl ConflictAction {
     }
 }
 
+/// Writes the action of all tags, or each pattern with its action: `v* fail, others overwrite`.
+impl fmt::Display for ConflictPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (pattern, action) in &self.patterns {
+            write!(f, "{pattern} {action}, ")?;
+        }
+        let others = if self.patterns.is_empty() {
+            ""
+        } else {
+            "others "
+        };
+        write!(f, "{others}{}", self.otherwise)
+    }
+}
+
 /// Writes the name of the action, as in flags and files.
 impl fmt::Display for ConflictAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,7 @@
 //! Tags that the user declares immutable.
 
+use std::fmt;
+
 use image_syncer_registry::Tag;
 
 use crate::rule::{RuleError, TagPattern};
@@ -33,6 +35,14 @@ impl Immutable {
     /// Returns whether `tag` is immutable.
     pub fn matches(&self, tag: &Tag) -> bool {
         self.0.iter().any(|pattern| pattern.matches(tag))
+    }
+}
+
+/// Writes the patterns as they are written in files.
+impl fmt::Display for Immutable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let patterns: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&patterns.join(", "))
     }
 }
 

@@ -135,6 +135,11 @@ impl DestinationTemplate {
         place(self) == place(other)
     }
 
+    /// Returns the name of tags; `None` if they keep their names, or the text of the destination has it.
+    pub fn tag(&self) -> Option<&TagTemplate> {
+        self.tag.as_deref()
+    }
+
     /// Returns the endpoint; `None` if it depends on the source.
     pub fn endpoint(&self) -> Option<Endpoint> {
         let Some(Part::Text(first)) = self.repository.as_slice().first() else {

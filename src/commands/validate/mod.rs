@@ -1,13 +1,14 @@
 //! The command `validate`.
 
+mod options;
+mod rules;
+
 use std::collections::HashSet;
 use std::fmt::Write;
 
 use image_syncer_registry::auth::{Keychain, KeychainEntry, LoginChoice};
 use image_syncer_sync::config::Config;
-use image_syncer_sync::rule::{
-    Naming, PlatformFilter, Rule, RuleDestination, RuleSource, Selection,
-};
+use image_syncer_sync::rule::PlatformFilter;
 
 use crate::cli::ValidateArgs;
 use crate::commands::option_flags::OptionFlags;
@@ -36,16 +37,19 @@ pub(super) fn execute(
     problems.print(printer)?;
     let platforms = platforms.unwrap_or_default();
     let logins = keychain.map(|keychain| logins(&config, &keychain));
-    let meaning = describe_rules(&config, &platforms, &logins.unwrap_or_default());
+    let meaning = describe(&config, &platforms, &logins.unwrap_or_default());
     printer.out(&escape::block(&meaning));
     Ok(Exit::Done)
 }
 
 /// Returns the rules in the order of the files, then the logins.
-fn describe_rules(config: &Config, platforms: &PlatformFilter, logins: &[String]) -> String {
+fn describe(config: &Config, platforms: &PlatformFilter, logins: &[String]) -> String {
     let mut text = String::new();
     for rule in &config.rules {
-        describe(rule, &mut text);
+        rules::describe(rule, platforms, &mut text);
+    }
+    for pattern in &config.patterns {
+        rules::describe_pattern(pattern, platforms, &mut text);
     }
     if !platforms.is_empty() {
         let _ = writeln!(text, "of every image only {platforms}");
@@ -53,13 +57,28 @@ fn describe_rules(config: &Config, platforms: &PlatformFilter, logins: &[String]
     for login in logins {
         let _ = writeln!(text, "{login}");
     }
-    let _ = writeln!(
-        text,
-        "{}, {}: no mistakes",
-        units::count(config.rules.len() as u64, "rule"),
+    let counted = if config.registries.is_empty() {
         units::count(config.credentials.len() as u64, "credential")
-    );
+    } else {
+        registry_count(config.registries.len())
+    };
+    let rules = units::count(rule_count(config), "rule");
+    let _ = writeln!(text, "{rules}, {counted}: no mistakes");
     text
+}
+
+/// Returns the number of rules in the files. A rule with several sources is several rules of a run.
+fn rule_count(config: &Config) -> u64 {
+    let names = config.rules.iter().map(|rule| &rule.name);
+    let patterns = config.patterns.iter().map(|pattern| &pattern.name);
+    names.chain(patterns).collect::<HashSet<_>>().len() as u64
+}
+
+fn registry_count(number: usize) -> String {
+    match number {
+        1 => "1 registry".to_owned(),
+        number => format!("{} registries", units::grouped(number as u64)),
+    }
 }
 
 /// Returns the login of each registry of the rules, without its secret, in the order of the rules.
@@ -91,51 +110,4 @@ fn login(place: &str, entry: Option<&KeychainEntry>) -> String {
     let who = setup::identity(&entry.login);
     let insecure = if entry.insecure { ", insecure" } else { "" };
     format!("login at {place}: {who}{insecure}  ({})", entry.origin)
-}
-
-fn describe(rule: &Rule, text: &mut String) {
-    let _ = write!(text, "{}: {}", rule.source.repository, chosen(&rule.source));
-    if let Some(location) = &rule.location {
-        let _ = write!(text, "  ({}:{})", location.file.display(), location.line);
-    }
-    text.push('\n');
-    for destination in &rule.destinations {
-        let _ = writeln!(
-            text,
-            "  → {}: {}",
-            destination.repository,
-            named(destination, &rule.source)
-        );
-    }
-}
-
-fn chosen(source: &RuleSource) -> String {
-    match &source.select {
-        Selection::All => "all tags".to_owned(),
-        Selection::Tags(tags) => joined("tag", tags),
-        Selection::Matching(pattern) => format!("tags in which /{}/ is found", pattern.as_str()),
-        Selection::Policy(policy) => format!("tags that the policy selects: {policy}"),
-        Selection::Digest { digest, tag: None } => format!("{digest}"),
-        Selection::Digest {
-            digest,
-            tag: Some(tag),
-        } => format!("{digest}, called {tag}"),
-    }
-}
-
-fn named(destination: &RuleDestination, source: &RuleSource) -> String {
-    match (&destination.naming, &source.select) {
-        (Naming::Keep, Selection::Digest { tag: None, .. }) | (Naming::Untagged, _) => {
-            "by digest, untagged".to_owned()
-        }
-        (Naming::Keep, _) => "names kept".to_owned(),
-        (Naming::Tags(tags), _) => format!("as {}", joined("tag", tags)),
-        (Naming::Template(template), _) => format!("as {template}"),
-    }
-}
-
-fn joined(noun: &str, items: &[impl ToString]) -> String {
-    let list: Vec<String> = items.iter().map(ToString::to_string).collect();
-    let s = if items.len() == 1 { "" } else { "s" };
-    format!("{noun}{s} {}", list.join(", "))
 }
