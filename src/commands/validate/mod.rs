@@ -1,12 +1,12 @@
 //! The command `validate`.
 
 mod options;
+mod registries;
 mod rules;
 
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use image_syncer_registry::auth::{Keychain, KeychainEntry, LoginChoice};
 use image_syncer_sync::config::Config;
 use image_syncer_sync::rule::PlatformFilter;
 
@@ -17,6 +17,8 @@ use crate::escape;
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::ui::{Printer, units};
+
+use registries::Registries;
 
 /// Reads the files and prints their rules and logins to stdout.
 pub(super) fn execute(
@@ -32,12 +34,10 @@ pub(super) fn execute(
         &mut problems,
     );
     let platforms = problems.collect(setup::platforms(&arguments.platforms));
-    // Some mistakes appear only when the credentials are combined: a service account, two names of one registry.
-    let keychain = problems.collect(Keychain::new(config.credentials.clone(), None));
+    let registries = Registries::new(&config, &mut problems);
     problems.print(printer)?;
     let platforms = platforms.unwrap_or_default();
-    let logins = keychain.map(|keychain| logins(&config, &keychain));
-    let meaning = describe(&config, &platforms, &logins.unwrap_or_default());
+    let meaning = describe(&config, &platforms, &registries.describe());
     printer.out(&escape::block(&meaning));
     Ok(Exit::Done)
 }
@@ -79,35 +79,4 @@ fn registry_count(number: usize) -> String {
         1 => "1 registry".to_owned(),
         number => format!("{} registries", units::grouped(number as u64)),
     }
-}
-
-/// Returns the login of each registry of the rules, without its secret, in the order of the rules.
-fn logins(config: &Config, keychain: &Keychain) -> Vec<String> {
-    let mut logins: Vec<String> = Vec::new();
-    let mut seen = HashSet::new();
-    for rule in &config.rules {
-        let destinations = rule.destinations.iter();
-        let destinations = destinations.map(|destination| &destination.repository);
-        for repository in std::iter::once(&rule.source.repository).chain(destinations) {
-            let Some(repository) = repository.in_registry() else {
-                continue;
-            };
-            let entry = keychain.entry(&repository);
-            let place = entry.map_or(repository.registry().as_str(), |entry| &entry.prefix);
-            if seen.insert(place.to_owned()) {
-                logins.push(login(place, entry));
-            }
-        }
-    }
-    logins
-}
-
-fn login(place: &str, entry: Option<&KeychainEntry>) -> String {
-    let Some(entry) = entry else {
-        let otherwise = setup::identity(&LoginChoice::Auto);
-        return format!("login at {place}: no entry, so {otherwise}");
-    };
-    let who = setup::identity(&entry.login);
-    let insecure = if entry.insecure { ", insecure" } else { "" };
-    format!("login at {place}: {who}{insecure}  ({})", entry.origin)
 }

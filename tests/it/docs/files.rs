@@ -1,4 +1,5 @@
-//! Every file of rules or credentials in the documents passes `validate`.
+//! Every file of rules or credentials in the documents passes `validate`, and the native files the schema as well. Every
+//! classic file means the same after its conversion.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,9 @@ const ACCOUNT: &str =
 
 /// Default destination of all files.
 const DEFAULTS: [&str; 4] = ["--registry", "r.example", "--namespace", "mirror"];
+
+/// Name of the native files.
+const NATIVE: &str = "sync.yaml";
 
 /// A classic file of a document, in a directory with everything that it needs.
 struct ClassicExample {
@@ -70,6 +74,30 @@ fn of_rules_and_credentials() {
     }
     let number = examples.len();
     assert!(number >= 8, "only {number} files were found");
+}
+
+/// Returns the meaning of files without the places in them and without the totals.
+fn meaning(validated: &str) -> Vec<&str> {
+    let lines = validated.lines().map(|line| {
+        let place = line.find("  (").unwrap_or(line.len());
+        &line[..place]
+    });
+    let mut lines: Vec<&str> = lines.collect();
+    lines.pop();
+    lines
+}
+
+#[test]
+fn classic_ones_mean_the_same_after_their_conversion() {
+    for example in classic_examples() {
+        let classic = example.run("validate").stdout;
+        let native = example.run("convert").stdout;
+        let place = example.place.file(NATIVE, &native);
+        let converted = place.run(&["validate", "--config", NATIVE]);
+        let at = &example.fence.place;
+        assert_eq!(converted.code, 0, "{at}: {}\n{native}", converted.stderr);
+        assert_eq!(meaning(&converted.stdout), meaning(&classic), "{at}");
+    }
 }
 
 /// Returns true for a file that the program reads.

@@ -27,6 +27,10 @@ impl ProxySetting {
         }
         Ok(Self(Some(text.to_owned())))
     }
+    /// Returns true for the direct way.
+    pub fn is_direct(&self) -> bool {
+        self.0.is_none()
+    }
     /// Returns the matcher of the proxy for every host; `None` for the direct way.
     pub(super) fn matcher(&self) -> Option<Matcher> {
         let address = self.0.as_deref()?;

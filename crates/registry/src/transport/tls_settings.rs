@@ -62,6 +62,10 @@ impl TlsSettings {
             plain_http: self.plain_http,
         }
     }
+    /// Returns true if there are certificates of authorities or a client certificate.
+    pub fn has_certificates(&self) -> bool {
+        self.certificates().is_some()
+    }
     /// Returns the certificates, unless there are none.
     pub(super) fn certificates(&self) -> Option<Arc<Certificates>> {
         let Certificates {
