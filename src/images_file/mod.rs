@@ -187,7 +187,9 @@ impl Listener for ImagesFile {
         };
         let wanted = match (self.wanted, outcome) {
             (ImageSelection::There, Outcome::Copied(_) | Outcome::Unchanged { .. }) => true,
-            (ImageSelection::Failed, Outcome::Failed(failure)) => is_retryable(failure),
+            (ImageSelection::Failed, Outcome::Failed(failure)) => {
+                is_retryable(failure) && is_named(&image.destination)
+            }
             (
                 ImageSelection::Failed,
                 Outcome::Copied(_) | Outcome::Unchanged { .. } | Outcome::Skipped { .. },
@@ -211,6 +213,13 @@ fn listed_source(rule: &Rule) -> Option<String> {
         Selection::Matching(pattern) => Some(format!("{repository}:/{}/", pattern.as_str())),
         _ => None,
     }
+}
+
+/// Returns true if the destination has a tag or a digest. An image for whose tag its rule has no legal name has neither,
+/// and would keep the name of its tag without the rule.
+fn is_named(destination: &str) -> bool {
+    let last = destination.rsplit('/').next().unwrap_or_default();
+    last.contains([':', '@'])
 }
 
 /// Returns whether another run can copy the image. An image with a tag conflict is not listed: without the other rule

@@ -61,6 +61,7 @@ mod slow_readers;
 mod survival;
 mod tag_conflicts;
 mod tags;
+mod templates;
 mod terminal;
 mod time_limits;
 mod validate;
