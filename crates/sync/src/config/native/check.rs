@@ -81,8 +81,7 @@ impl Check<'_> {
             return;
         };
         if items.is_empty() && !may_be_empty {
-            let message =
-                format!("the list of {what} is empty. Write at least one item, or remove the key.");
+            let message = format!("the list of {what} is empty. Write at least one item.");
             self.findings.mistake(self.file, node.at, message);
         }
         let what = format!("an item of {what}");

@@ -98,6 +98,11 @@ impl<'a> Reading<'a> {
 
     /// Adds a file, with the files that it includes.
     pub(super) fn add(&mut self, opened: Opened) {
+        if self.is_read(&include::identity(&opened.name)) {
+            let name = opened.name.display();
+            let message = format!("{name} is given or included twice. It counts once.");
+            return self.findings.warn_outside(message);
+        }
         self.add_included(opened, &mut Vec::new());
     }
 

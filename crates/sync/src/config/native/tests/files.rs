@@ -260,3 +260,27 @@ fn registries_are_read_without_rules() {
     assert!(config.rules.is_empty() && config.warnings.is_empty());
     assert_eq!(registries("b.yaml").credentials.len(), 1);
 }
+
+#[test]
+fn a_file_that_is_given_twice_counts_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.yaml");
+    fs::write(
+        &path,
+        "version: 1\nrules:\n  - {from: q.io/x, to: r.example/x}\n",
+    )
+    .unwrap();
+    let given = ConfigFiles {
+        config: vec![path.clone().into(), path.into()],
+        ..ConfigFiles::default()
+    };
+    let flags = OptionOverrides::default();
+    let config = Config::read(&given, &defaults(), &environment, &flags).unwrap();
+    assert_eq!(config.rules.len(), 1);
+    let told = warnings(&config);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].ends_with("a.yaml is given or included twice. It counts once."),
+        "{told:?}"
+    );
+}

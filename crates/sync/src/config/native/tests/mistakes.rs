@@ -219,7 +219,7 @@ fn values_of_another_kind_are_refused() {
     3 |   - {from: {a: b}, to: [], tags: , except: []}
       |            ^
 
-    file.yaml:3:24: the list of `to` is empty. Write at least one item, or remove the key.
+    file.yaml:3:24: the list of `to` is empty. Write at least one item.
       |
     3 |   - {from: {a: b}, to: [], tags: , except: []}
       |                        ^
@@ -229,7 +229,7 @@ fn values_of_another_kind_are_refused() {
     3 |   - {from: {a: b}, to: [], tags: , except: []}
       |                                ^
 
-    file.yaml:3:44: the list of `except` is empty. Write at least one item, or remove the key.
+    file.yaml:3:44: the list of `except` is empty. Write at least one item.
       |
     3 |   - {from: {a: b}, to: [], tags: , except: []}
       |                                            ^
