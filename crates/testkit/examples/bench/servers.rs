@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use testkit::auth::{Access, TokenRules};
-use testkit::profile::MountRule;
+use testkit::profile::{ListingApi, MountRule};
 use testkit::{Auth, Kind, Profile, Registry, State, Tls, Totals};
 
 use crate::workloads::{Content, ListsDigests, Workload};
@@ -43,9 +43,9 @@ impl Servers {
     pub(crate) fn start(workload: &Workload, content: &Content, destinations: usize) -> Self {
         let tls = Tls::new();
         let start = |state: State, rate: Option<u64>, lists_digests: bool| {
-            let (profile, rules) = match lists_digests {
-                true => (Profile::harbor(), TokenRules::harbor()),
-                false => (Profile::distribution3(), TokenRules::default()),
+            let rules = match lists_digests {
+                true => TokenRules::harbor(),
+                false => TokenRules::default(),
             };
             let profile = Profile {
                 mount: if workload.mounts {
@@ -53,7 +53,8 @@ impl Servers {
                 } else {
                     MountRule::Decline
                 },
-                ..profile
+                listing_api: lists_digests.then(ListingApi::harbor),
+                ..Profile::distribution3()
             };
             let mut builder = Registry::builder()
                 .profile(profile)
