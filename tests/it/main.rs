@@ -52,6 +52,7 @@ mod records;
 mod reference;
 mod referrers;
 mod registries;
+mod registry_secrets;
 mod report;
 mod schema;
 mod secrets;

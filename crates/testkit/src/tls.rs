@@ -96,6 +96,10 @@ impl Tls {
         self
     }
 
+    pub(crate) fn demands_clients(&self) -> bool {
+        self.demands_clients
+    }
+
     /// Returns a client certificate, as PEM.
     pub fn client_pem(&self) -> io::Result<Pem> {
         let key = KeyPair::generate().map_err(io::Error::other)?;

@@ -14,6 +14,7 @@ use crate::tls::Pem;
 pub(super) struct Config {
     pub(super) delete: bool,
     pub(super) tls: bool,
+    pub(super) demands_clients: bool,
     pub(super) htpasswd: bool,
     /// Realm and service.
     pub(super) token: Option<(String, String)>,
@@ -27,6 +28,7 @@ impl Default for Config {
         Self {
             delete: true,
             tls: false,
+            demands_clients: false,
             htpasswd: false,
             token: None,
             environment: Vec::new(),
@@ -41,6 +43,7 @@ pub(super) struct Files {
     config: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
+    client_authority: PathBuf,
     htpasswd: PathBuf,
     token_certificate: PathBuf,
 }
@@ -52,6 +55,7 @@ impl Files {
             config: directory.join("config.yml"),
             certificate: directory.join("server.crt"),
             key: directory.join("server.key"),
+            client_authority: directory.join("clients.crt"),
             htpasswd: directory.join("htpasswd"),
             token_certificate: directory.join("token.crt"),
         };
@@ -62,6 +66,10 @@ impl Files {
     pub(super) fn write_tls(&self, pem: &Pem) -> io::Result<()> {
         fs::write(&self.certificate, &pem.certificate)?;
         fs::write(&self.key, &pem.key)
+    }
+
+    pub(super) fn write_client_authority(&self, pem: &str) -> io::Result<()> {
+        fs::write(&self.client_authority, pem)
     }
 
     pub(super) fn write_token_certificate(&self, pem: &str) -> io::Result<()> {
@@ -96,7 +104,10 @@ impl Files {
             "secret": "testkit",
         });
         if config.tls {
-            let tls = json!({"certificate": self.certificate, "key": self.key});
+            let mut tls = json!({"certificate": self.certificate, "key": self.key});
+            if config.demands_clients {
+                set(&mut tls, "clientcas", json!([self.client_authority]));
+            }
             set(&mut http, "tls", tls);
         }
         let mut document = json!({

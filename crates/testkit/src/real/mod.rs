@@ -88,7 +88,9 @@ impl DockerRegistryBuilder {
         let mut ca = None;
         if let Some(tls) = &self.tls {
             files.write_tls(&tls.pem(&["127.0.0.1", "localhost"])?)?;
+            files.write_client_authority(&tls.ca_pem())?;
             config.tls = true;
+            config.demands_clients = tls.demands_clients();
             ca = Some(tls.ca_pem());
         }
         let token_server = match &self.auth {

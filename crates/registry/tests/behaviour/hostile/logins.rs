@@ -1,9 +1,11 @@
 //! No login and no token is sent to another host, in each way that leads to another host.
 
 use bytes::Bytes;
-use image_syncer_registry::auth::{Credential, Secret};
+use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry, Secret};
 use image_syncer_registry::transport::TransportOptions;
-use image_syncer_registry::{Client, Digest, ErrorKind, Manifest, OpenedUpload};
+use image_syncer_registry::{
+    AllowedHosts, Client, Digest, ErrorKind, Manifest, OpenedUpload, Registry,
+};
 
 use super::world::{Asked, Reply, World, ada, repository};
 use crate::client::kit::{Given, descriptor_of, tag};
@@ -347,5 +349,34 @@ async fn a_login_repeated_by_a_server_is_redacted() {
     assert_eq!(world.told(), ["no ***"]);
     for secret in ["the-password", "YWRhOnRoZS1wYXNzd29yZA"] {
         assert!(!told.contains(secret), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_that_the_user_trusts_for_one_registry_sees_no_other_login() {
+    let elsewhere = "Bearer realm=\"https://auth.example.net/token\",service=\"s\"";
+    for (trusted, is_shown) in [(HOME, true), ("other.example.com", false)] {
+        let world = World::new(move |asked| match asked.headers.get("authorization") {
+            _ if asked.host == "auth.example.net" => {
+                Reply::new(200).body("{\"token\":\"a-fresh-token\"}")
+            }
+            None => Reply::new(401).header("www-authenticate", elsewhere),
+            Some(_) => Reply::new(200)
+                .header("docker-content-digest", image().digest().as_str())
+                .body(image().bytes().clone()),
+        });
+        let entry = KeychainEntry::new(HOME, ada(), "the test");
+        let registry = Registry::parse(trusted).unwrap();
+        let realms =
+            AllowedHosts::default().with_registry(registry, vec!["auth.example.net".to_owned()]);
+        let keychain = Keychain::new(vec![entry], None).unwrap();
+        let keychain = keychain.with_trusted_realms(realms).unwrap();
+        let client = world.client_of(HOME, keychain, TransportOptions::default());
+        let repository = repository(&client);
+        client.get_manifest(&repository, &tag("v1")).await.unwrap();
+        let shown = world.shown_to();
+        let is_there = shown.iter().any(|host| host == "auth.example.net");
+        assert_eq!(is_there, is_shown, "{trusted}: {shown:?}");
+        assert_eq!(world.told().is_empty(), is_shown, "{:?}", world.told());
     }
 }

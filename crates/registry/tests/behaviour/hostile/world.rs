@@ -130,12 +130,22 @@ impl World {
         insecure: bool,
         options: TransportOptions,
     ) -> Client {
-        let options = options.with_observer(Arc::new(Ear(self.clone())));
         let entry = KeychainEntry::new(host, credential, "the test").with_insecure(insecure);
+        let keychain = Keychain::new(vec![entry], None).unwrap();
+        self.client_of(host, keychain, options)
+    }
+    /// Returns a client of the registry `host` with these logins.
+    pub(super) fn client_of(
+        self: &Arc<Self>,
+        host: &str,
+        keychain: Keychain,
+        options: TransportOptions,
+    ) -> Client {
+        let options = options.with_observer(Arc::new(Ear(self.clone())));
         let registries = Registries::new(
             Options::new(
                 Arc::new(Transport::with_service(self.clone(), options)),
-                Arc::new(Keychain::new(vec![entry], None).unwrap()),
+                Arc::new(keychain),
             )
             .with_retry(
                 RetryPolicy::default()
