@@ -12,7 +12,7 @@ use tracing::Instrument;
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::PatternRule;
-use crate::store::Stores;
+use crate::store::{RepositoryScope, Stores};
 use crate::{Endpoint, Repository};
 
 /// A list that is read by a task of its own. Dropping it and all of its readers cancels the task.
@@ -119,7 +119,7 @@ impl ListingTask {
     async fn pages(&self, state: &watch::Sender<ListingState>) -> Result<(), Failure> {
         let mut pages = self
             .stores
-            .repositories(&self.endpoint, &self.prefix)
+            .repositories(&self.endpoint, &self.scope())
             .await?;
         while let Some(page) = pages.next().await? {
             let listed = page.repositories.len() as u64;
@@ -133,6 +133,15 @@ impl ListingTask {
             self.report(state, false);
         }
         Ok(())
+    }
+
+    /// Returns the part of the list that a pattern may match.
+    fn scope(&self) -> RepositoryScope {
+        let (patterns, endpoint) = (self.patterns.clone(), self.endpoint.clone());
+        RepositoryScope::below(&*self.prefix).with_namespaces(move |first| {
+            let mut sources = patterns.iter().flat_map(|rule| &rule.from);
+            sources.any(|from| *from.endpoint() == endpoint && from.may_match_below(first))
+        })
     }
 
     fn is_needed(&self, repository: &Repository) -> bool {

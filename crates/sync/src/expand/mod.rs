@@ -180,7 +180,7 @@ impl PatternExpansion {
 
     fn nothing_selected(&self) -> String {
         match self.listed {
-            0 => "the registry lists no repository".to_owned(),
+            0 => "the registry lists no repository that could match".to_owned(),
             1 => "the only repository in the list does not match".to_owned(),
             listed => format!("no repository matches ({listed} in the list)"),
         }

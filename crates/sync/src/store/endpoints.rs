@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 
 use crate::store::layout::LayoutStores;
 use crate::store::{
-    Destination, Endpoint, Repository, RepositoryPages, Source, StoreResult, Stores,
-    UnfinishedEndpoint,
+    Destination, Endpoint, Repository, RepositoryPages, RepositoryScope, Source, StoreResult,
+    Stores, UnfinishedEndpoint,
 };
 
 /// Stores of registries and of image layouts.
@@ -48,9 +48,9 @@ impl Stores for EndpointStores {
     fn repositories<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        prefix: &'a str,
+        scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
-        self.of_kind(endpoint).repositories(endpoint, prefix)
+        self.of_kind(endpoint).repositories(endpoint, scope)
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         self.layouts.finish()

@@ -13,6 +13,7 @@ pub(crate) mod memory;
 mod read_only;
 mod registry_store;
 mod repository;
+mod repository_scope;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub(crate) use layout::{LayoutNames, read_names as layout_names, split_path as s
 pub(crate) use read_only::ReadOnlyStores;
 pub use registry_store::RegistryStores;
 pub use repository::{Endpoint, Repository};
+pub use repository_scope::RepositoryScope;
 
 /// Result of a call to a store.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -142,12 +144,11 @@ pub trait Stores: Send + Sync {
         &'a self,
         repository: &'a Repository,
     ) -> BoxFuture<'a, StoreResult<Arc<dyn Destination>>>;
-    /// Returns the repositories of `endpoint` below `prefix`, one page at a time. `prefix` is a path of whole components, or
-    /// empty for all repositories. A store may return others as well.
+    /// Returns the repositories of `endpoint` in `scope`, one page at a time. A store may return others as well.
     fn repositories<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        prefix: &'a str,
+        scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>>;
     /// Completes the files that a run has written, at its end. Returns the endpoints that are not complete.
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {

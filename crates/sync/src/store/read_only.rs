@@ -10,8 +10,8 @@ use image_syncer_registry::{
 };
 
 use crate::store::{
-    Destination, Endpoint, Repository, RepositoryPages, Source, StartedUpload, StoreError,
-    StoreResult, Stores, TagDetail, Tags, UnfinishedEndpoint, UploadStart,
+    Destination, Endpoint, Repository, RepositoryPages, RepositoryScope, Source, StartedUpload,
+    StoreError, StoreResult, Stores, TagDetail, Tags, UnfinishedEndpoint, UploadStart,
 };
 
 /// Stores of a run that writes nothing: reads are real, pushed manifests are accepted and discarded. An upload of a
@@ -40,9 +40,9 @@ impl Stores for ReadOnlyStores {
     fn repositories<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        prefix: &'a str,
+        scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
-        self.0.repositories(endpoint, prefix)
+        self.0.repositories(endpoint, scope)
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         self.0.finish()

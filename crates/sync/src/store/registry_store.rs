@@ -13,9 +13,9 @@ use image_syncer_registry::{
 };
 
 use crate::store::{
-    Destination, Endpoint, FallbackTag, Repository, RepositoryPage, RepositoryPages, Source,
-    SourceCapabilities, StartedUpload, StoreError, StoreResult, Stores, TagDetail, Tags,
-    UploadSession, UploadStart,
+    Destination, Endpoint, FallbackTag, Repository, RepositoryPage, RepositoryPages,
+    RepositoryScope, Source, SourceCapabilities, StartedUpload, StoreError, StoreResult, Stores,
+    TagDetail, Tags, UploadSession, UploadStart,
 };
 
 /// Stores of all registries.
@@ -87,12 +87,17 @@ impl Stores for RegistryStores {
     fn repositories<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        prefix: &'a str,
+        scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
         let pages = match endpoint.registry() {
-            Some(registry) => Ok(Box::new(RegistryRepositories {
-                pages: self.0.client(registry).list_repositories(prefix),
-            }) as Box<dyn RepositoryPages>),
+            Some(registry) => {
+                let client = self.0.client(registry);
+                let mut pages = client.list_repositories(scope.prefix());
+                if let Some(filter) = scope.namespaces() {
+                    pages = pages.with_namespaces(move |first| filter(first));
+                }
+                Ok(Box::new(RegistryRepositories { pages }) as Box<dyn RepositoryPages>)
+            }
             None => Err(StoreError::source(no_registry(
                 endpoint,
                 format!("list the repositories of {endpoint}"),

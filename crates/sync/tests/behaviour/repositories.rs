@@ -1,7 +1,7 @@
 //! Lists of the repositories of a registry, and of tags with digests, through the stores.
 
 use image_syncer_registry::ErrorKind;
-use image_syncer_sync::store::{RegistryStores, StoreError, Stores, TagDetail};
+use image_syncer_sync::store::{RegistryStores, RepositoryScope, StoreError, Stores, TagDetail};
 use testkit::profile::{ListKind, ListingApi, ListingFault};
 use testkit::{Kind, Profile};
 
@@ -14,7 +14,9 @@ async fn listed(
     prefix: &str,
 ) -> Result<(Vec<String>, Option<u64>), StoreError> {
     let any = kit::repository(server, "any");
-    let mut pages = stores.repositories(any.endpoint(), prefix).await?;
+    let mut pages = stores
+        .repositories(any.endpoint(), &RepositoryScope::below(prefix))
+        .await?;
     let (mut paths, mut total) = (Vec::new(), None);
     while let Some(page) = pages.next().await? {
         paths.extend(page.repositories.iter().map(|it| it.path().to_owned()));
@@ -38,6 +40,20 @@ async fn repositories_come_from_the_api_of_the_registry() {
     assert_eq!(total, Some(2));
     let (paths, _) = listed(&stores, &server, "").await.unwrap();
     assert_eq!(paths, server.state().repositories());
+    server.clear_requests();
+    let teams = RepositoryScope::default().with_namespaces(|first| first.starts_with("team-"));
+    let any = kit::repository(&server, "any");
+    let pages = stores.repositories(any.endpoint(), &teams).await;
+    let mut pages = pages.unwrap();
+    let mut count = 0;
+    while let Some(page) = pages.next().await.unwrap() {
+        count += page.repositories.len();
+    }
+    assert_eq!(
+        (count, server.requests().len()),
+        (3, 3),
+        "base is not listed"
+    );
     kit::assert_good(&[&server]);
 }
 

@@ -20,8 +20,8 @@ use crate::store::layout::reading::NameScope;
 use crate::store::repository::is_below;
 use crate::store::{
     Destination, Endpoint, FallbackTag, FilePath, Repository, RepositoryPage, RepositoryPages,
-    Source, StartedUpload, StoreError, StoreResult, Stores, TagDetail, Tags, UnfinishedEndpoint,
-    UploadSession, UploadStart,
+    RepositoryScope, Source, StartedUpload, StoreError, StoreResult, Stores, TagDetail, Tags,
+    UnfinishedEndpoint, UploadSession, UploadStart,
 };
 
 /// Maximum number of names in a message.
@@ -135,9 +135,9 @@ impl Stores for LayoutStores {
     fn repositories<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        prefix: &'a str,
+        scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
-        let listed = self.list_repositories(endpoint, prefix);
+        let listed = self.list_repositories(endpoint, scope.prefix());
         listed.map_err(StoreError::source).boxed()
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {

@@ -35,7 +35,7 @@ use image_syncer_registry::{
 };
 
 use crate::lock::lock;
-use crate::store::{Destination, RepositoryPages, Source, StoreResult, Stores};
+use crate::store::{Destination, RepositoryPages, RepositoryScope, Source, StoreResult, Stores};
 use crate::{Endpoint, Repository};
 
 pub(crate) use build::{attestation, blob_json, entry};
@@ -304,9 +304,9 @@ impl Stores for MemoryStores {
     fn repositories<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        prefix: &'a str,
+        scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
-        let pages = list::MemoryRepositories::new(self, endpoint, prefix);
+        let pages = list::MemoryRepositories::new(self, endpoint, scope.prefix());
         std::future::ready(Ok(Box::new(pages) as Box<dyn RepositoryPages>)).boxed()
     }
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::Repository;
-use crate::store::Stores as _;
 use crate::store::layout::LayoutStores;
+use crate::store::{RepositoryScope, Stores as _};
 
 #[tokio::test]
 async fn a_name_has_both_annotations_and_one_descriptor() {
@@ -270,7 +270,9 @@ async fn repositories_are_listed_below_a_prefix() {
         ("quay.io/a/b", vec!["quay.io/a/b"]),
         ("quay.io/x", vec![]),
     ] {
-        let pages = stores.repositories(endpoint.endpoint(), prefix).await;
+        let pages = stores
+            .repositories(endpoint.endpoint(), &RepositoryScope::below(prefix))
+            .await;
         let mut pages = pages.unwrap();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await.unwrap() {
