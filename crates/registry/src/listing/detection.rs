@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Deserialize;
 
 use crate::auth::{Credential, Secret, is_google};
@@ -275,7 +275,11 @@ impl Client {
                 Err(error) => Err(error),
             }
         };
-        let probe = self.listing_memory().harbor.get(|_| true, probe).await?;
+        let probe = self
+            .listing_memory()
+            .harbor
+            .get(|_| true, probe.boxed())
+            .await?;
         Ok(of_unknown_host(probe == HarborProbe::Harbor))
     }
 
