@@ -75,7 +75,7 @@ impl Ends {
     fn both(&self) -> [&Registry; 2] {
         [&self.source, &self.destination]
     }
-    /// Runs rules that list every repository. Returns the summary and the warnings.
+    /// Runs rules that list every repository. Returns the summary and the number of requests.
     async fn run(&self) -> (Summary, usize) {
         let rules = (0..REPOSITORIES).map(|number| {
             let path = format!("team/r{number}");
@@ -120,4 +120,22 @@ async fn a_thousand_unchanged_tags_cost_1160_requests_where_the_source_lists_dig
     assert_eq!(summary.unchanged, (REPOSITORIES * TAGS) as u64);
     assert_eq!(ends.heads(), [0, REPOSITORIES * TAGS]);
     assert!(requests <= 1_160, "{requests}");
+}
+
+#[tokio::test]
+async fn an_api_that_fails_costs_the_requests_of_the_plain_protocol() {
+    for fault in [ListingFault::Forbidden, ListingFault::Nonsense] {
+        let ends = Ends::new(
+            start_harbor(Some(fault)).await,
+            start_harbor(Some(fault)).await,
+        );
+        let (summary, _) = ends.run().await;
+        assert_eq!(summary.unchanged, (REPOSITORIES * TAGS) as u64);
+        assert_eq!(ends.heads(), [REPOSITORIES * TAGS; 2], "{fault:?}");
+        // The API is given up after some repositories, and not tried for each.
+        for end in ends.both() {
+            let lists = end.count(|request| request.kind == Kind::Listing);
+            assert!(lists < REPOSITORIES / 2, "{lists}");
+        }
+    }
 }
