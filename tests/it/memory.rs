@@ -101,3 +101,36 @@ fn sixteen_layers_at_a_time() {
     let peak = peak(16, 32 * MIB);
     assert!(peak <= budget(16), "{peak} KiB");
 }
+
+/// Repositories that no pattern selects are only counted. The others take some 100 bytes each.
+#[test]
+fn a_hundred_thousand_repositories_in_a_catalog() {
+    let names = (0..100_000).map(|number| format!("team-{}/app-{number:05}", number % 100));
+    let source = Registry::builder()
+        .counts_only()
+        .repositories(names)
+        .start_on_thread();
+    let destination = Registry::builder().counts_only().start_on_thread();
+    let last = Image::single([Layer::synthetic(1, 1)]);
+    source.push("team-99/app-00999", Some("v1"), &last);
+    let (sender, arrived) = mpsc::channel();
+    let fault = Fault::on(Kind::ManifestPut).matching(move |_| sender.send(()).is_ok());
+    destination.fault(fault, Action::StallBeforeAnswer);
+    let place = between(&source, &destination, "");
+    let config = format!(
+        "version: 1\nregistries:\n  {0}: {{tls: {{plain-http: true}}, list: catalog}}\n  {1}: {{tls: {{plain-http: true}}}}\n\
+         rules:\n  - {{from: {0}/*/app-00*, to: \"{1}/mirror/{{repository}}\", if-empty: ignore}}\n",
+        source.host(),
+        destination.host()
+    );
+    let place = place.file("native.yaml", &config);
+    let mut child = place
+        .command(&["--config", "native.yaml", "--quiet"])
+        .spawn()
+        .unwrap();
+    arrived.recv_timeout(PATIENCE).unwrap();
+    let peak = held(&child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(peak <= 64 * 1024, "{peak} KiB");
+}
