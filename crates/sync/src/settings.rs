@@ -41,7 +41,7 @@ impl Default for RunSettings {
 /// Use of lists of tags that show digests, so that unchanged images need no request of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Listing {
-    /// Where a registry has them, and they save requests.
+    /// Use lists with digests that a registry has, if they save requests.
     #[default]
     Auto,
     /// Nowhere: tags are listed by the protocol that all registries have.

@@ -62,7 +62,7 @@ pub struct Asking {
 /// Use of lists with digests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ListingChoice {
-    /// Where a registry has them.
+    /// Use lists that registries have.
     #[default]
     Auto,
     /// Nowhere.

@@ -61,7 +61,7 @@ pub enum Event {
         rule: RuleId,
         /// The source repository.
         repository: String,
-        /// What each stage of the policy let through.
+        /// Number of tags after each stage of the policy.
         explanation: TagExplanation,
     },
     /// The images of a rule could not be listed. Those found before are still copied.

@@ -38,7 +38,7 @@ use super::file_kind::Opened;
 use super::{Config, ConfigError, Defaults, Environment};
 use crate::rule::{OptionOverrides, Rule, with_distinct_ids};
 
-/// What to write instead of a line without a colon.
+/// Form to write instead of a line without a colon.
 pub(super) const FORM: &str = "`key: value`";
 
 /// Reads native files; see [`Config::read`].

@@ -51,7 +51,7 @@ impl Scalar {
     /// Checks a text.
     ///
     /// # Errors
-    /// Why, and what to write.
+    /// The reason, and the text to write.
     pub(super) fn check(self, text: &str) -> Result<(), String> {
         match self {
             Self::Text | Self::Secret => Ok(()),

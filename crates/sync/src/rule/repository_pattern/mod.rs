@@ -53,7 +53,7 @@ impl SourcePattern {
     /// component gets `library/` in front, as a name does.
     ///
     /// # Errors
-    /// Why the text is neither, and what to write.
+    /// If the text is neither: the reason, and the text to write.
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         let refused = |why: String| RuleError(format!("{text}: {why}."));
         let (head, name, tail) = split(text);

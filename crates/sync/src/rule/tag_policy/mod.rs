@@ -102,9 +102,9 @@ pub enum NewestPer {
     /// All of the repository.
     #[default]
     Repository,
-    /// Those with the same first number.
+    /// Tags with the same first number.
     Major,
-    /// Those with the same first two numbers.
+    /// Tags with the same first two numbers.
     Minor,
 }
 
