@@ -14,7 +14,7 @@ pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer plan --images FILE [--auth FILE] [flags]
        image-syncer check --images FILE [--auth FILE] [flags]
        image-syncer validate --images FILE [--auth FILE]
-       image-syncer tags SOURCE
+       image-syncer tags SOURCE | --config FILE [--rule GLOB]
        image-syncer convert --images FILE [--auth FILE]
        image-syncer schema
        image-syncer records show|prune|forget [--records FILE]";
@@ -160,9 +160,11 @@ pub(super) const VALIDATE: &str = "\
 Examples:
   image-syncer validate --auth auth.yaml --images images.yaml
   image-syncer validate --config config.yaml --arch amd64
+  image-syncer validate --list --config sync.yaml
 
 Exit codes:
     0  the files are valid
+    1  with --list: a source could not be listed
     2  at least one mistake; all are shown, with what to write instead";
 
 /// Text after the help of `tags`.
@@ -170,6 +172,7 @@ pub(super) const TAGS: &str = "\
 Examples:
   image-syncer tags docker.io/library/alpine
   image-syncer tags 'quay.io/prometheus/prometheus:/^v3/' --output json
+  image-syncer tags --config sync.yaml --rule 'base*'
 
 Digests and times of pushes come from the lists of registries. A registry whose list has only names
 shows names.

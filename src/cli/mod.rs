@@ -241,6 +241,11 @@ pub struct ValidateArgs {
     /// Platforms to copy.
     #[command(flatten)]
     pub platforms: Platforms,
+    /// List the repositories and tags that the rules select
+    ///
+    /// With an explanation of each selection and the destinations. Sends requests to the sources.
+    #[arg(long, help_heading = "Output")]
+    pub list: bool,
 }
 
 /// Arguments of `tags`.
@@ -248,12 +253,16 @@ pub struct ValidateArgs {
 pub struct TagsArgs {
     /// Repository: `registry/repository`
     ///
-    /// Or `…:/regex/` for the tags that match.
-    #[arg(value_name = "SOURCE")]
-    pub source: String,
-    /// Credentials.
+    /// Or `…:/regex/` for the tags that match. Without it, the tags that the rules of the files select, with an explanation
+    /// of each selection.
+    #[arg(value_name = "SOURCE", required_unless_present_any = ["config", "images"])]
+    pub source: Option<String>,
+    /// The files.
     #[command(flatten)]
-    pub auth: Auth,
+    pub files: Files,
+    /// Rules of the files.
+    #[command(flatten)]
+    pub selection: RuleSelection,
     /// Registries without a trusted certificate.
     #[command(flatten)]
     pub insecure: Insecure,

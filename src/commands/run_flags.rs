@@ -14,6 +14,7 @@ use crate::run::{
     Inputs, OutputPaths, Purpose, RecordsChoice, RunSpec, TerminalOptions, TerminalRunner,
 };
 use crate::ui::Printer;
+use crate::ui::listing::ListingForm;
 
 /// Flags of a run.
 pub(super) struct RunFlags {
@@ -38,6 +39,26 @@ pub(super) struct RunFlags {
 }
 
 impl RunFlags {
+    /// Returns the flags of a run that shows what the rules of `config` select.
+    pub(super) fn listing(
+        command: &'static str,
+        config: Config,
+        inputs: Inputs,
+        form: ListingForm,
+    ) -> Self {
+        Self {
+            command,
+            config,
+            inputs,
+            purpose: Purpose::List(form),
+            transfer: cli::Transfer::default(),
+            output: cli::Output::default(),
+            common: cli::Common::default(),
+            logging: cli::Logging::default(),
+            insecure: Vec::new(),
+        }
+    }
+
     /// Carries out the run.
     ///
     /// # Errors

@@ -61,6 +61,7 @@ impl RunOutputs {
         let report = Arc::new(Report::new());
         let mut all: Vec<Arc<dyn Listener>> =
             vec![report.clone(), Arc::new(EventLines::new(lines.clone()))];
+        all.push(display.listings().clone());
         all.extend(outputs.listeners());
         all.extend(shown.as_ref().map(StdoutOutput::listener));
         Self {

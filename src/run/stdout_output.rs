@@ -16,6 +16,7 @@ use crate::report::ReportWriter;
 use crate::run::listeners::Listeners;
 use crate::run_summary::RunSummary;
 use crate::ui::FullLists;
+use crate::ui::listing::{ListingForm, ListingListener, print_listing_summary};
 use crate::ui::plan::{
     PlanForm, PlanListener, RowSelection, print_check_summary, print_plan_summary, totals,
 };
@@ -29,6 +30,8 @@ pub(crate) enum Purpose {
     Copy,
     /// Shows what would be copied.
     Show(StdoutRequest),
+    /// Shows what the rules select.
+    List(ListingForm),
 }
 
 /// Requested output.
@@ -48,6 +51,7 @@ impl Purpose {
         match self {
             Self::Copy => Intent::Copy,
             Self::Show(asked) => asked.intent,
+            Self::List(_) => Intent::List,
         }
     }
 
@@ -62,8 +66,17 @@ impl Purpose {
         logging: &Logging,
         stop: &Stop,
     ) -> anyhow::Result<Option<StdoutOutput>> {
-        let Self::Show(asked) = self else {
-            return Ok(None);
+        let (asked, listing) = match self {
+            Self::Copy => return Ok(None),
+            Self::Show(asked) => (asked, None),
+            Self::List(form) => {
+                let asked = StdoutRequest {
+                    intent: Intent::List,
+                    json: false,
+                    exit_code: false,
+                };
+                (asked, Some(form))
+            }
         };
         let abandon = stop.abandon.clone();
         // On a terminal that shows the progress, the plan is written when the live view has ended.
@@ -75,9 +88,16 @@ impl Purpose {
         };
         let stdout = Stdout::start(begin, move || abandon.cancel());
         let stdout = stdout.context("cannot start a thread")?;
+        let page = match listing {
+            Some(form) => {
+                let listing = ListingListener::new(rules, form, stdout.clone());
+                StdoutForm::Listing(Arc::new(listing))
+            }
+            None => StdoutForm::new(asked, command, rules, logging, &stdout),
+        };
         Ok(Some(StdoutOutput {
             asked,
-            page: StdoutForm::new(asked, command, rules, logging, &stdout),
+            page,
             stdout,
             one_terminal,
         }))
@@ -99,6 +119,8 @@ enum StdoutForm {
     Plan(Arc<PlanListener>),
     /// For programs.
     Document(Arc<ReportWriter<Stdout>>),
+    /// Selected repositories and tags.
+    Listing(Arc<ListingListener>),
     /// The exit code alone.
     Nothing,
 }
@@ -118,7 +140,7 @@ impl StdoutForm {
             (Intent::Check, 0) if logging.quiet => return Self::Nothing,
             (_, 1..) => RowSelection::All,
             (Intent::Check, 0) => RowSelection::Different,
-            (Intent::Plan | Intent::Copy, 0) => RowSelection::Notable,
+            (Intent::Plan | Intent::Copy | Intent::List, 0) => RowSelection::Notable,
         };
         let plan = PlanListener::new(rules, form(asked.intent), which, stdout.clone());
         Self::Plan(Arc::new(plan))
@@ -138,6 +160,7 @@ impl StdoutOutput {
         match &self.page {
             StdoutForm::Plan(plan) => plan.clone(),
             StdoutForm::Document(document) => document.clone(),
+            StdoutForm::Listing(listing) => listing.clone(),
             StdoutForm::Nothing => Arc::new(Listeners(Vec::new())),
         }
     }
@@ -153,7 +176,9 @@ impl StdoutOutput {
     /// Writes the end of the output, and the summary on stderr as far as it is not shown.
     pub(super) fn end(&self, ending: &RunSummary<'_>, lines: &LineWriter, files: FullLists<'_>) {
         let is_check = self.asked.intent == Intent::Check;
-        if is_check {
+        if self.asked.intent == Intent::List {
+            print_listing_summary(lines, ending.summary, files);
+        } else if is_check {
             print_check_summary(lines, ending.summary, files);
         } else {
             print_plan_summary(lines, ending.summary, files, self.one_terminal);
@@ -163,6 +188,7 @@ impl StdoutOutput {
             StdoutForm::Plan(plan) => plan.close(totals(ending.summary, true)),
             // Write errors are reported at the end.
             StdoutForm::Document(document) => drop(document.end(ending)),
+            StdoutForm::Listing(listing) => listing.close(),
             StdoutForm::Nothing => {}
         }
     }

@@ -32,6 +32,8 @@ pub enum LineLabel {
     Interrupted,
     /// Fails nothing, but needs attention.
     Warning,
+    /// A policy selected tags.
+    Selected,
     /// Useful to know.
     Note,
 }
@@ -58,6 +60,7 @@ impl LineLabel {
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
             Self::Warning => "warning",
+            Self::Selected => "selected",
             Self::Note => "note",
         }
     }
@@ -68,7 +71,7 @@ impl LineLabel {
             Self::Unchanged | Self::Verified => Style::Dim,
             Self::Repaired | Self::Skipped | Self::Interrupted | Self::Warning => Style::Yellow,
             Self::Failed => Style::Red,
-            Self::Note => Style::Plain,
+            Self::Selected | Self::Note => Style::Plain,
         }
     }
 
@@ -77,7 +80,7 @@ impl LineLabel {
             Self::Failed => Level::Error,
             Self::Warning => Level::Warning,
             // Most images of a run are unchanged. Their number is enough.
-            Self::Unchanged | Self::Verified => Level::Detail,
+            Self::Unchanged | Self::Verified | Self::Selected => Level::Detail,
             _ => Level::Info,
         }
     }

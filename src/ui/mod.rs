@@ -4,6 +4,7 @@ mod background_writer;
 mod copy_unit;
 mod failure_filter;
 mod lines;
+pub(crate) mod listing;
 pub(crate) mod live;
 mod log;
 pub mod plan;

@@ -120,6 +120,14 @@ impl Listener for EventLines {
                 self.lines
                     .print_about(LineLabel::Warning, LineSubject::rule(&rule), &text);
             }
+            Event::TagsSelected {
+                repository,
+                explanation,
+                ..
+            } => {
+                let text = format!("{repository}: {explanation}");
+                self.lines.print(LineLabel::Selected, &text);
+            }
             Event::Warning { text } => self.lines.print(LineLabel::Warning, text),
             _ => {}
         }

@@ -42,6 +42,7 @@ mod man_pages;
 mod memory;
 mod messages;
 mod mistakes;
+mod native;
 mod native_files;
 mod outcomes;
 mod output;

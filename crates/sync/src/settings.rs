@@ -58,4 +58,7 @@ pub enum Intent {
     Plan,
     /// Reports different images with the fewest requests, and writes nothing.
     Check,
+    /// Reports the images that the rules select, as skipped ([`LISTED`](crate::event::LISTED)). Requests nothing but lists
+    /// of sources, and nothing of destinations.
+    List,
 }

@@ -21,7 +21,7 @@ pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing, TagsFor
 pub(in crate::cli) use values::days;
 
 /// Flags of all commands that send requests to registries.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Common {
     /// Platforms to copy.
     #[command(flatten)]

@@ -14,11 +14,14 @@ use image_syncer_sync::{Failure, Session};
 
 use crate::cli::{self, TagsArgs};
 use crate::commands::connection_flags::ConnectionFlags;
+use crate::commands::option_flags::OptionFlags;
+use crate::commands::run_flags::RunFlags;
 use crate::commands::setup;
 use crate::escape;
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::run;
+use crate::ui::listing::ListingForm;
 use crate::ui::{Printer, full_reason, units};
 
 use table::TagTable;
@@ -30,10 +33,13 @@ pub(super) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     image_syncer_registry::transport::prepare();
-    let source = problems.collect(source(&arguments.source));
-    let auth = setup::inputs(arguments.auth.auth);
-    let config = Config::credentials(&auth, Vec::new(), &setup::environment);
-    let config = problems.collect(config).unwrap_or_default();
+    let Some(written) = &arguments.source else {
+        return selected(arguments, problems, printer);
+    };
+    let source = problems.collect(source(written));
+    let config = problems
+        .collect(registries(arguments.files))
+        .unwrap_or_default();
     for warning in &config.warnings {
         problems.warn(warning);
     }
@@ -56,6 +62,53 @@ pub(super) fn execute(
     // A name that is still being resolved must not hold the process.
     runtime.shutdown_background();
     Ok(printed)
+}
+
+/// Prints the tags that the rules of the files select.
+fn selected(
+    arguments: TagsArgs,
+    mut problems: Problems,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    let inputs = setup::input_files(&arguments.files);
+    let defaults = cli::Defaults {
+        registry: setup::environment("DEFAULT_REGISTRY"),
+        namespace: setup::environment("DEFAULT_NAMESPACE"),
+    };
+    let platforms = cli::Platforms::default();
+    let options = OptionFlags::platforms(&platforms);
+    let config = setup::config(
+        arguments.files,
+        &arguments.selection,
+        &defaults,
+        &options,
+        &mut problems,
+    );
+    let form = match arguments.output {
+        cli::TagsFormat::Table => ListingForm::Tags,
+        cli::TagsFormat::Json => ListingForm::Json,
+    };
+    let mut flags = RunFlags::listing("tags", config, inputs, form);
+    flags.common.safety = arguments.safety;
+    flags.insecure = arguments.insecure.insecure;
+    flags.run(problems, printer)
+}
+
+/// Reads the registries of the files, for a source on the command line.
+fn registries(files: cli::Files) -> anyhow::Result<Config> {
+    let rules = Vec::new();
+    if !files.images.is_empty() {
+        bail!("--images has no effect beside SOURCE. Leave one of them out.");
+    }
+    if files.config.is_empty() {
+        let auth = setup::inputs(files.auth);
+        return Ok(Config::credentials(&auth, rules, &setup::environment)?);
+    }
+    if !files.auth.is_empty() {
+        bail!("--config cannot be used with --auth. Leave one of them out.");
+    }
+    let config = setup::inputs(files.config);
+    Ok(Config::registries(&config, rules, &setup::environment)?)
 }
 
 /// Parses the source.

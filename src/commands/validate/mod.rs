@@ -12,10 +12,12 @@ use image_syncer_sync::rule::PlatformFilter;
 
 use crate::cli::ValidateArgs;
 use crate::commands::option_flags::OptionFlags;
+use crate::commands::run_flags::RunFlags;
 use crate::commands::setup;
 use crate::escape;
 use crate::exit::Exit;
 use crate::problems::Problems;
+use crate::ui::listing::ListingForm;
 use crate::ui::{Printer, units};
 
 use registries::Registries;
@@ -26,6 +28,7 @@ pub(super) fn execute(
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
+    let inputs = setup::input_files(&arguments.files);
     let config = setup::config(
         arguments.files,
         &arguments.selection,
@@ -38,8 +41,15 @@ pub(super) fn execute(
     problems.print(printer)?;
     let platforms = platforms.unwrap_or_default();
     let meaning = describe(&config, &platforms, &registries.describe());
+    drop(registries);
     printer.out(&escape::block(&meaning));
-    Ok(Exit::Done)
+    if !arguments.list {
+        return Ok(Exit::Done);
+    }
+    printer.out("\n");
+    image_syncer_registry::transport::prepare();
+    let flags = RunFlags::listing("validate", config, inputs, ListingForm::Repositories);
+    flags.run(Problems::default(), printer)
 }
 
 /// Returns the rules in the order of the files, then the logins.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use image_syncer_registry::transport::PauseReason;
 
 use crate::ui::lines::{LineLabel, LineWriter};
+use crate::ui::live::listings::RunningListing;
 use crate::ui::live::meter::ProgressMeter;
 use crate::ui::live::{RunStatus, shutdown};
 use crate::ui::units;
@@ -57,9 +58,21 @@ fn describe_status(status: &RunStatus) -> String {
         let s = if status.retries == 1 { "y" } else { "ies" };
         parts.push(format!("{} retr{s}", units::grouped(status.retries)));
     }
+    parts.extend(listings(status, NAMED));
     parts.extend(pauses(status, NAMED));
     parts.extend(status.ending.map(|state| ending(state, status)));
     parts.join("; ")
+}
+
+/// Returns the lists of repositories that are being read; at most `named` of them by name.
+pub(super) fn listings(status: &RunStatus, named: usize) -> Vec<String> {
+    let running = status.listings.iter();
+    let mut all: Vec<String> = running.take(named).map(RunningListing::describe).collect();
+    let more = status.listings.len().saturating_sub(named);
+    if more > 0 {
+        all.push(format!("and {}", units::count(more as u64, "more list")));
+    }
+    all
 }
 
 /// Returns the paused hosts with the rest of their pauses; at most `named` of them by name.

@@ -13,7 +13,7 @@ use crate::ui::copy_unit::CopyUnit;
 use crate::ui::live::speed::{
     RemainingWork, SpeedSamples, TimeLeft, estimate, per_second, steadily,
 };
-use crate::ui::live::{ActiveTransfer, Pauses, RunStatus, ShutdownState};
+use crate::ui::live::{ActiveTransfer, Listings, Pauses, RunStatus, ShutdownState};
 
 /// Number of transfers with a line of their own.
 const LARGEST: usize = 4;
@@ -34,6 +34,7 @@ pub(super) struct SampleSources {
     pub(super) counts: Arc<Counts>,
     pub(super) progress: Arc<Progress>,
     pub(super) pauses: Arc<Pauses>,
+    pub(super) listings: Arc<Listings>,
     pub(super) ending: Arc<ShutdownState>,
 }
 
@@ -102,6 +103,7 @@ impl ProgressMeter {
             speed: self.speeds.now(now, moved),
             average: per_second(moved, elapsed),
             left: self.left.next(now, known),
+            listings: sources.listings.running(),
             pauses: sources.pauses.current(now),
             transfers,
             flowing_transfers: flowing,

@@ -3,6 +3,7 @@
 
 mod heartbeat;
 mod layout;
+mod listings;
 mod meter;
 mod pauses;
 mod shutdown;
@@ -21,6 +22,7 @@ use crate::host_counts::Counts;
 use crate::ui::copy_unit::CopyUnit;
 use crate::ui::lines::LineWriter;
 use crate::ui::printer::Printer;
+pub(crate) use listings::Listings;
 use meter::{ProgressMeter, SampleSources};
 pub(crate) use pauses::Pauses;
 pub(crate) use shutdown::ShutdownState;
@@ -32,6 +34,7 @@ pub(crate) struct ProgressDisplay {
     sends_nothing: bool,
     printer: Printer,
     pauses: Arc<Pauses>,
+    listings: Arc<Listings>,
     ending: Arc<ShutdownState>,
 }
 
@@ -67,6 +70,8 @@ pub(super) struct RunStatus {
     pub(super) speed: Option<u64>,
     pub(super) average: Option<u64>,
     pub(super) left: Option<Duration>,
+    /// Lists of repositories that are being read.
+    pub(super) listings: Vec<listings::RunningListing>,
     /// Paused hosts, the longest pause first.
     pub(super) pauses: Vec<pauses::Pause>,
     /// Largest flowing transfers, each at the same position until it ends.
@@ -105,6 +110,7 @@ impl ProgressDisplay {
             sends_nothing,
             printer,
             pauses: Arc::default(),
+            listings: Arc::default(),
             ending: Arc::default(),
         }
     }
@@ -112,6 +118,11 @@ impl ProgressDisplay {
     /// Returns the observer of pauses.
     pub(crate) fn pauses(&self) -> &Arc<Pauses> {
         &self.pauses
+    }
+
+    /// Returns the listener of lists of repositories.
+    pub(crate) fn listings(&self) -> &Arc<Listings> {
+        &self.listings
     }
 
     /// Returns the state that announces the end of the run.
@@ -137,6 +148,7 @@ impl ProgressDisplay {
             counts: Arc::clone(counts),
             progress: Arc::clone(progress),
             pauses: Arc::clone(&self.pauses),
+            listings: Arc::clone(&self.listings),
             ending: Arc::clone(&self.ending),
         };
         let _shown = (self.how == DisplayMode::Live).then(|| {

@@ -12,6 +12,8 @@ mod totals;
 mod wrap;
 
 pub use gather::{PlanListener, RowSelection};
+pub(crate) use order::by_name;
+pub(crate) use places::split_reference;
 pub use totals::totals;
 pub(crate) use totals::{print_check_summary, print_plan_summary};
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// Compares two names. Numbers in them compare by value, so that `1.9` comes before `1.10`.
-pub(super) fn by_name(a: &str, b: &str) -> Ordering {
+pub(crate) fn by_name(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
     while !left.is_empty() && !right.is_empty() {
         let (one, other) = (part(left), part(right));

@@ -82,7 +82,7 @@ impl Places {
 }
 
 /// Splits a reference into the repository and the rest: `a.example:5000/x` and `:v1`, `oci:dir#x` and `@sha256:…`.
-pub(super) fn split_reference(reference: &str) -> (&str, &str) {
+pub(crate) fn split_reference(reference: &str) -> (&str, &str) {
     let path = reference.rfind(['/', '#']).map_or(0, |at| at + 1);
     let name = reference.get(path..).unwrap_or_default();
     let rest = name.find([':', '@']).map(|at| path + at);

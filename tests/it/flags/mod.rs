@@ -104,6 +104,26 @@ fn table() -> Vec<Entry> {
             TAGS,
             Test(crate::tags::a_list_of_names_has_a_line_for_each_tag),
         ),
+        (
+            "images",
+            TAGS,
+            Test(crate::native::commands::the_tags_of_a_rule_are_explained),
+        ),
+        (
+            "config",
+            TAGS,
+            Test(crate::native::commands::the_tags_of_a_rule_are_explained),
+        ),
+        (
+            "rule",
+            TAGS,
+            Test(crate::native::commands::the_tags_of_a_rule_are_explained),
+        ),
+        (
+            "list",
+            &["validate"],
+            Test(crate::native::commands::a_listed_file_shows_repositories_tags_and_destinations),
+        ),
         ("allow-private", TAGS, Read("http://r.example")),
         ("trust-realm", TAGS, Read("http://r.example")),
         (

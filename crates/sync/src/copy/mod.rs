@@ -80,7 +80,7 @@ impl Copier {
         let stores = Arc::clone(&shared.stores);
         let stores = match settings.intent {
             Intent::Copy => stores,
-            Intent::Plan | Intent::Check => Arc::new(ReadOnlyStores(stores)),
+            Intent::Plan | Intent::Check | Intent::List => Arc::new(ReadOnlyStores(stores)),
         };
         let inventory = match settings.records {
             Some(records) if settings.intent != Intent::Copy => Inventory::reading(records),

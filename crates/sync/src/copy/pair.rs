@@ -65,6 +65,14 @@ impl Pairs {
         }
         &self.0
     }
+    /// Ends as skipped the pairs that have not ended.
+    pub(crate) fn skip_rest(&self, why: &str) {
+        for pair in &self.0 {
+            pair.finish(Outcome::Skipped {
+                why: why.to_owned(),
+            });
+        }
+    }
     /// Ends with `failure` the pairs that have not ended.
     pub(crate) fn finish_rest(&self, failure: &Failure) {
         for pair in &self.0 {

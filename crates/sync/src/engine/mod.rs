@@ -16,12 +16,12 @@ use tracing::Instrument;
 use crate::Repository;
 use crate::copy::{Copier, Pairs, SharedState};
 use crate::discover::{CoveredTags, Discovered, Image};
-use crate::event::{Event, Listener};
+use crate::event::{Event, LISTED, Listener};
 use crate::expand::{ExpandedRule, Expander};
 use crate::failure::Failure;
 use crate::lock::lock;
 use crate::rule::RuleSet;
-use crate::settings::RunSettings;
+use crate::settings::{Intent, RunSettings};
 use crate::store::Stores;
 use crate::transfer::Progress;
 
@@ -37,6 +37,8 @@ const QUEUE: usize = 16;
 
 /// One run.
 pub struct Engine {
+    /// True if images are not copied, but only reported.
+    lists_only: bool,
     stores: Arc<dyn Stores>,
     copier: Arc<Copier>,
     /// One permit for each image in flight.
@@ -61,8 +63,10 @@ impl Engine {
         settings: RunSettings,
         listener: Arc<dyn Listener>,
     ) -> Self {
+        let lists_only = settings.intent == Intent::List;
         let copier = Copier::new(shared, settings, Arc::clone(&listener));
         Self {
+            lists_only,
             copier: Arc::new(copier),
             stores: Arc::clone(&shared.stores),
             images: Arc::clone(&shared.images),
@@ -173,6 +177,9 @@ impl Engine {
                     }
                 }
                 message = found.recv(), if waiting.is_none() => match message {
+                    Some(Discovered::Image(image)) if self.lists_only => {
+                        Pairs::new(&image, &self.listener).skip_rest(LISTED);
+                    }
                     Some(Discovered::Image(image)) => waiting = Some(image),
                     Some(Discovered::Searched(source)) => sources.search_ended(&source),
                     Some(Discovered::Ended(source)) => sources.rule_ended(&source),

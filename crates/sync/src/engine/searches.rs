@@ -24,6 +24,8 @@ pub(super) struct Searches<'a> {
     destination_index: Arc<DestinationTagIndex>,
     source_tags: Arc<SourceTags>,
     sources: &'a SourceProgress,
+    /// True if images are only reported: destinations are not listed, and leftover tags are unknown.
+    lists_only: bool,
     listener: Arc<dyn Listener>,
     found: mpsc::Sender<Discovered>,
     cancel: CancellationToken,
@@ -60,6 +62,7 @@ impl<'a> Searches<'a> {
             destination_index,
             source_tags,
             sources,
+            lists_only: engine.lists_only,
             listener: Arc::clone(&engine.listener),
             found,
             cancel: cancel.clone(),
@@ -72,7 +75,9 @@ impl<'a> Searches<'a> {
     /// Prepares lists for `rule`. All rules whose images may overlap should be added before the first of them starts.
     pub(super) fn add(&self, rule: &Rule) -> CoveredReceiver {
         self.source_tags.expect(rule, &self.cancel);
-        self.destination_index.add(rule);
+        if !self.lists_only {
+            self.destination_index.add(rule);
+        }
         self.sources.add_rule(&rule.source.repository)
     }
 
@@ -95,6 +100,7 @@ impl<'a> Searches<'a> {
         let search = SearchTask {
             discoverer: Arc::clone(&self.discoverer),
             listener: Arc::clone(&self.listener),
+            lists_only: self.lists_only,
             rank: self.started,
             rule,
             pattern,
@@ -117,6 +123,7 @@ impl<'a> Searches<'a> {
 /// Search of one rule.
 struct SearchTask {
     discoverer: Arc<Discoverer>,
+    lists_only: bool,
     listener: Arc<dyn Listener>,
     rank: usize,
     rule: Arc<Rule>,
@@ -167,7 +174,7 @@ impl SearchTask {
 
     /// Sends the leftover tags, after the end of all other images of the source.
     async fn finish(&self, mut search: RuleSearch<'_>) {
-        if search.has_deferred_tags() {
+        if search.has_deferred_tags() && !self.lists_only {
             let mut covered = self.covered.clone();
             let covered = covered.wait_for(Option::is_some).await;
             let covered = covered.ok().and_then(|tags| tags.clone());

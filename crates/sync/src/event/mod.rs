@@ -20,6 +20,9 @@ use crate::rule::tag_policy::TagExplanation;
 pub use outcome::{Change, Copied, Cost, Evidence, Loss, Outcome, Planned, Volume};
 pub use rules::{RuleDescription, RuleTable};
 
+/// Reason of skipped images in a run that only lists them.
+pub const LISTED: &str = "only listed";
+
 /// An event of a run.
 ///
 /// In JSON an event is an object with one key, the kind (`image-finished`), and its fields below that. Outcomes and

@@ -175,7 +175,7 @@ impl Session {
                 facts: facts.current(),
                 ..shared.clone()
             },
-            Intent::Plan | Intent::Check => shared.without_facts(),
+            Intent::Plan | Intent::Check | Intent::List => shared.without_facts(),
         }
     }
 }

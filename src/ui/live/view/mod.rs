@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::ui::live::heartbeat::{ending, pauses, roughly};
+use crate::ui::live::heartbeat::{ending, listings, pauses, roughly};
 use crate::ui::live::layout::{StyledLine, percent, shorten};
 use crate::ui::live::meter::ProgressMeter;
 use crate::ui::live::{ActiveTransfer, RunStatus};
@@ -63,9 +63,9 @@ fn frame(
     }
     let notes: Vec<String> = notes(status)
         .into_iter()
-        .map(|note| {
+        .map(|(style, note)| {
             let note = shorten(&note, width);
-            StyledLine::new(colours).with(Style::Yellow, &note).text()
+            StyledLine::new(colours).with(style, &note).text()
         })
         .collect();
     height.notes = height.notes.max(notes.len());
@@ -251,10 +251,13 @@ fn transfer(transfer: &ActiveTransfer, width: usize, colours: bool) -> String {
         .text()
 }
 
-/// Returns what the run waits for: paused hosts, the end of the work in flight.
-fn notes(status: &RunStatus) -> Vec<String> {
-    let mut notes = pauses(status, 2);
-    notes.extend(status.ending.map(|state| ending(state, status)));
+/// Returns what the run waits for: lists of repositories, paused hosts, the end of the work in flight.
+fn notes(status: &RunStatus) -> Vec<(Style, String)> {
+    let listed = listings(status, 2).into_iter();
+    let mut notes: Vec<(Style, String)> = listed.map(|note| (Style::Plain, note)).collect();
+    let mut attention = pauses(status, 2);
+    attention.extend(status.ending.map(|state| ending(state, status)));
+    notes.extend(attention.into_iter().map(|note| (Style::Yellow, note)));
     notes
 }
 
