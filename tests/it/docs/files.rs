@@ -1,10 +1,14 @@
 //! Every file of rules or credentials in the documents passes `validate`, and the native files the schema as well. Every
 //! classic file means the same after its conversion.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::fences::{self, Fence};
+use crate::schema;
 use crate::support::{Outcome, Place};
 
 /// A service account, which `validate` reads.
@@ -97,6 +101,41 @@ fn classic_ones_mean_the_same_after_their_conversion() {
         let at = &example.fence.place;
         assert_eq!(converted.code, 0, "{at}: {}\n{native}", converted.stderr);
         assert_eq!(meaning(&converted.stdout), meaning(&classic), "{at}");
+    }
+}
+
+/// Returns the native files of the documents.
+fn native_examples() -> Vec<Fence> {
+    let fences = fences::in_languages(&["yaml"]).into_iter();
+    let examples: Vec<Fence> = fences
+        .filter(|fence| fence.file_name() == Some(NATIVE))
+        .collect();
+    assert!(examples.len() >= 12, "only {} files", examples.len());
+    examples
+}
+
+#[test]
+fn native_ones_are_valid() {
+    let validator = schema::validator();
+    for fence in native_examples() {
+        // Secrets and certificates are in the directory of the test.
+        let text = fence.text.replace("/run/secrets/", "secrets-");
+        let place = with_variables(&fence)
+            .file(NATIVE, &text)
+            .file("secrets-mirror", "secret\n");
+        let private = Permissions::from_mode(0o600);
+        std::fs::set_permissions(place.path("secrets-mirror"), private).unwrap();
+        std::fs::create_dir(place.path("certs")).unwrap();
+        let authority = testkit::Tls::new().ca_pem();
+        let place = place.file("certs/example-ca.pem", &authority);
+        let outcome = place.run(&["validate", "--config", NATIVE]);
+        assert_eq!(outcome.code, 0, "{}: {}", fence.place, outcome.stderr);
+        assert_eq!(outcome.stderr, "", "{}", fence.place);
+        let errors: Vec<String> = validator
+            .iter_errors(&schema::parsed(&fence.text))
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(errors, [""; 0], "{}", fence.place);
     }
 }
 
