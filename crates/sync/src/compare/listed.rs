@@ -43,9 +43,10 @@ impl Comparer {
             }
             (None, Some(there)) => {
                 let wanted = image.head().await?.digest;
-                Ok(match wanted == *there {
-                    true => unchanged(there, false),
-                    false => ListedComparison::Open(None),
+                Ok(if wanted == *there {
+                    unchanged(there, false)
+                } else {
+                    ListedComparison::Open(None)
                 })
             }
             (Some(_), Some(_)) | (None, None) => Ok(ListedComparison::Open(None)),

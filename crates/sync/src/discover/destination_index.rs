@@ -141,9 +141,10 @@ impl DestinationTagIndex {
             let known = self.inventory.was_copied_to(repository).await;
             let options = rule.options_for(destination);
             let confirms = lists && known && options.has_immutable_tags();
-            let detail = match confirms {
-                true => TagDetail::Names,
-                false => self.detail(options),
+            let detail = if confirms {
+                TagDetail::Names
+            } else {
+                self.detail(options)
             };
             let overwrites = options.conflict.may_overwrite();
             if overwrites && (confirms || several && !known)

@@ -43,9 +43,10 @@ impl Servers {
     pub(crate) fn start(workload: &Workload, content: &Content, destinations: usize) -> Self {
         let tls = Tls::new();
         let start = |state: State, rate: Option<u64>, lists_digests: bool| {
-            let rules = match lists_digests {
-                true => TokenRules::harbor(),
-                false => TokenRules::default(),
+            let rules = if lists_digests {
+                TokenRules::harbor()
+            } else {
+                TokenRules::default()
             };
             let profile = Profile {
                 mount: if workload.mounts {

@@ -140,9 +140,10 @@ impl SourceList {
     }
     /// Returns the detail of the list that rules read.
     pub(super) fn detail(&self) -> TagDetail {
-        match self.with_digests.load(Ordering::Acquire) {
-            true => TagDetail::Digests,
-            false => TagDetail::Names,
+        if self.with_digests.load(Ordering::Acquire) {
+            TagDetail::Digests
+        } else {
+            TagDetail::Names
         }
     }
     /// Returns true if a listing rule may defer referrer tags.
