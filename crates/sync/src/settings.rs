@@ -44,7 +44,7 @@ pub enum Listing {
     /// Use lists with digests that a registry has, if they save requests.
     #[default]
     Auto,
-    /// Nowhere: tags are listed by the protocol that all registries have.
+    /// Not used: tags are listed by the protocol that all registries have.
     Off,
 }
 

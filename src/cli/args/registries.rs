@@ -65,7 +65,7 @@ pub enum ListingChoice {
     /// Use lists that registries have.
     #[default]
     Auto,
-    /// Nowhere.
+    /// Not used.
     Off,
 }
 
