@@ -62,6 +62,7 @@ mod signatures;
 mod slow_readers;
 mod survival;
 mod tag_conflicts;
+mod tag_policies;
 mod tags;
 mod templates;
 mod terminal;

@@ -209,7 +209,8 @@ impl Copier {
             Arc::default(),
             Arc::clone(&self.manifests),
         )
-        .with_listed_digest(image.listed.clone());
+        .with_listed_digest(image.listed.clone())
+        .pinned(image.pinned.clone());
         let needs_root = image.places.iter().any(|place| {
             let settled_by_heads = self.only_checks() && !place.options.is_filtered();
             place.hint == DestinationHint::Absent && !settled_by_heads

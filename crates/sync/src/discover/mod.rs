@@ -55,6 +55,8 @@ pub(crate) struct Image {
     pub places: Vec<ImageDestination>,
     /// Subject whose referrers the image seems to list, for a leftover fallback tag.
     pub lists: Option<Digest>,
+    /// Digest to copy, whatever the tag names by then.
+    pub pinned: Option<Digest>,
     /// Reason to skip the image; `None` to copy it.
     pub skip: Option<String>,
 }
@@ -116,6 +118,8 @@ pub(crate) struct RuleSearch<'a> {
     lists: Option<Digest>,
     /// Digest of the next image's tag in a list of the source.
     listed: Option<ListedDigest>,
+    /// Digest to copy of the next image.
+    pinned: Option<Digest>,
     /// Reason to skip the next image.
     skip: Option<String>,
     /// Number of pairs of image and destination that were sent.
@@ -196,6 +200,7 @@ impl Discoverer {
             sends_leftovers: false,
             lists: None,
             listed: None,
+            pinned: None,
             skip: None,
             found: 0,
             repeated: 0,
@@ -327,6 +332,7 @@ impl RuleSearch<'_> {
             listed,
             places,
             lists: self.lists.clone(),
+            pinned: self.pinned.clone(),
             skip: self.skip.clone(),
         };
         // Fails only while the run is torn down.

@@ -45,7 +45,7 @@ impl RuleSearch<'_> {
             let Some(tags) = page else { break };
             self.offer(policy, &mut pipeline, tags).await?;
             let ready = pipeline.drain_ready();
-            self.send_selected(ready, pages.list()).await?;
+            self.send_selected(policy, ready, pages.list()).await?;
         }
         loop {
             let pending = pipeline.next_pending();
@@ -151,7 +151,7 @@ impl RuleSearch<'_> {
         }
         let count = self.wanted + result.tags.len() + result.quarantined.len();
         report_image_count(&*self.discoverer.listener, self.rule, count);
-        self.send_selected(result.tags, list).await?;
+        self.send_selected(policy, result.tags, list).await?;
         let is_empty = explanation.selected == 0 && result.quarantined.is_empty();
         for tag in result.quarantined {
             self.send_quarantined(tag).await?;
@@ -159,9 +159,11 @@ impl RuleSearch<'_> {
         Ok(is_empty.then(|| format!("no tag is left: {explanation}")))
     }
 
-    /// Sends these tags of `list`.
+    /// Sends these tags of `list`. With a minimum age, the digest whose age is known is copied, also if the tag is moved
+    /// meanwhile.
     async fn send_selected(
         &mut self,
+        policy: &TagPolicy,
         tags: Vec<SelectedTag>,
         list: &SourceList,
     ) -> Result<(), Failure> {
@@ -176,7 +178,11 @@ impl RuleSearch<'_> {
             };
             self.listed = list.listed_digest(&listed);
             let target = Target::Tag(listed.tag.clone());
-            self.send(target, Some(&listed.tag), self.wanted).await?;
+            let is_pinned = policy.older_than.is_some();
+            self.pinned = listed.digest.filter(|_| is_pinned);
+            let sent = self.send(target, Some(&listed.tag), self.wanted).await;
+            self.pinned = None;
+            sent?;
             self.wanted += 1;
         }
         Ok(())

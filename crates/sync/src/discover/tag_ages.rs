@@ -58,6 +58,7 @@ impl TagAges {
                 Err(failure) => return Err(failure),
             },
         };
+        candidate.digest = Some(digest.clone());
         let times = &mut candidate.times;
         if policy.needed_times(times, self.now).first_seen {
             let repository = source.repository();

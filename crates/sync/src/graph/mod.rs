@@ -74,6 +74,8 @@ pub(crate) struct SourceImage {
     needed: bool,
     /// Digest of the tag in a list of the source.
     listed: Option<ListedDigest>,
+    /// Digest that is fetched in place of the tag's current one.
+    pinned: Option<Digest>,
     resolution: Arc<TargetResolution>,
     root: OnceCell<Result<Root, Failure>>,
     held: Mutex<SeenManifests>,
@@ -130,6 +132,7 @@ impl SourceImage {
             manifests,
             needed: false,
             listed: None,
+            pinned: None,
             resolution: Arc::default(),
             root: OnceCell::new(),
             held: Mutex::default(),
@@ -153,6 +156,22 @@ impl SourceImage {
     pub(crate) fn with_listed_digest(mut self, listed: Option<ListedDigest>) -> Self {
         self.listed = listed;
         self
+    }
+    /// Sets the digest that is fetched in place of the tag's current one, so that a tag that moves cannot bypass a check of
+    /// its digest.
+    #[must_use]
+    pub(crate) fn pinned(self, digest: Option<Digest>) -> Self {
+        Self {
+            pinned: digest,
+            ..self
+        }
+    }
+    /// Returns the digest that the target or a pin fixes.
+    fn fixed_digest(&self) -> Option<&Digest> {
+        match &self.target {
+            Target::Digest(digest) => Some(digest),
+            Target::Tag(_) => self.pinned.as_ref(),
+        }
     }
     /// Returns the digest of the tag in a recent list of the source, as long as the tag was not resolved. It may prove that
     /// a destination has the image. It is never fetched, since the tag may have moved.
@@ -178,6 +197,7 @@ impl SourceImage {
             manifests: Arc::clone(&self.manifests),
             needed: self.needed,
             listed: self.listed.clone(),
+            pinned: self.pinned.clone(),
             resolution: Arc::clone(&self.resolution),
             root: OnceCell::new(),
             held: Mutex::default(),
@@ -200,9 +220,9 @@ impl SourceImage {
         let root = self.root.get().and_then(|root| root.as_ref().ok());
         matches!(root, Some(Root::Filtered(root)) if root.digest() == digest)
     }
-    /// Resolves the target: one HEAD, or one GET of the root, for all callers; no request for a digest.
+    /// Resolves the target: one HEAD, or one GET of the root, for all callers; no request for a digest or a pinned tag.
     pub(crate) async fn head(&self) -> Result<ManifestHead, Failure> {
-        if let Target::Digest(digest) = &self.target {
+        if let Some(digest) = self.fixed_digest() {
             return Ok(ManifestHead {
                 digest: digest.clone(),
                 media_type: None,
@@ -268,7 +288,7 @@ impl SourceImage {
             Err(failure) if failure.kind == Some(ErrorKind::NotFound) => failure,
             root => return root,
         };
-        if let Target::Digest(_) = self.target {
+        if self.fixed_digest().is_some() {
             return Err(gone);
         }
         let moved = async { self.resolve_by_root().await?.ok_or(gone) };

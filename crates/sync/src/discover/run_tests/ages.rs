@@ -101,6 +101,8 @@ async fn a_digest_is_in_quarantine_from_the_run_that_first_sees_it() {
     let endings = events.endings();
     assert!(endings.contains(&"src.example/app:v1 -> dst.example/app:v1: copied".to_owned()));
     assert_eq!(skipped(&endings), 1, "{endings:?}");
+    // Each tag is resolved once: the copy is of the digest whose age is known.
+    assert_eq!(scenario.calls_with(&["resolve src"]).len(), 2);
     assert_ne!(scenario.copied_digest("v2").as_ref(), Some(moved.digest()));
     age_records(&scenario, 4);
     let events = scenario.run_with_records(settings()).await;
@@ -117,6 +119,28 @@ fn age_records(scenario: &Scenario, days: u32) {
 }
 
 #[tokio::test]
+async fn a_tag_that_moves_after_the_check_of_its_age_is_copied_as_it_was() {
+    let scenario = scenario_of(quarantine(AgeSource::Pushed), &["v1"]);
+    let checked = scenario.stores.tagged(&scenario.source, "v1").unwrap();
+    scenario.stores.list_digests("src.example");
+    let pushed = SystemTime::now() - DAY * 30;
+    scenario.stores.list_time("src.example/app", "v1", pushed);
+    let gate = scenario.stores.block_calls("resolve dst.example/app:v1");
+    let run = scenario.prepare(settings(), &scenario.rules);
+    let moving = async {
+        gate.reached(1).await;
+        scenario.image("moved", &["v1"], &[]);
+        gate.open();
+    };
+    let (events, ()) = tokio::join!(run.finish(Default::default()), moving);
+    assert_eq!(
+        events.endings(),
+        ["src.example/app:v1 -> dst.example/app:v1: copied"]
+    );
+    assert_eq!(scenario.copied_digest("v1"), Some(checked));
+}
+
+#[tokio::test]
 async fn a_listed_time_needs_neither_records_nor_requests() {
     let scenario = scenario_of(quarantine(AgeSource::Auto), &["v1"]).with_records();
     scenario.stores.list_digests("src.example");
@@ -127,7 +151,7 @@ async fn a_listed_time_needs_neither_records_nor_requests() {
         events.endings(),
         ["src.example/app:v1 -> dst.example/app:v1: planned, New"]
     );
-    assert_eq!(scenario.calls_with(&["resolve src"]).len(), 1);
+    assert_eq!(scenario.calls_with(&["resolve src"]).len(), 0);
 }
 
 #[tokio::test]

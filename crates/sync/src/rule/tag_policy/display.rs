@@ -40,10 +40,10 @@ impl fmt::Display for TagPolicy {
             add("at least", vec![self.at_least.to_string()]);
         }
         let stages: Vec<&str> = stages.iter().map(|stage| stage.trim_end()).collect();
-        match stages.is_empty() {
-            true => f.write_str("every tag"),
-            false => f.write_str(&stages.join("; ")),
+        if stages.is_empty() {
+            return f.write_str("every tag");
         }
+        f.write_str(&stages.join("; "))
     }
 }
 

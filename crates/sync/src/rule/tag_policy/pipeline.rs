@@ -8,7 +8,7 @@ use image_syncer_registry::{Digest, Tag};
 use crate::rule::tag_policy::age::{AgeSource, QuarantinedTag, TagTimes};
 use crate::rule::tag_policy::counts::Counts;
 use crate::rule::tag_policy::explanation::TagExplanation;
-use crate::rule::tag_policy::ranking::{Group, Kept, RankedTag};
+use crate::rule::tag_policy::ranking::{Group, Kept, QuarantineEnd, RankedTag};
 use crate::rule::tag_policy::{Newest, NewestBy, TagPolicy, TagVersion};
 
 /// Maximum number of tags that [`TagPipeline::next_pending`] returns at a time.
@@ -143,7 +143,7 @@ impl TagPipeline {
         match self.policy.newest {
             Some(newest) if newest.by != NewestBy::Created => {
                 let tag = RankedTag {
-                    time: self.time(newest, &candidate)?,
+                    time: order_time(newest, &candidate)?,
                     candidate,
                     quarantine: None,
                 };
@@ -175,14 +175,14 @@ impl TagPipeline {
         let is_young_enough = self.is_young_enough(&candidate.times)?;
         let newest = self.policy.newest;
         let time = newest
-            .map(|newest| self.time(newest, &candidate))
+            .map(|newest| order_time(newest, &candidate))
             .transpose()?;
         let tag = RankedTag {
             time: time.flatten(),
             candidate,
             quarantine,
         };
-        if let Some(until) = quarantine {
+        if let Some(QuarantineEnd(until)) = quarantine {
             self.counts.younger += 1;
             self.note_quarantine(&tag.candidate.tag, until);
         }
@@ -258,21 +258,21 @@ impl TagPipeline {
         }
     }
 
-    /// Returns the end of the quarantine of a tag in quarantine. The inner `None` is an unknown age.
-    fn quarantine(&self, times: &TagTimes) -> Result<Option<Option<SystemTime>>, UnknownTime> {
+    /// Returns the end of the quarantine of a tag in quarantine.
+    fn quarantine(&self, times: &TagTimes) -> Result<Option<QuarantineEnd>, UnknownTime> {
         let Some(limit) = self.policy.older_than else {
             return Ok(None);
         };
         let Some(start) = limit.quarantine_start(times) else {
             return match limit.by {
-                AgeSource::Created => Ok(Some(None)),
+                AgeSource::Created => Ok(Some(QuarantineEnd(None))),
                 AgeSource::Auto => Err(UnknownTime::Either),
                 AgeSource::Pushed => Err(UnknownTime::Pushed),
                 AgeSource::FirstSeen => Err(UnknownTime::FirstSeen),
             };
         };
         let is_over = limit.is_reached(start, self.now);
-        Ok((!is_over).then(|| limit.end(start)))
+        Ok((!is_over).then(|| QuarantineEnd(limit.end(start))))
     }
 
     /// Returns true if the tag does not exceed the maximum age; `None` if its age is unknown.
@@ -303,18 +303,17 @@ impl TagPipeline {
         let version = version.filter(|_| self.policy.uses_versions());
         version.map_or_else(Group::default, |version| Group::new(version, newest.per))
     }
+}
 
-    /// Returns the time by which a tag is ordered.
-    fn time(
-        &self,
-        newest: Newest,
-        candidate: &Candidate,
-    ) -> Result<Option<SystemTime>, UnknownTime> {
-        match newest.by {
-            NewestBy::Version => Ok(None),
-            NewestBy::Pushed => candidate.times.pushed().map(Some).ok_or(UnknownTime::Order),
-            NewestBy::Created => Ok(candidate.times.created()),
-        }
+/// Returns the time by which a tag is ordered.
+fn order_time(newest: Newest, candidate: &Candidate) -> Result<Option<SystemTime>, UnknownTime> {
+    match newest.by {
+        NewestBy::Version => Ok(None),
+        NewestBy::Pushed => match candidate.times.pushed() {
+            Some(pushed) => Ok(Some(pushed)),
+            None => Err(UnknownTime::Order),
+        },
+        NewestBy::Created => Ok(candidate.times.created()),
     }
 }
 

@@ -1,9 +1,12 @@
 //! The pipeline by example.
 
 #![allow(clippy::unwrap_used)]
+// The fields of a policy are options.
+#![allow(clippy::unnecessary_wraps)]
 
 use std::time::{Duration, SystemTime};
 
+use super::AgeSource::{Auto, Created, FirstSeen, Pushed};
 use super::*;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -264,7 +267,6 @@ fn a_tag_without_the_time_that_decides_is_an_error_or_held_back() {
         }
         Ok(pipeline.finish().explanation.to_string())
     };
-    use AgeSource::{Auto, Created, FirstSeen, Pushed};
     assert_eq!(admit(Some(Auto), None, None), Err(UnknownTime::Either));
     assert_eq!(admit(Some(Pushed), None, None), Err(UnknownTime::Pushed));
     assert_eq!(

@@ -13,9 +13,13 @@ pub(super) struct RankedTag {
     /// Time by which the tags are ordered; `None` if the version orders them.
     pub(super) time: Option<SystemTime>,
     pub(super) candidate: Candidate,
-    /// End of the quarantine, for a tag in quarantine. The inner `None` is an unknown age.
-    pub(super) quarantine: Option<Option<SystemTime>>,
+    /// End of the quarantine, for a tag in quarantine.
+    pub(super) quarantine: Option<QuarantineEnd>,
 }
+
+/// End of a quarantine; `None` if the age of the tag is unknown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuarantineEnd(pub(super) Option<SystemTime>);
 
 /// Tags among which the newest are counted.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
@@ -67,7 +71,8 @@ impl RankedTag {
     }
     pub(super) fn held(self) -> Option<HeldTag> {
         let tag = self.candidate.tag;
-        self.quarantine.map(|until| HeldTag { tag, until })
+        self.quarantine
+            .map(|QuarantineEnd(until)| HeldTag { tag, until })
     }
 }
 

@@ -141,15 +141,12 @@ fn split_suffix(suffix: &str) -> (Option<Prerelease>, String) {
     while !rest.is_empty() {
         let trimmed = rest.trim_start_matches(is_separator);
         if let Some((stage, text, after)) = prerelease_at_start(trimmed) {
-            match &mut found {
-                Some(found) => {
-                    found.text.push('-');
-                    found.text.push_str(text);
-                }
-                None => {
-                    let text = text.to_owned();
-                    found = Some(Prerelease { stage, text });
-                }
+            if let Some(found) = &mut found {
+                found.text.push('-');
+                found.text.push_str(text);
+            } else {
+                let text = text.to_owned();
+                found = Some(Prerelease { stage, text });
             }
             rest = after;
             continue;
