@@ -90,7 +90,9 @@ fn without_push_times_a_quarantine_counts_from_the_first_run_that_sees_a_tag() {
         .says("the age of tag 1.0 is unknown: the registry lists no push times, and nothing is recorded about it.");
     for command in [&["plan"][..], &[], &["plan"]] {
         let arguments = [command, &["--config", "config.yaml"]].concat();
-        place.run(&arguments).exits(0).says("in quarantine until ");
+        let outcome = place.run(&arguments).exits(0);
+        let output = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(output.contains("in quarantine until "), "{output}");
     }
     let records = place.path(".local/state/image-syncer/records.sqlite3");
     let file = rusqlite::Connection::open(records).unwrap();

@@ -132,7 +132,7 @@ async fn a_tag_that_moves_after_the_check_of_its_age_is_copied_as_it_was() {
         scenario.image("moved", &["v1"], &[]);
         gate.open();
     };
-    let (events, ()) = tokio::join!(run.finish(Default::default()), moving);
+    let (events, ()) = tokio::join!(run.finish(CancellationToken::new()), moving);
     assert_eq!(
         events.endings(),
         ["src.example/app:v1 -> dst.example/app:v1: copied"]
@@ -298,4 +298,19 @@ async fn a_failed_lookup_fails_the_rule() {
     let events = scenario.run().await;
     assert_eq!(events.endings(), Vec::<String>::new());
     assert!(events.rule_events()[0].starts_with("failed, "));
+}
+
+#[tokio::test]
+async fn an_unknown_registry_is_probed_for_push_times() {
+    let scenario = scenario_of(quarantine(AgeSource::Auto), &["v1"]);
+    scenario.stores.list_digests("src.example");
+    scenario.stores.list_digests_after_probe("src.example");
+    let pushed = SystemTime::now() - DAY * 30;
+    scenario.stores.list_time("src.example/app", "v1", pushed);
+    let events = scenario.run().await;
+    assert_eq!(
+        events.endings(),
+        ["src.example/app:v1 -> dst.example/app:v1: copied"]
+    );
+    assert_eq!(scenario.count("probe src.example"), 1);
 }
