@@ -183,10 +183,12 @@ fn time_of_day(moment: SystemTime) -> String {
 fn trust(failure: &Failure, target: &FailureTarget<'_>) -> Option<String> {
     let (host, registry, name) = (&failure.host, target.host(), target.name());
     let folder = format!("/etc/containers/certs.d/{host}/");
-    let set = |host: &str| {
-        format!("set insecure: true for {host} in the auth file (copy: --insecure {host})")
+    let set = |host: &str, key: &str| {
+        format!(
+            "set insecure: true for {host} in the auth file (native file: tls: {{{key}: true}}; copy: --insecure {host})"
+        )
     };
-    let any = format!("to accept any certificate, {}", set(host));
+    let any = format!("to accept any certificate, {}", set(host, "insecure"));
     Some(match failure.cause {
         Cause::CertificateRefused => {
             format!("have a certificate issued that clients accept; {any}")
@@ -210,14 +212,17 @@ fn trust(failure: &Failure, target: &FailureTarget<'_>) -> Option<String> {
         Cause::TlsRefused => {
             format!("check which versions of TLS {host} supports: 1.2 or 1.3 is required")
         }
-        Cause::PlainHttp => format!("check the port; if the registry speaks http, {}", set(host)),
+        Cause::PlainHttp => format!(
+            "check the port; if the registry speaks http, {}",
+            set(host, "plain-http")
+        ),
         Cause::HttpsOnly => format!(
             "the registry gives an http address for a port that speaks https: correct its external address, or remove \
              insecure: true from {registry}"
         ),
         Cause::Downgrade => format!(
             "correct the external address that the registry gives for itself; to accept http, {}",
-            set(registry)
+            set(registry, "plain-http")
         ),
         _ => return None,
     })

@@ -124,8 +124,9 @@ impl Keychain {
     pub(crate) async fn access_to(&self, resource: &Resource) -> Result<Access, Error> {
         let given = self.entry_for(resource);
         let (credential, origin) = match given {
-            Some(parsed) => self.login(parsed, resource).await?,
-            None => self.docker_login(resource, "no entry").await?,
+            // Boxed, so that requests stay small: helpers are processes.
+            Some(parsed) => Box::pin(self.login(parsed, resource)).await?,
+            None => Box::pin(self.docker_login(resource, "no entry")).await?,
         };
         Ok(Access {
             credential,
