@@ -104,10 +104,10 @@ impl ConfigFile {
             secrecy: Secrecy::Whole(secret || SIGNS.iter().any(|sign| lower.contains(sign))),
         }
     }
-    /// Declares the values at these positions as the only secrets of the file.
-    pub(super) fn with_secrets(self, secrets: &[Position]) -> Self {
+    /// Declares the values at these positions, and what is in these lines, as the only secrets of the file.
+    pub(super) fn with_secrets(self, secrets: &[Position], lines: Vec<usize>) -> Self {
         let text: Vec<&str> = self.text.lines().collect();
-        let mut lines = HashSet::new();
+        let mut lines: HashSet<usize> = lines.into_iter().collect();
         for at in secrets {
             let following = text.iter().skip(at.line.saturating_sub(1));
             let mut rest = at.column.saturating_sub(1) + at.length;
@@ -227,6 +227,13 @@ impl ConfigFile {
         let section = before.filter(is_key).last();
         let key = section.and_then(|line| line.split(':').next());
         key.is_some_and(|key| PUBLIC.contains(&key))
+    }
+    /// Returns true if the line of a position may have a secret.
+    pub(super) fn may_hold_secret(&self, at: Position) -> bool {
+        match &self.secrecy {
+            Secrecy::Whole(secret) => *secret,
+            Secrecy::Known { lines, .. } => lines.contains(&at.line),
+        }
     }
     fn problem(&self, at: Position, message: impl Into<String>, safe: bool) -> Problem {
         let line = self.line(at);

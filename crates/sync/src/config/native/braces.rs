@@ -6,11 +6,16 @@ use crate::config::syntax::innermost_bracket;
 
 /// Returns the message for a map that was meant as a text with braces.
 pub(super) fn message(file: &ConfigFile, at: Position) -> String {
-    let written = file.braces_at(at);
+    // Braces in the place of a login are not repeated.
+    let advice = if file.may_hold_secret(at) {
+        String::new()
+    } else {
+        format!(". Write \"{}\".", file.braces_at(at))
+    };
     let place = match innermost_bracket(&file.before(at)) {
         Some('[') => "inside `[ ]`",
         Some(_) => "inside `{ }`",
         None => "at its beginning",
     };
-    format!("YAML needs quotes around text with `{{ }}` {place}. Write \"{written}\".")
+    format!("YAML needs quotes around text with `{{ }}` {place}{advice}")
 }

@@ -117,7 +117,8 @@ impl<'a> Reading<'a> {
         let Ok(file) = Rc::try_unwrap(file) else {
             return;
         };
-        let file = Rc::new(file.with_secrets(&secrets::positions(&root, &tables::FILE)));
+        let secrets = secrets::find(&root, &tables::FILE);
+        let file = Rc::new(file.with_secrets(&secrets.values, secrets.lines));
         self.content(&file, root, including);
     }
 

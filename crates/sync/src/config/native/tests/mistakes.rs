@@ -12,7 +12,7 @@ fn an_unknown_key_is_named_with_the_nearest_or_all() {
 
     file.yaml:3:1: unknown key `foo`. The keys of the file are `version`, `include`, `registries`, `defaults`, `rules`, `service` and `share`.
       |
-    3 | foo: bar
+    3 | foo…
       | ^^^
 
     file.yaml:5:15: unknown key `tsl`. Write `tls`.

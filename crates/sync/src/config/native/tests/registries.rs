@@ -123,18 +123,18 @@ fn mistakes_in_registries_are_refused() {
 
     file.yaml:7:20: `tls` is a setting of a whole registry, and `s.example/team` is a part of one. Write it for the registry.
       |
-    7 |   s.example/team: {tls: {insecure: true}, limits: {transfers: 0, rate: fast}}
-      |                    ^^^
+    7 |   …tls…
+      |    ^^^
 
     file.yaml:7:63: `transfers`: not a number. Write a whole number from 1 to 256.
       |
-    7 | …ue}, limits: {transfers: 0, rate: fast}}
-      |                           ^
+    7 |   …0…
+      |    ^
 
     file.yaml:7:72: `rate`: not a rate. Write bytes per second, 64KiB or more, such as 50MiB or 10MB.
       |
-    7 | …ts: {transfers: 0, rate: fast}}
-      |                           ^^^^
+    7 |   …fast…
+      |    ^^^^
 
     file.yaml:8:28: `trust-realm`: `https://x` is not a registry: drop the scheme `https://`, write `x`
       |
@@ -193,6 +193,34 @@ fn no_message_has_a_secret() {
     }
 }
 
+/// A file with a secret in every place, in lines and in one line.
+const SECRETS: [&str; 2] = [
+    "version: 1\nregistries:\n  r.example:\n    login:\n      username: me\n      password: S3cret\n    api-login: {token: S3cret}\nservice:\n  tokens: [{name: a, secret: S3cret}]\nshare: S3cret\nrules: []\n",
+    "{version: 1, registries: {r.example: {login: {username: me, password: S3cret}, proxy: 'http://me:S3cret@p'}}, rules: []}\n",
+];
+
+#[test]
+fn no_slip_of_the_pen_reveals_a_secret() {
+    let flags = OptionOverrides::default();
+    for text in SECRETS {
+        let places = text.char_indices().map(|(at, _)| at);
+        for at in places {
+            let (before, after) = text.split_at(at);
+            let without = format!("{before}{}", &after[1..]);
+            let mut slips = vec![without];
+            for typed in [
+                "x", "\"", "'", "{", "}", "[", ",", ":", ": ", "\n", "#", "- ", "&", "*", "!",
+            ] {
+                slips.push(format!("{before}{typed}{after}"));
+            }
+            for slip in slips.iter().filter(|slip| slip.contains("S3cret")) {
+                // The secret itself is asserted to be absent there.
+                let _ = read_files(&[("file.yaml", slip)], &flags);
+            }
+        }
+    }
+}
+
 #[test]
 fn service_and_share_are_checked() {
     let text = "service:\n  listen: [0.0.0.0:8080, \"[::1]:80\"]\n  tokens: [{name: ops, secret: {env: OPS_TOKEN}, scope: sync}, {name: grafana, secret: {file: /run/secrets/t}, scope: read}]\n  anonymous: read\n  runs: 4\n  tls: {cert: tls.crt, key: tls.key}\n  hooks: {harbor: {secret: {env: HOOK_SECRET}}}\n  notify: [{kind: slack, url: {env: SLACK_URL}, on: [rule.failing, rule.recovered]}]\nshare: {url: {env: DATABASE}, timeout: 5m}\n";
@@ -205,8 +233,8 @@ fn service_and_share_are_checked() {
     insta::assert_snapshot!(mistakes("version: 1\nservice:\n  listen: 8080\n  tokens: [{name: a}, {name: b, secret: {}}, {name: b, secret: \"\"}]\n  hooks: {harbour: {}}\n  notify: [{kind: mail, url: x, on: failing}]\n  runs: 0\nshare: {}\n"), @r#"
     file.yaml:3:11: `8080` is not an address with a port. Write one such as 127.0.0.1:8080.
       |
-    3 |   listen: 8080
-      |           ^^^^
+    3 |   …8080
+      |    ^^^^
 
     file.yaml:4:12: the key `secret` is missing. Write `secret: …`.
       |
@@ -227,8 +255,8 @@ fn service_and_share_are_checked() {
 
     file.yaml:5:11: unknown key `harbour`. Write `harbor`.
       |
-    5 |   hooks: {harbour: {}}
-      |           ^^^^^^^
+    5 |   …harbour…
+      |    ^^^^^^^
 
     file.yaml:6:19: `kind`: there is no such value. Write `cloudevents`, `slack`, `feishu` or `dingtalk`.
 
@@ -239,8 +267,8 @@ fn service_and_share_are_checked() {
 
     file.yaml:7:9: `runs`: not a number. Write a whole number from 1 to 64.
       |
-    7 |   runs: 0
-      |         ^
+    7 |   …0
+      |    ^
 
     file.yaml:8:8: the key `url` is missing. Write `url: …`.
       |
