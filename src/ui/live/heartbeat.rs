@@ -166,6 +166,26 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_repositories_are_named() {
+        let listing = |place: &str, listed, total| RunningListing::new(place, listed, total);
+        let status = RunStatus {
+            listing: true,
+            listings: vec![
+                listing("harbor.example.com", 1_200, Some(2_503)),
+                listing("quay.io/team", 0, None),
+                listing("c.example", 7, None),
+                listing("d.example", 1, None),
+            ],
+            ..RunStatus::default()
+        };
+        assert_eq!(
+            describe_status(&status),
+            "0 of 0+ images ended, 0 under way; listing harbor.example.com: 1,200 of 2,503 repositories; listing quay.io/team; \
+             listing c.example: 7 repositories; and 1 more list"
+        );
+    }
+
+    #[test]
     fn images_to_several_destinations_are_copies() {
         let status = RunStatus {
             unit: CopyUnit::Copy,

@@ -23,6 +23,16 @@ pub(in crate::ui) struct RunningListing {
 }
 
 impl RunningListing {
+    /// Creates the progress of a list.
+    #[cfg(test)]
+    pub(super) fn new(place: &str, listed: u64, total: Option<u64>) -> Self {
+        Self {
+            place: place.into(),
+            listed,
+            total,
+        }
+    }
+
     /// Returns the progress: `listing harbor.example.com: 1,200 of 2,503 repositories`.
     pub(super) fn describe(&self) -> String {
         let place = &self.place;

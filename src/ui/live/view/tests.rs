@@ -4,6 +4,7 @@ use std::time::Duration;
 use image_syncer_registry::transport::PauseReason;
 
 use super::*;
+use crate::ui::live::listings::RunningListing;
 use crate::ui::live::pauses::Pause;
 use crate::ui::live::shutdown;
 
@@ -154,4 +155,20 @@ fn what_a_frame_costs() {
     }
     let (each, length) = (start.elapsed() / frames, bytes / frames as usize);
     println!("a frame of 200 columns: {each:?}, {length} bytes");
+}
+
+#[test]
+fn a_list_of_repositories_has_a_line() {
+    let listing = RunningListing::new("harbor.example.com", 1_200, Some(2_503));
+    let status = RunStatus {
+        listing: true,
+        listings: vec![listing],
+        ..RunStatus::default()
+    };
+    let drawn = drawn(&status, 80, 24);
+    assert!(drawn.contains("looking for images"), "{drawn}");
+    let line = "listing harbor.example.com: 1,200 of 2,503 repositories";
+    assert!(drawn.lines().any(|drawn| drawn == line), "{drawn}");
+    // The line is shortened, not wrapped.
+    assert!(self::drawn(&status, 30, 24).contains("listing h"));
 }
