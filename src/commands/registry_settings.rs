@@ -58,6 +58,9 @@ impl RegistrySettings {
         for entry in entries {
             settings.add(entry)?;
         }
+        for entry in entries {
+            settings.add_proxy_of_api(entry);
+        }
         settings.max_requests.override_by(flags.max_requests);
         settings.max_rate.override_by(flags.max_rate);
         for registry in flags.insecure {
@@ -103,6 +106,22 @@ impl RegistrySettings {
         Ok(())
     }
 
+    /// Uses the proxy of a registry for its API at another host as well, unless that host has a setting of its own.
+    fn add_proxy_of_api(&mut self, entry: &RegistryEntry) {
+        let host = entry.prefix.split('/').next().unwrap_or_default();
+        let Ok(registry) = Registry::parse(host) else {
+            return;
+        };
+        let api = entry
+            .listing
+            .clone()
+            .unwrap_or_default()
+            .api_host(&registry);
+        if let (Some(api), Some(proxy)) = (api, self.proxies.named.get(&registry).cloned()) {
+            self.proxies.named.entry(api).or_insert(proxy);
+        }
+    }
+
     /// Applies the settings of connections to `options`.
     pub(super) fn apply_to(self, options: TransportOptions) -> TransportOptions {
         options
@@ -118,6 +137,7 @@ impl RegistrySettings {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use image_syncer_registry::ListingSettings;
     use image_syncer_registry::auth::LoginChoice;
 
     use super::*;
@@ -184,6 +204,37 @@ mod tests {
         let private = &settings.private_hosts;
         assert_eq!(found(private, "r.example"), "10.0.0.5 storage.example");
         assert_eq!(found(private, "s.example"), "10.0.0.5");
+    }
+
+    #[test]
+    fn the_api_of_a_registry_has_its_proxy_unless_it_has_its_own() {
+        let proxy = |name: &str| ProxySetting::parse(&format!("http://{name}:1")).unwrap();
+        let with = |prefix: &str, name: &str| {
+            let mut entry = entry(prefix);
+            entry.proxy = Some(proxy(name));
+            entry
+        };
+        let mut listed = entry("r.example/team");
+        let api = "https://gitlab.example:8443/".parse().unwrap();
+        listed.listing = Some(ListingSettings::default().with_api(api));
+        let entries = [
+            listed,
+            with("docker.io", "hub"),
+            with("ghcr.io", "ghcr"),
+            with("api.github.com", "github"),
+            with("r.example", "r"),
+            with("s.example", "s"),
+        ];
+        let settings = RegistrySettings::new(&entries, FlagSettings::default()).unwrap();
+        for (host, name) in [
+            ("hub.docker.com", "hub"),
+            ("api.github.com", "github"),
+            ("gitlab.example:8443", "r"),
+        ] {
+            let found = settings.proxies.named.get(&registry(host));
+            assert_eq!(found, Some(&proxy(name)), "{host}");
+        }
+        assert_eq!(settings.proxies.named.len(), 7);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Deserialize;
+use url::Url;
 
 use crate::auth::{Credential, Secret, is_google};
 use crate::client::Client;
@@ -21,6 +22,7 @@ use crate::listing::vendor::{ApiList, ApiPage};
 use crate::listing::{Lister, ListingSettings, VendorApi, document};
 use crate::lock::lock;
 use crate::reference::{Registry, Repository, Resource};
+use crate::transport::authority;
 
 /// Maximum number of logins that are remembered.
 const MAX_LOGINS: usize = 64;
@@ -328,6 +330,24 @@ fn vendor(lister: Lister, registry: &Registry) -> Option<Arc<dyn VendorApi>> {
         Lister::Google => Arc::new(Google::new(registry.clone())),
         Lister::Auto | Lister::Catalog | Lister::None => return None,
     })
+}
+
+impl ListingSettings {
+    /// Returns the host of the API of `registry`, if it is another one.
+    pub fn api_host(&self, registry: &Registry) -> Option<Registry> {
+        let base = match (&self.api, self.list) {
+            (Some(url), _) => url.clone(),
+            (None, Lister::Auto) => base_of(by_host(registry)?, registry)?,
+            (None, lister) => base_of(lister, registry)?,
+        };
+        let host = Registry::parse(&authority(&base)).ok()?;
+        (host != *registry).then_some(host)
+    }
+}
+
+/// Returns the base URL of a vendor's own API.
+fn base_of(lister: Lister, registry: &Registry) -> Option<Url> {
+    Url::parse(vendor(lister, registry)?.base(registry)?).ok()
 }
 
 /// Returns the lister of a host that belongs to a vendor.
