@@ -107,7 +107,7 @@ fn a_file_of_a_newer_version_is_not_modified() {
     drop(newer);
     world.destination.state().remove_repository("a");
     let warning = warning(&world, &[]);
-    let expected = "a newer image-syncer wrote it (schema 7; this version knows 2)";
+    let expected = "a newer image-syncer wrote it (schema 7; this version knows 3)";
     assert!(warning.contains(expected), "{warning}");
 }
 
