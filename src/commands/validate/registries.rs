@@ -58,7 +58,7 @@ impl<'a> Registries<'a> {
             let destinations = rule.destinations.iter();
             let destinations = destinations.map(|destination| &destination.repository);
             let all = std::iter::once(&rule.source.repository).chain(destinations);
-            found.extend(all.filter_map(|repository| repository.in_registry()));
+            found.extend(all.filter_map(image_syncer_sync::Repository::in_registry));
         }
         for pattern in &self.config.patterns {
             let below = |registry: &Registry, prefix: &str| {
@@ -123,10 +123,14 @@ fn settings_line(entry: &RegistryEntry) -> Option<String> {
         let given = given.into_iter().filter(|(is_given, _)| *is_given);
         parts.extend(given.map(|(_, text)| text.to_owned()));
     }
-    let proxy = entry.proxy.as_ref().map(|proxy| match proxy.is_direct() {
-        true => "no proxy".to_owned(),
+    let proxy = entry.proxy.as_ref().map(|proxy| {
         // The address may have a password.
-        false => "a proxy of its own".to_owned(),
+        let which = if proxy.is_direct() {
+            "no proxy"
+        } else {
+            "a proxy of its own"
+        };
+        which.to_owned()
     });
     parts.extend(proxy);
     let limits = entry.limits;

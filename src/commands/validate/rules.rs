@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use image_syncer_sync::rule::{
-    CopyOptions, DestinationTemplate, Naming, OptionOverrides, PatternRule, PlatformFilter, Rule,
-    RuleDestination, RuleSource, Selection,
+    CopyOptions, DestinationTemplate, Naming, OptionOverrides, PatternRule, PlatformFilter,
+    RepositoryPattern, Rule, RuleDestination, RuleSource, Selection,
 };
 
 use super::options;
@@ -37,7 +37,7 @@ pub(super) fn describe_pattern(rule: &PatternRule, platforms: &PlatformFilter, t
         [] => String::new(),
         except => format!(" except {}", except.join(", ")),
     };
-    let own = rule.from.iter().map(|pattern| pattern.select());
+    let own = rule.from.iter().map(RepositoryPattern::select);
     let own: Vec<&Selection> = own.filter(|select| **select != Selection::All).collect();
     let select = own.first().copied().unwrap_or(&rule.select);
     let _ = write!(text, "{from}{except}: {}", chosen(select));

@@ -1,4 +1,4 @@
-//! What the events of a run say about the selection of its rules.
+//! Selection of the rules of a run, from its events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -198,6 +198,6 @@ fn two_sources_for_one_name_are_both_named() {
     let first = image("a/app:v1").digest().to_owned();
     assert_eq!(
         world.destination.state().digest("app", "v1").unwrap(),
-        first.to_string()
+        first
     );
 }
