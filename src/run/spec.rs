@@ -70,6 +70,6 @@ impl RunSpec {
 
     /// Returns true if the options of a destination have a property.
     fn any_options(&self, has: impl Fn(&CopyOptions) -> bool) -> bool {
-        self.rules.options().any(|options| has(options))
+        self.rules.options().any(has)
     }
 }

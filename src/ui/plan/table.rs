@@ -107,9 +107,10 @@ pub(super) fn rule(
         writeln!(out, "  {}", paint(Style::Yellow, &text))?;
     }
     for (name, why) in &rule.failures {
-        let why = match *name == heading(rule).0 {
-            true => why.clone(),
-            false => format!("{name}: {why}"),
+        let why = if *name == heading(rule).0 {
+            why.clone()
+        } else {
+            format!("{name}: {why}")
         };
         let lines = wrap(&why, width.saturating_sub(10));
         let why = lines.join("\n          ");

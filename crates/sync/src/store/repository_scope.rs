@@ -3,11 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// Filter of the first components of repositories.
+type NamespaceFilter = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// Repositories that a list has to contain.
 #[derive(Clone, Default)]
 pub struct RepositoryScope {
     prefix: String,
-    namespaces: Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>,
+    namespaces: Option<NamespaceFilter>,
 }
 
 impl RepositoryScope {
@@ -33,7 +36,7 @@ impl RepositoryScope {
         &self.prefix
     }
     /// Returns the filter of first components.
-    pub(super) fn namespaces(&self) -> Option<Arc<dyn Fn(&str) -> bool + Send + Sync>> {
+    pub(super) fn namespaces(&self) -> Option<NamespaceFilter> {
         self.namespaces.clone()
     }
 }

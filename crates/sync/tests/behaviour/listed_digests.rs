@@ -47,8 +47,10 @@ async fn start_harbor(fault: Option<ListingFault>) -> Registry {
 }
 
 async fn start_plain() -> Registry {
-    let mut rules = TokenRules::default();
-    rules.readable = true;
+    let rules = TokenRules {
+        readable: true,
+        ..TokenRules::default()
+    };
     start(Profile::distribution(), rules).await
 }
 

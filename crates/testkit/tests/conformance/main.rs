@@ -26,7 +26,7 @@ use transcript::{Session, compare};
 
 /// Starts both registries and runs a check against each.
 async fn both(check: impl AsyncFn(&mut Session)) {
-    both_with(Auth::Anonymous, check).await;
+    Box::pin(both_with(Auth::Anonymous, check)).await;
 }
 
 async fn both_with(auth: Auth, check: impl AsyncFn(&mut Session)) {

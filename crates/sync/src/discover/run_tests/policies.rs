@@ -1,4 +1,8 @@
 //! Tags that policies select.
+#![allow(
+    clippy::unnecessary_wraps,
+    reason = "the fields of a policy are options"
+)]
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime};
@@ -185,7 +189,7 @@ async fn too_few_tags_fail_the_rule_and_nothing_is_copied() {
 async fn referrer_tags_are_no_tags_of_a_policy() {
     let scenario = scenario_of(TagPolicy::default(), &["v1"]).with_settings(with_referrers());
     let image = scenario.image("signed", &["v2"], &[]);
-    let signature = companion_tag(&image.digest(), ".sig");
+    let signature = companion_tag(image.digest(), ".sig");
     scenario.image_for_each_tag("app", &[&signature]);
     let orphan = companion_tag(&digest_of("gone"), ".sig");
     scenario.image_for_each_tag("app", &[&orphan]);

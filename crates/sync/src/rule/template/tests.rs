@@ -135,6 +135,7 @@ fn templates_become_destinations() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn destinations_that_cannot_be_are_refused() {
     let untagged = format!("h.io/app@{D}");
     let long = format!("h.io/{}:v1", "a".repeat(126));

@@ -138,13 +138,14 @@ impl MemoryStores {
                 }
                 match &mut fault.effect {
                     Effect::Fail { times: 0, .. } => {}
-                    Effect::Fail { after, .. } if *after > 0 => *after -= 1,
+                    Effect::Fail { after, .. } | Effect::Hold { after, .. } if *after > 0 => {
+                        *after -= 1;
+                    }
                     Effect::Fail { times, error, .. } => {
                         *times -= 1;
                         failure = Some(error());
                     }
                     Effect::Panic => panics = true,
-                    Effect::Hold { after, .. } if *after > 0 => *after -= 1,
                     Effect::Hold { reached, open, .. } => {
                         reached.send_modify(|reached| *reached += 1);
                         gates.push(open.clone());

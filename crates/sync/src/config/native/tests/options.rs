@@ -64,9 +64,10 @@ fn a_destination_overrides_its_rule_and_that_a_flag_and_that_the_defaults() {
 
 #[test]
 fn a_flag_is_reported_once_for_many_rules() {
-    let rules: String = (0..4)
+    let rules = (0..4)
         .map(|n| format!("  - {{from: q.io/{n}, to: r.example/{n}, conflict: skip}}\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let text = format!("version: 1\nrules:\n{rules}");
     let config = read_files(&[("f.yaml", &text)], &conflict(ConflictAction::Fail)).unwrap();
     let told = warnings(&config);
@@ -174,7 +175,7 @@ fn schedules_are_checked_and_have_no_effect() {
         );
         assert_eq!(warnings(&read(&text)), [""; 0], "{schedule}");
     }
-    let rules: String = [
+    let rules = [
         "\"0 3 * *\"",
         "\"61 * * * *\"",
         "\"0 0 30 2 *\"",
@@ -190,7 +191,8 @@ fn schedules_are_checked_and_have_no_effect() {
     .map(|(n, schedule)| {
         format!("  - {{from: q.io/{n}, to: r.example/{n}, schedule: {schedule}}}\n")
     })
-    .collect();
+    .collect::<Vec<_>>()
+    .concat();
     insta::assert_snapshot!(rule_mistakes(&rules), @r#"
     file.yaml:3:47: `0 3 * *` is not a time in cron form: it has 4 fields. Write minute, hour, day, month and weekday, such as `0 3 * * *`, or `never`.
       |
