@@ -1,14 +1,15 @@
 //! Queries both ends at once: the wanted manifest and the existing one.
 
 use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
-use image_syncer_registry::{Digest, ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
+use image_syncer_registry::{Digest, ErrorKind, ManifestHead, Tag, Target};
 
 use crate::compare::listed::ListedComparison;
+use crate::compare::resolve::{Found, resolve};
 use crate::compare::tag_conflict::TagConflictCheck;
 use crate::compare::{CompareTarget, Comparer, Comparison, Difference, MissingImage};
 use crate::failure::Failure;
 use crate::graph::{Root, SourceImage};
-use crate::store::{Destination, StoreError};
+use crate::store::Destination;
 
 impl Comparer {
     /// Compares `image` with the manifest that `destination` has under `tag`, or under the digest of the image.
@@ -190,33 +191,6 @@ impl Difference {
 fn unchanged(digest: Digest) -> Comparison {
     let listed = false;
     Comparison::Unchanged { digest, listed }
-}
-
-pub(super) async fn resolve(
-    destination: &dyn Destination,
-    target: &Target,
-) -> Result<Found, Failure> {
-    let found = destination.resolve(target).await;
-    let found = found?;
-    Ok(match found {
-        ManifestPresence::Present(head) => Found {
-            there: Some(head),
-            unknown: None,
-        },
-        ManifestPresence::Absent => Found::default(),
-        ManifestPresence::Unknown(error) => Found {
-            there: None,
-            unknown: Some(StoreError::destination(error).into()),
-        },
-    })
-}
-
-/// Answer of a destination about the manifest under a name.
-#[derive(Default)]
-pub(super) struct Found {
-    pub(super) there: Option<ManifestHead>,
-    /// Reason why the destination does not answer.
-    unknown: Option<Failure>,
 }
 
 /// Returns true if equal digests settle the comparison in spite of a filter: a filter writes new indexes and never new

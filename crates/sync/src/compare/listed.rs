@@ -5,7 +5,7 @@
 
 use image_syncer_registry::{Digest, Target};
 
-use crate::compare::fetch_ends::{Found, resolve};
+use crate::compare::resolve::{Found, resolve};
 use crate::compare::{CompareTarget, Comparer, Comparison};
 use crate::failure::Failure;
 use crate::graph::SourceImage;

@@ -11,6 +11,7 @@ mod fetch_ends;
 mod known_children;
 mod listed;
 mod plan;
+mod resolve;
 mod sparse;
 mod tag_conflict;
 mod target;

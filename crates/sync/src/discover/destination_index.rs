@@ -25,14 +25,15 @@ use image_syncer_registry::{Digest, Tag};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::discover::ImageDestination;
 use crate::discover::tag_list::{TagList, Wait, Waited};
 use crate::discover::tag_pages::{RepositoryEnd, SEVERAL};
-use crate::discover::{ImageDestination, ListedDigest};
 use crate::failure::Side;
 use crate::inventory::Inventory;
 use crate::lock::lock;
 use crate::rule::{CopyOptions, Rule, Selection};
 use crate::settings::Listing;
+use crate::store::ListedDigest;
 use crate::store::{Stores, TagDetail};
 use crate::{Endpoint, Repository};
 

@@ -6,7 +6,6 @@
 mod covered_tags;
 mod destination_index;
 mod leftovers;
-mod listed_digest;
 mod listing;
 mod policy;
 mod referrer_tags;
@@ -27,12 +26,12 @@ use crate::event::{Event, Listener, RuleDescription};
 use crate::expand::PatternProgress;
 use crate::failure::Failure;
 use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};
+use crate::store::ListedDigest;
 
 pub(crate) use covered_tags::CoveredTags;
 pub(crate) use destination_index::DestinationHint;
 pub(crate) use destination_index::DestinationTagIndex;
 use leftovers::DeferredReferrerTags;
-pub(crate) use listed_digest::ListedDigest;
 pub(crate) use referrer_tags::ReferrerTag;
 pub(crate) use source_tags::SourceTags;
 pub(crate) use tag_ages::TagAges;

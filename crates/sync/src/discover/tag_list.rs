@@ -17,10 +17,10 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 use crate::Repository;
-use crate::discover::ListedDigest;
 use crate::discover::tag_pages::{RepositoryEnd, TagPages};
 use crate::failure::Side;
 use crate::lock::lock;
+use crate::store::ListedDigest;
 use crate::store::{StoreError, StoreResult, Stores, TagDetail};
 
 /// Maximum number of tags kept: four megabytes. Tags of longer lists are queried one by one.

@@ -29,11 +29,11 @@ use image_syncer_registry::{
 };
 use tokio::sync::OnceCell;
 
-use crate::discover::ListedDigest;
 use crate::failure::Failure;
 use crate::inventory::ManifestScope;
 use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
+use crate::store::ListedDigest;
 use crate::store::{Source, StoreError};
 
 use caching_source::CachingSource;

@@ -8,6 +8,7 @@ mod endpoints;
 mod error;
 mod file_path;
 pub(crate) mod layout;
+mod listed_digest;
 #[cfg(test)]
 pub(crate) mod memory;
 mod read_only;
@@ -29,6 +30,7 @@ pub use endpoints::EndpointStores;
 pub use error::StoreError;
 pub use file_path::FilePath;
 pub(crate) use layout::{LayoutNames, read_names as layout_names, split_path as split_layout_path};
+pub(crate) use listed_digest::ListedDigest;
 pub(crate) use read_only::ReadOnlyStores;
 pub use registry_store::RegistryStores;
 pub use repository::{Endpoint, Repository};

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::fields::text;
 use super::findings::Findings;
-use super::table::{Entries, Shape, Table, quoted};
+use super::table::{Entries, Shape, Table};
+use super::words::quoted;
 use super::{braces, tables};
 use crate::config::document::{Node, NodeValue};
 use crate::config::file::ConfigFile;

@@ -28,6 +28,7 @@ mod tables;
 mod tag_choice;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::sync::Arc;
 

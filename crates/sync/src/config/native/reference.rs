@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::scalar::Scalar;
-use super::table::{Shape, Table, joined, quoted};
+use super::table::{Shape, Table};
 use super::tables;
+use super::words::{joined, quoted};
 
 /// Returns the reference of the native file in Markdown: a section with a table for each map.
 pub fn native_reference() -> String {

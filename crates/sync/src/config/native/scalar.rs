@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::table::{joined, quoted};
+use super::words::{joined, quoted};
 use crate::config::registry_entry::RegistryLimits;
 
 /// Kind of a scalar.

@@ -2,6 +2,7 @@
 //! and the reference of the documentation are made from them.
 
 use super::scalar::Scalar;
+use super::words::{joined, quoted};
 use crate::config::document::{Node, NodeValue};
 
 /// Maximum number of keys in the description of a map.
@@ -224,19 +225,5 @@ impl Table {
             "token" => "tokens",
             _ => "maps",
         }
-    }
-}
-
-/// Returns a name in backquotes.
-pub(super) fn quoted(name: &str) -> String {
-    format!("`{name}`")
-}
-
-/// Joins texts: `a, b or c`.
-pub(super) fn joined(texts: &[String], conjunction: &str) -> String {
-    match texts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} {conjunction} {last}", first.join(", ")),
     }
 }

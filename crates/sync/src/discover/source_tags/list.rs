@@ -13,12 +13,12 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 use crate::Repository;
-use crate::discover::ListedDigest;
 use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, TagSubject};
 use crate::discover::source_tags::Budget;
 use crate::discover::source_tags::page::PackedPage;
 use crate::discover::tag_pages::{MANY, RepositoryEnd, TagPages};
 use crate::failure::Failure;
+use crate::store::ListedDigest;
 use crate::store::{Stores, TagDetail, Tags};
 
 /// Maximum number of pages of a list that no rule reads. For a longer list, queries for the tags of the few images that

@@ -26,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Repository;
-use crate::discover::ListedDigest;
 use crate::discover::referrer_tags::{MAX_TAGS, ReferrerTags, TagSubject};
 use crate::discover::tag_list::{TAGS_PER_SOURCE_PAGE, TagList, Wait};
 use crate::failure::Failure;
@@ -34,6 +33,7 @@ use crate::failure::Side;
 use crate::lock::lock;
 use crate::rule::{Rule, Selection};
 use crate::settings::Listing;
+use crate::store::ListedDigest;
 use crate::store::{self, Stores, TagDetail};
 pub(super) use list::{ListedReferrerTags, SourceList};
 pub(super) use reader::PageReader;

@@ -4,6 +4,7 @@
 //! minimum count ([`TagPipeline`]).
 
 mod age;
+mod candidate;
 mod counts;
 mod display;
 mod explanation;
@@ -29,8 +30,9 @@ use serde::{Deserialize, Serialize};
 use crate::rule::{RuleError, TagPattern};
 
 pub use age::{AgeLimit, AgeSource, NeededTimes, QuarantinedTag, TagTimes, parse_age};
+pub use candidate::{Candidate, HeldTag, SelectedTag};
 pub use explanation::{TagExplanation, TagStage};
-pub use pipeline::{Candidate, HeldTag, PolicyResult, SelectedTag, TagPipeline, UnknownTime};
+pub use pipeline::{PolicyResult, TagPipeline, UnknownTime};
 pub use range::VersionRange;
 pub use version::TagVersion;
 

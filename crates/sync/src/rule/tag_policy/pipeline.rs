@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use image_syncer_registry::{Digest, Tag};
 
 use crate::rule::tag_policy::age::{AgeSource, QuarantinedTag, TagTimes};
+use crate::rule::tag_policy::candidate::{Candidate, HeldTag, SelectedTag};
 use crate::rule::tag_policy::counts::Counts;
 use crate::rule::tag_policy::explanation::TagExplanation;
 use crate::rule::tag_policy::ranking::{Group, Kept, QuarantineEnd, RankedTag};
-use crate::rule::tag_policy::{Newest, NewestBy, TagPolicy, TagVersion};
+use crate::rule::tag_policy::{Newest, NewestBy, TagPolicy};
 
 /// Maximum number of tags that [`TagPipeline::next_pending`] returns at a time.
 const PENDING: usize = 64;
@@ -33,36 +34,6 @@ pub struct TagPipeline {
     /// Tags whose times may have to be looked up.
     pending: Kept,
     next: Option<QuarantinedTag>,
-}
-
-/// Tag that passed the stages for names.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The tag.
-    pub tag: Tag,
-    /// Its digest, if it is known.
-    pub digest: Option<Digest>,
-    /// Its times, as far as they are known.
-    pub times: TagTimes,
-    pub(super) version: Option<TagVersion>,
-}
-
-/// Tag that a policy selected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SelectedTag {
-    /// The tag.
-    pub tag: Tag,
-    /// Its digest, if the listing has it.
-    pub digest: Option<Digest>,
-}
-
-/// Tag in quarantine that would have been selected otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldTag {
-    /// The tag.
-    pub tag: Tag,
-    /// End of its quarantine; `None` if its age is unknown.
-    pub until: Option<SystemTime>,
 }
 
 /// Result of a pipeline.
@@ -314,19 +285,5 @@ fn order_time(newest: Newest, candidate: &Candidate) -> Result<Option<SystemTime
             None => Err(UnknownTime::Order),
         },
         NewestBy::Created => Ok(candidate.times.created()),
-    }
-}
-
-impl HeldTag {
-    /// Returns the reason for which the tag is skipped: `in quarantine until 2026-12-02 09:14 UTC`.
-    pub fn reason(&self) -> String {
-        let until = self.until.and_then(|it| jiff::Timestamp::try_from(it).ok());
-        match until {
-            Some(until) => until
-                .strftime("in quarantine until %Y-%m-%d %H:%M UTC")
-                .to_string(),
-            None => "in quarantine: its age is unknown, since its config has no creation time"
-                .to_owned(),
-        }
     }
 }

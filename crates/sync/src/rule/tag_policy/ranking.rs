@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::time::SystemTime;
 
-use crate::rule::tag_policy::pipeline::{Candidate, HeldTag, SelectedTag};
+use crate::rule::tag_policy::candidate::{Candidate, HeldTag, SelectedTag};
 use crate::rule::tag_policy::{NewestPer, TagVersion, natural};
 
 /// Tag with its rank: a newer tag is greater.
