@@ -79,6 +79,18 @@ fn there_is_no_tip_without_a_better_suggestion() {
         .does_not_say("tip:");
 }
 
+#[test]
+fn commands_of_later_versions_are_named() {
+    for command in ["serve", "work"] {
+        Place::new()
+            .run(&[command, "--config", "sync.yaml"])
+            .exits(2)
+            .says(&format!(
+                "tip: {command} does not exist yet, and the keys schedule, service and share have no effect. Start image-syncer --config FILE from cron"
+            ));
+    }
+}
+
 /// Checks that `line` is refused because of `word`, with this tip.
 fn unexpected(line: &str, word: &str, tip: &str) {
     let words: Vec<&str> = line.split(' ').collect();
