@@ -144,10 +144,11 @@ impl SearchTask {
             &self.cancel,
         );
         let search = AssertUnwindSafe(search).catch_unwind().await;
-        drop(slot);
         let searched = Discovered::Searched(source.clone());
         // Sending fails only while the run is torn down.
         let _ = self.found.send(searched).await;
+        // Only now, so that searches of a stopped run, which end at once, do not gather before the queue.
+        drop(slot);
         let ended = match search {
             Ok(search) => {
                 let finish = AssertUnwindSafe(self.finish(search));
