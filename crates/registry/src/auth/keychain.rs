@@ -134,7 +134,7 @@ impl Keychain {
             origin,
         })
     }
-    /// Returns the credential that `entry` chooses, whatever other entries its host has.
+    /// Returns the credential that `entry` chooses. Other entries of its host do not matter.
     pub(crate) async fn access_with(&self, entry: KeychainEntry) -> Result<Access, Error> {
         let parsed = ParsedEntry::new(entry)?;
         let resource = Resource::Registry(parsed.registry.clone());

@@ -54,7 +54,7 @@ pub(crate) struct Image {
     pub places: Vec<ImageDestination>,
     /// Subject whose referrers the image seems to list, for a leftover fallback tag.
     pub lists: Option<Digest>,
-    /// Digest to copy, whatever the tag names by then.
+    /// Digest to copy, even if the tag has moved.
     pub pinned: Option<Digest>,
     /// Reason to skip the image; `None` to copy it.
     pub skip: Option<String>,
@@ -276,6 +276,30 @@ impl RuleSearch<'_> {
         self.send_to(&destinations, target, tag, position).await
     }
 
+    /// Returns the place of an image at `destination`, before its name is claimed. A tag without a legal name is refused.
+    fn place(
+        &self,
+        claimant: Claimant<'_>,
+        destination: &RuleDestination,
+        tag: Option<&Tag>,
+        position: usize,
+    ) -> Result<ImageDestination, Failure> {
+        let (tag, refusal) = match name(&destination.naming, tag, position)? {
+            Ok(tag) => (tag, None),
+            Err(refusal) => (None, Some(refusal)),
+        };
+        let claims = &self.discoverer.claims;
+        Ok(ImageDestination {
+            repository: destination.repository.clone(),
+            tag,
+            options: Arc::clone(self.rule.options_for(destination)),
+            hint: DestinationHint::None,
+            rivals: Vec::new(),
+            earlier: claims.earlier_rules(claimant, &destination.repository),
+            refusal,
+        })
+    }
+
     /// Like [`RuleSearch::send`], to these of the rule's `destinations`.
     async fn send_to(
         &mut self,
@@ -293,19 +317,7 @@ impl RuleSearch<'_> {
         };
         let mut places: Vec<ImageDestination> = Vec::with_capacity(destinations.len());
         for destination in destinations {
-            let (tag, refusal) = match name(&destination.naming, tag, position)? {
-                Ok(tag) => (tag, None),
-                Err(refusal) => (None, Some(refusal)),
-            };
-            let mut place = ImageDestination {
-                repository: destination.repository.clone(),
-                tag,
-                options: Arc::clone(self.rule.options_for(destination)),
-                hint: DestinationHint::None,
-                rivals: Vec::new(),
-                earlier: claims.earlier_rules(claimant, &destination.repository),
-                refusal,
-            };
+            let mut place = self.place(claimant, destination, tag, position)?;
             claims
                 .wait_for_earlier(claimant, destination, self.cancel)
                 .await?;

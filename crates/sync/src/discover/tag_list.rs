@@ -70,7 +70,7 @@ struct ListContent {
     wanted: watch::Sender<usize>,
     /// Digests of the tags so far, by the hashes of the tags.
     digests: Mutex<HashMap<u64, [u8; 32]>>,
-    /// True if the list has names only, whatever was requested.
+    /// True if the list has names only, even if digests were requested.
     has_names_only: AtomicBool,
     hasher: RandomState,
 }

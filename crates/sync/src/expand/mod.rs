@@ -4,7 +4,7 @@
 //! are returned as soon as the list has them, so images are copied while the list is read. All lists are requested at
 //! once, [`LISTINGS`] at a time, so a later pattern rarely waits for its own.
 //!
-//! A list is requested once for each registry and prefix, whatever the number of patterns that need it. A list that
+//! A list is requested once for each registry and prefix, and serves all patterns that need it. A list that
 //! cannot be read to its end fails the rules that need it; repositories that they found before are copied.
 
 mod listing;

@@ -106,7 +106,7 @@ async fn a_pattern_copies_the_repositories_that_it_matches() {
             "discovered 2, -"
         ]
     );
-    // The rule of the file is one, whatever it expands to.
+    // The rule of the file counts once, with all of its repositories.
     let summary = events.summary();
     assert_eq!((summary.rules, summary.by_rule.len()), (1, 1));
     let entry = &summary.by_rule[0];

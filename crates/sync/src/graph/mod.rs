@@ -74,7 +74,7 @@ pub(crate) struct SourceImage {
     needed: bool,
     /// Digest of the tag in a list of the source.
     listed: Option<ListedDigest>,
-    /// Digest that is fetched in place of the tag's current one.
+    /// Digest that is fetched, even if the tag has moved.
     pinned: Option<Digest>,
     resolution: Arc<TargetResolution>,
     root: OnceCell<Result<Root, Failure>>,
@@ -157,7 +157,7 @@ impl SourceImage {
         self.listed = listed;
         self
     }
-    /// Sets the digest that is fetched in place of the tag's current one, so that a tag that moves cannot bypass a check of
+    /// Sets the digest that is fetched, even if the tag has moved, so that a tag that moves cannot bypass a check of
     /// its digest.
     #[must_use]
     pub(crate) fn pinned(self, digest: Option<Digest>) -> Self {

@@ -18,7 +18,7 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// Returns the number of rules. A pattern is one, whatever it expands to.
+    /// Returns the number of rules. A pattern counts once, with all of its repositories.
     pub fn len(&self) -> usize {
         self.rules.len() + self.patterns.len()
     }

@@ -163,7 +163,7 @@ impl MergedRules {
         self.patterns.push((rule, (Rc::clone(&source.file), at)));
     }
 
-    /// Checks the destinations at registries that are known to be Harbor, from whatever file.
+    /// Checks the destinations at registries that one of the files declares as Harbor.
     pub(super) fn check_harbor(&mut self, registries: &[RegistryEntry], findings: &mut Findings) {
         let is_harbor = |endpoint: &Endpoint| {
             let registry = endpoint.registry();

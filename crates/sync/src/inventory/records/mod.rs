@@ -166,7 +166,7 @@ impl Records {
             trouble,
         })
     }
-    /// Returns records without content, which drop updates: for a run that writes nothing, in place of a file that it would
+    /// Returns records without content, which drop updates: for a run that writes nothing, instead of a file that it would
     /// create otherwise.
     ///
     /// # Errors

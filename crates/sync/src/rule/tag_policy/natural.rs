@@ -38,7 +38,7 @@ pub(super) fn compare(one: &str, other: &str) -> Ordering {
     tokens(one).cmp(tokens(other))
 }
 
-/// Returns `text` with `#` in place of each number: equal for texts that differ in numbers only.
+/// Returns `text` with `#` instead of each number: equal for texts that differ in numbers only.
 pub(super) fn shape(text: &str) -> String {
     let mut shape = String::with_capacity(text.len());
     for character in text.chars() {

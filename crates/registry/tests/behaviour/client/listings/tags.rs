@@ -1,4 +1,4 @@
-//! Tags with digests, and the plain list in place of an API that fails.
+//! Tags with digests, and the plain list after the failure of an API.
 
 use futures_util::future::join_all;
 use image_syncer_registry::auth::Credential;
