@@ -14,7 +14,6 @@ pub(super) fn execute(
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
-    image_syncer_registry::transport::prepare();
     let inputs = setup::input_files(&arguments.files);
     let config = setup::config(
         arguments.files,

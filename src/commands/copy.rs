@@ -26,7 +26,6 @@ pub(super) fn execute(
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
-    image_syncer_registry::transport::prepare();
     let rules = problems.collect(rules(&arguments)).unwrap_or_default();
     let mut inputs = Inputs::default();
     inputs.add("--auth", &arguments.auth.auth);

@@ -32,7 +32,6 @@ pub(super) fn execute(
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
-    image_syncer_registry::transport::prepare();
     let Some(written) = &arguments.source else {
         return selected(arguments, problems, printer);
     };

@@ -47,7 +47,6 @@ pub(super) fn execute(
         return Ok(Exit::Done);
     }
     printer.out("\n");
-    image_syncer_registry::transport::prepare();
     let flags = RunFlags::listing("validate", config, inputs, ListingForm::Repositories);
     flags.run(Problems::default(), printer)
 }

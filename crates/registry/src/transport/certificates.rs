@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::Error as TlsError;
-use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::text::io_clause;
+use crate::transport::crypto;
 
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -91,7 +91,7 @@ pub(super) fn read_client(certificate: &Path, key: &Path) -> Result<CertifiedKey
     let no_key =
         "there is no private key in it that is not encrypted (PEM, PKCS #8, PKCS #1 or SEC 1)";
     let private = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| unreadable(key, no_key))?;
-    CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
+    CertifiedKey::from_der(chain, private, &crypto::provider()).map_err(|error| match error {
         TlsError::InconsistentKeys(_) => format!(
             "the key {} is not the one of the client certificate {}",
             key.display(),
@@ -99,10 +99,6 @@ pub(super) fn read_client(certificate: &Path, key: &Path) -> Result<CertifiedKey
         ),
         _ => unreadable(key, "it is of a kind that is not supported"),
     })
-}
-
-fn provider() -> CryptoProvider {
-    rustls::crypto::aws_lc_rs::default_provider()
 }
 
 pub(super) fn unreadable(path: &Path, why: &str) -> String {

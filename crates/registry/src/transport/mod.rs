@@ -15,6 +15,7 @@ mod classify;
 mod connection;
 mod connector;
 mod context;
+mod crypto;
 mod destination_rules;
 mod exchange;
 mod http2_fallback;
@@ -94,7 +95,6 @@ pub use retry::Attempts;
 pub use retry::RetryPolicy;
 #[doc(hidden)]
 pub use send::ReservedPermit;
-pub use tls::prepare;
 #[doc(hidden)]
 pub use tls_exceptions::TlsExceptions;
 pub use tls_settings::TlsSettings;

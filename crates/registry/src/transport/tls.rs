@@ -20,7 +20,7 @@ use crate::lock::lock;
 use crate::transport::certificates::{contains, read_certificates};
 use crate::transport::certs_d::{CertificateSet, ClientCertificates, RegistryCertificates};
 use crate::transport::classify::{is_authority_as_server, other_key};
-use crate::transport::{HttpError, HttpErrorKind, Trust};
+use crate::transport::{HttpError, HttpErrorKind, Trust, crypto};
 
 /// Creates the TLS configurations of a run.
 pub(super) struct TlsConfigs {
@@ -89,7 +89,7 @@ impl TlsConfigs {
             }
         }
         Ok(Self {
-            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+            provider: crypto::provider(),
             extra: certificates,
             registries,
             configs: Mutex::default(),
@@ -317,19 +317,4 @@ impl ServerCertVerifier for AcceptAnything {
             .signature_verification_algorithms
             .supported_schemes()
     }
-}
-
-/// Prepares the first TLS handshake on its own thread: AWS-LC gathers entropy for tens of milliseconds, once per
-/// process (November 2026), while the program reads its files.
-pub fn prepare() {
-    let gather = || {
-        // A failure is reported by the handshake, which fails as well.
-        let _ = rustls::crypto::aws_lc_rs::default_provider()
-            .secure_random
-            .fill(&mut [0]);
-    };
-    // Without a thread, the first handshake takes that much longer.
-    let _ = std::thread::Builder::new()
-        .name("entropy".to_owned())
-        .spawn(gather);
 }
