@@ -123,12 +123,12 @@ impl Digest {
         Self::from_bytes(algorithm, value.as_ref())
     }
     fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Self {
-        use fmt::Write as _;
-        let mut text = format!("{}:", algorithm.as_str());
-        for byte in bytes {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
+        let name = algorithm.as_str();
+        let mut text = String::with_capacity(name.len() + 1 + 2 * bytes.len());
+        text.push_str(name);
+        text.push(':');
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
         Self(Arc::from(text))
     }
     /// The algorithm, or `None` where this crate cannot compute it.
