@@ -43,23 +43,27 @@ impl RequestLogger {
 
 impl Observer for RequestLogger {
     fn request(&self, record: &RequestRecord<'_>) {
+        if !tracing::enabled!(target: TARGET, tracing::Level::DEBUG) {
+            return;
+        }
+        let url = record.url();
         let status = record.status.map(|status| status.as_u16());
         let answer = status.map_or("no answer".to_owned(), |status| status.to_string());
         tracing::debug!(
             target: TARGET,
-            host = record.host,
+            host = %record.host(),
             method = record.method.as_str(),
-            url = record.url,
+            url,
             status,
             elapsed_ms = u64::try_from(record.elapsed.as_millis()).unwrap_or(u64::MAX),
             "try" = record.tries,
-            request_id = record.request_id,
+            request_id = record.request_id(),
             action = record.action,
             sent_bytes = (record.sent > 0).then_some(record.sent),
             answer_bytes = record.length,
             "{} {} {answer}",
             record.method,
-            record.url,
+            url,
         );
     }
 

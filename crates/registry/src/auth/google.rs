@@ -18,12 +18,13 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use crate::auth::secret::Secret;
-use crate::auth::token::{authority, basic};
+use crate::auth::token::basic;
 use crate::error::{Error, ErrorKind};
 use crate::keyed_once::KeyedOnce;
 use crate::reference::Registry;
 use crate::transport::{
-    AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, RetryPolicy, TlsExceptions, Transport,
+    AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, RetryPolicy, TlsExceptions,
+    Transport, authority,
 };
 
 /// Scope of an access token: everything that the account may do. It includes Container Registry and Artifact Registry.

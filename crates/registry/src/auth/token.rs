@@ -22,6 +22,7 @@ use crate::auth::token_cache::Token;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, Transport,
+    authority,
 };
 
 /// Maximum size of a token server's answer, in bytes.
@@ -224,7 +225,7 @@ impl TokenServer<'_> {
         parse_reply(&body).map_err(unusable)
     }
     /// Returns host and port of the realm for messages.
-    fn host(&self) -> String {
+    fn host(&self) -> &str {
         authority(&self.realm)
     }
 }
@@ -252,15 +253,6 @@ pub(super) fn parse_reply(body: &[u8]) -> Result<IssuedToken, &'static str> {
         life: reply.lifetime(),
         named: grant::read(token, reply.scope.as_ref().and_then(Value::as_str)),
     })
-}
-
-/// Returns host and port of `url`, without the default port.
-pub(super) fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
 }
 
 /// Answer of a token server. Fields of a wrong type count as absent.

@@ -14,11 +14,11 @@ use crate::auth::refusal;
 use crate::auth::scope::ScopeSet;
 use crate::auth::scope_batch::{self, QueueStep};
 use crate::auth::scopes::Scopes;
-use crate::auth::token::{TokenLogin, TokenServer, TokenSource, authority};
+use crate::auth::token::{TokenLogin, TokenServer, TokenSource};
 use crate::auth::token_cache::Token;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::lock::lock;
-use crate::transport::Endpoint;
+use crate::transport::{Endpoint, authority};
 
 impl Authenticator {
     /// Returns a token for `scopes`, from the cache or from its server. A read request asks for write access as well if
@@ -184,11 +184,11 @@ impl Authenticator {
             realm::check_realm(&base, endpoint.exceptions, &realm, &self.trusted, &private).await;
         let login = match trusted {
             RealmTrust::NotInside => {
-                let why = refusal::private_realm(&authority(&realm));
+                let why = refusal::private_realm(authority(&realm));
                 return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::PrivateAddress));
             }
             RealmTrust::NotOverHttp => {
-                let why = refusal::http_realm(&self.registry, &authority(&realm));
+                let why = refusal::http_realm(&self.registry, authority(&realm));
                 return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::Downgrade));
             }
             RealmTrust::WithCredential => self.login(endpoint, access).await?,
@@ -207,12 +207,12 @@ impl Authenticator {
         let host = authority(realm);
         let state = self.state(endpoint);
         let mut withheld = lock(&state.withheld);
-        if withheld.as_ref() != Some(&host) {
+        if withheld.as_deref() != Some(host) {
             let text = refusal::withheld(&self.registry, &host, access);
             self.transport
                 .observer()
                 .warning(self.registry.as_str(), &text);
-            *withheld = Some(host);
+            *withheld = Some(host.to_owned());
         }
     }
 }

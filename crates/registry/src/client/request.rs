@@ -160,10 +160,11 @@ impl RequestSpec {
     pub(super) async fn failure(&self, response: Response) -> Error {
         let registry = self.resource.registry();
         let host = if is_host_of(registry, &response.url) {
-            registry.as_str().to_owned()
+            registry.as_str()
         } else {
             authority(&response.url)
         };
+        let host = host.to_owned();
         let lacks_signs = response.body.redirected().is_none()
             && is_telling(response.status)
             && self.lacks_registry_signs(&response.headers, &response.url);

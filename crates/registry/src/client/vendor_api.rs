@@ -313,7 +313,7 @@ impl ApiAccess {
 
     /// Returns the error for an answer, with the login and the advice if the answer is about it.
     pub(super) async fn failure(&self, action: &str, response: Response) -> Error {
-        let host = authority(&response.url);
+        let host = authority(&response.url).to_owned();
         let is_limited = is_rate_limit(response.status, &response.headers);
         let error = Error::from_answer_of(self.api.name(), action, &host, response).await;
         let error = error.with_resource(&self.resource);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
@@ -45,7 +45,7 @@ impl ErrorContext {
         let host = authority(url);
         Self {
             action: self.action.clone(),
-            redirected_from: (host != **from).then(|| from.clone()),
+            redirected_from: (*host != **from).then(|| from.clone()),
             host: Arc::from(host),
             redactor: self.redactor.clone(),
         }
@@ -74,11 +74,10 @@ impl ErrorContext {
 }
 
 /// Returns host and port of `url`, without the port if it is the scheme's default.
-pub(crate) fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("an unknown host");
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
+pub(crate) fn authority(url: &Url) -> &str {
+    match &url[Position::BeforeHost..Position::AfterPort] {
+        "" => "an unknown host",
+        authority => authority,
     }
 }
 

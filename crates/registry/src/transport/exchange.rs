@@ -8,19 +8,13 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::error::{Cause, Error, ErrorKind};
-use crate::text;
 use crate::transport::body_progress::{BodyAbortGuard, BodyProgress, Stall};
 use crate::transport::context::{ErrorContext, authority, is_host_of};
 use crate::transport::limits::Throttle;
 use crate::transport::observer::RequestRecord;
 use crate::transport::request_plan::{Hop, RequestPlan};
 use crate::transport::shutdown_deadline::{DeadlineExceeded, OVER};
-use crate::transport::{
-    HttpError, Lane, Reach, RequestBody, ResponseBody, Route, Transport, request_id,
-};
-
-/// Maximum number of characters of a URL that are reported.
-const LONGEST_URL: usize = 1_024;
+use crate::transport::{HttpError, Lane, Reach, RequestBody, ResponseBody, Route, Transport};
 
 /// The head of an answer, and the guard of the request's body.
 pub(super) type Exchanged = (http::Response<ResponseBody>, BodyAbortGuard);
@@ -86,7 +80,7 @@ impl Transport {
         let mut outcome = self.exchange_by(route, plan, hop, body).await;
         let host = authority(&hop.url);
         if let (Err(error), Some(body)) = (&outcome, spare)
-            && self.http2.is_needed(&host, error.http(), plan.tries)
+            && self.http2.is_needed(host, error.http(), plan.tries)
         {
             if let Some(turn) = self.rates.request(&plan.endpoint.registry) {
                 let waited = self.shutdown.until(turn).await;
@@ -100,7 +94,7 @@ impl Transport {
             && is_http2_possible
             && (!route.http2 || answer.version() == Version::HTTP_2)
         {
-            self.http2.record_answer(&host, route.http2);
+            self.http2.record_answer(host, route.http2);
         }
         outcome.map_err(|error| error.into_error(&hop.context))
     }
@@ -160,7 +154,7 @@ impl Transport {
         Ok(Route {
             trust: plan.trust,
             lane: plan.lane,
-            http2: is_small && self.http2.is_offered(&authority(&hop.url), plan.tries),
+            http2: is_small && self.http2.is_offered(authority(&hop.url), plan.tries),
             certificates,
             reach,
             proxy: self.proxies.choose(registry, &hop.url),
@@ -169,28 +163,21 @@ impl Transport {
 
     fn report(&self, plan: &RequestPlan, report: &ExchangeReport<'_>) {
         let ExchangeReport { url, answer, .. } = *report;
-        let host = authority(url);
-        // A path may repeat a secret, too, and is as long as the host that led here likes.
-        let shown = format!("{}://{host}{}", url.scheme(), url.path());
-        let shown = text::clean(&self.redactor.redact(&shown), LONGEST_URL);
-        let (status, headers) = answer
-            .map(|answer| (answer.status(), answer.headers()))
-            .unzip();
-        let request_id = headers.and_then(|headers| request_id::find(headers, &self.redactor));
+        let length = |answer: &http::Response<_>| {
+            content_length(&plan.method, answer.status(), answer.headers())
+        };
         self.observer().request(&RequestRecord {
             action: &plan.action,
             registry: plan.endpoint.registry.as_str(),
-            host: &self.redactor.redact(&host),
             method: &plan.method,
-            url: &shown,
-            status,
+            status: answer.map(http::Response::status),
             elapsed: report.elapsed,
             tries: plan.tries,
-            request_id: request_id.as_deref(),
             sent: report.sent,
-            length: status
-                .zip(headers)
-                .and_then(|(status, headers)| content_length(&plan.method, status, headers)),
+            length: answer.and_then(length),
+            url,
+            headers: answer.map(http::Response::headers),
+            redactor: &self.redactor,
         });
         if let Some(answer) = answer {
             self.pauses

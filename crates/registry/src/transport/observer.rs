@@ -1,11 +1,19 @@
 //! Events of the transport, for logs, counts and displays.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
+use url::{Position, Url};
 
 use crate::error::{Error, ErrorKind};
-use crate::transport::Lane;
+use crate::text;
+use crate::transport::context::authority;
+use crate::transport::redact::SecretRedactor;
+use crate::transport::{Lane, request_id};
+
+/// Maximum number of characters of a URL that are shown.
+const LONGEST_URL: usize = 1_024;
 
 /// Receives every request, retry and pause. Called from many tasks at once; must not block.
 ///
@@ -54,25 +62,43 @@ pub struct RequestRecord<'a> {
     pub action: &'a str,
     /// Registry that the request was made for.
     pub registry: &'a str,
-    /// Host of the request, with its port if that is not the scheme's default: the registry, or where it led to.
-    pub host: &'a str,
     /// The method.
     pub method: &'a Method,
-    /// Scheme, host and path, without the query, since signed URLs have secrets there.
-    pub url: &'a str,
     /// The status, or `None` without an answer.
     pub status: Option<StatusCode>,
     /// Time from the first byte sent to the head of the answer.
     pub elapsed: Duration,
     /// Number of the try within its operation, from 1.
     pub tries: u32,
-    /// The registry's own name for the request, for questions to its operators: printable and short, or `None` if the
-    /// answer has none.
-    pub request_id: Option<&'a str>,
     /// Number of body bytes handed to the network.
     pub sent: u64,
     /// Number of bytes in the answer's body, if the answer declares it.
     pub length: Option<u64>,
+    /// Address of the request, which may repeat secrets.
+    pub(super) url: &'a Url,
+    /// Headers of the answer.
+    pub(super) headers: Option<&'a HeaderMap>,
+    pub(super) redactor: &'a SecretRedactor,
+}
+
+/// Texts, which are made when an observer shows them: they are searched for secrets.
+impl RequestRecord<'_> {
+    /// Returns the host of the request, with its port if that is not the scheme's default: the registry, or where it led
+    /// to.
+    pub fn host(&self) -> Cow<'_, str> {
+        self.redactor.redact(authority(self.url))
+    }
+    /// Returns scheme, host and path, without the query, since signed URLs have secrets there.
+    pub fn url(&self) -> String {
+        // A path may repeat a secret, too, and is as long as the host that led here likes.
+        let shown = &self.url[..Position::AfterPath];
+        text::clean(&self.redactor.redact(shown), LONGEST_URL)
+    }
+    /// Returns the registry's own name for the request, for questions to its operators: printable and short, or `None`
+    /// if the answer has none.
+    pub fn request_id(&self) -> Option<String> {
+        request_id::find(self.headers?, self.redactor)
+    }
 }
 
 /// An observer that ignores everything.

@@ -147,15 +147,15 @@ impl Transport {
             self.observer().request(&RequestRecord {
                 action,
                 registry: registry.as_str(),
-                host: registry.as_str(),
                 method: &Method::GET,
-                url: &format!("{https}v2/"),
                 status: None,
                 elapsed: start.elapsed(),
                 tries: contact.tries(),
-                request_id: None,
                 sent: 0,
                 length: None,
+                url: &https.join("v2/").unwrap_or(https),
+                headers: None,
+                redactor: &self.redactor,
             });
         }
         let cause = why.cause();

@@ -174,7 +174,7 @@ impl Transport {
             let Some(target) = self.redirection(&plan, &hop, status, own).await? else {
                 let throttle = self.rates.bytes(&plan.endpoint.registry).map(Throttle::new);
                 let watch = (answer.version() == Version::HTTP_2)
-                    .then(|| self.http2.watch(authority(&hop.url), plan.tries));
+                    .then(|| self.http2.watch(authority(&hop.url).to_owned(), plan.tries));
                 let guard = BodyGuard::new(
                     hop.context,
                     self.options.timeouts.stall,

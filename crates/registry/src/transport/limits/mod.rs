@@ -63,7 +63,7 @@ pub(super) enum Urgency {
     AtOnce,
 }
 
-/// Maximum number of hosts and lanes whose idle windows are kept. Redirects and upload locations may name any number of
+/// Maximum number of hosts whose idle windows are kept. Redirects and upload locations may name any number of
 /// hosts.
 const MAX_IDLE: usize = 1024;
 
@@ -73,7 +73,30 @@ pub(super) struct Limits {
     transfers: WindowBounds,
     /// Limits on the transfers of registries. Each has one window for all hosts that it leads to.
     max_transfers: PerRegistry<usize>,
-    gates: Mutex<HashMap<(String, Lane), Arc<RequestGate>>>,
+    gates: Mutex<HashMap<String, HostGates>>,
+}
+
+/// Windows of one host.
+#[derive(Default)]
+struct HostGates {
+    calls: Option<Arc<RequestGate>>,
+    downloads: Option<Arc<RequestGate>>,
+    uploads: Option<Arc<RequestGate>>,
+}
+
+impl HostGates {
+    fn slot(&mut self, lane: Lane) -> &mut Option<Arc<RequestGate>> {
+        match lane {
+            Lane::Calls => &mut self.calls,
+            Lane::Downloads => &mut self.downloads,
+            Lane::Uploads => &mut self.uploads,
+        }
+    }
+    fn is_in_use(&self) -> bool {
+        let gates = [&self.calls, &self.downloads, &self.uploads];
+        let mut gates = gates.into_iter().flatten();
+        gates.any(|gate| Arc::strong_count(gate) > 1)
+    }
 }
 
 impl Limits {
@@ -93,7 +116,7 @@ impl Limits {
     pub(super) async fn acquire(
         &self,
         registry: &Registry,
-        host: String,
+        host: &str,
         lane: Lane,
         turn: Urgency,
     ) -> Permit {
@@ -107,32 +130,35 @@ impl Limits {
     pub(super) fn try_acquire(
         &self,
         registry: &Registry,
-        host: String,
+        host: &str,
         lane: Lane,
     ) -> Option<Permit> {
         self.gate(registry, host, lane).try_enter()
     }
-    fn gate(&self, registry: &Registry, host: String, lane: Lane) -> Arc<RequestGate> {
-        let (host, bounds) = match (lane, self.max_transfers.for_registry(registry)) {
-            (Lane::Calls, _) => (host, self.calls),
-            (Lane::Downloads | Lane::Uploads, None) => (host, self.transfers),
+    fn gate(&self, registry: &Registry, host: &str, lane: Lane) -> Arc<RequestGate> {
+        match (lane, self.max_transfers.for_registry(registry)) {
+            (Lane::Calls, _) => self.gate_of(host, lane, self.calls),
+            (Lane::Downloads | Lane::Uploads, None) => self.gate_of(host, lane, self.transfers),
             (Lane::Downloads | Lane::Uploads, Some(&most)) => {
                 let start = self.transfers.start.min(most);
                 let bounds = WindowBounds::new(start, most);
                 // No host has a blank in its name.
-                (format!("all of {registry}"), bounds)
+                self.gate_of(&format!("all of {registry}"), lane, bounds)
             }
-        };
-        let mut gates = lock(&self.gates);
-        let key = (host, lane);
-        if gates.len() >= MAX_IDLE && !gates.contains_key(&key) {
-            // The windows in use are bounded by the number of requests.
-            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         }
-        gates
-            .entry(key)
-            .or_insert_with(|| RequestGate::new(lane, bounds))
-            .clone()
+    }
+    fn gate_of(&self, host: &str, lane: Lane, bounds: WindowBounds) -> Arc<RequestGate> {
+        let mut hosts = lock(&self.gates);
+        if !hosts.contains_key(host) {
+            if hosts.len() >= MAX_IDLE {
+                // The windows in use are bounded by the number of requests.
+                hosts.retain(|_, gates| gates.is_in_use());
+            }
+            hosts.insert(host.to_owned(), HostGates::default());
+        }
+        let gate = hosts.get_mut(host).map(|gates| gates.slot(lane));
+        let create = || RequestGate::new(lane, bounds);
+        gate.map_or_else(create, |gate| gate.get_or_insert_with(create).clone())
     }
 }
 
@@ -146,13 +172,17 @@ mod tests {
         let bounds = WindowBounds::at_most(1);
         let limits = Limits::new(bounds, bounds, PerRegistry::default());
         let registry = Registry::docker_hub();
-        let busy = || limits.try_acquire(&registry, "busy.example".to_owned(), Lane::Calls);
+        let busy = || limits.try_acquire(&registry, "busy.example", Lane::Calls);
         let held = busy();
         assert!(held.is_some());
         for number in 0..3 * MAX_IDLE {
             let host = format!("{number}.example");
             let turn = Urgency::InLine(0);
-            drop(limits.acquire(&registry, host, Lane::Downloads, turn).await);
+            drop(
+                limits
+                    .acquire(&registry, &host, Lane::Downloads, turn)
+                    .await,
+            );
         }
         let kept = limits.gates.lock().map(|gates| gates.len());
         assert!(kept.is_ok_and(|kept| kept <= MAX_IDLE));
@@ -168,7 +198,7 @@ mod tests {
         let limits = Limits::new(bounds, bounds, max_transfers);
         let hold = |registry, host: &str, lane, count| -> Vec<Permit> {
             (0..count)
-                .map_while(|_| limits.try_acquire(registry, host.to_owned(), lane))
+                .map_while(|_| limits.try_acquire(registry, host, lane))
                 .collect()
         };
         let own = hold(&limited, "limited.example", Lane::Downloads, 1);

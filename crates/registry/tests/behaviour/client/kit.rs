@@ -62,7 +62,7 @@ impl Observer for Heard {
         self.retries.fetch_add(1, Ordering::SeqCst);
     }
     fn request(&self, record: &RequestRecord<'_>) {
-        if record.status == Some(StatusCode::UNAUTHORIZED) && !record.url.ends_with("/v2/") {
+        if record.status == Some(StatusCode::UNAUTHORIZED) && !record.url().ends_with("/v2/") {
             self.sent_away.fetch_add(1, Ordering::SeqCst);
         }
     }

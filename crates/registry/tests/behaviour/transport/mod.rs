@@ -138,10 +138,10 @@ impl Observer for Notes {
             action,
             registry,
             method,
-            url,
             status,
             ..
         } = record;
+        let url = record.url();
         let status = status.map_or(0, |status| status.as_u16());
         self.note(format!("{action} at {registry}: {method} {url} {status}"));
     }

@@ -21,17 +21,15 @@ impl Observer for Records {
         let RequestRecord {
             action,
             registry: _,
-            host,
             method,
-            url,
             status,
             elapsed: _,
             tries,
-            request_id,
             sent,
             length,
             ..
         } = record;
+        let (host, url, request_id) = (record.host(), record.url(), record.request_id());
         let status = status.map_or(0, |status| status.as_u16());
         self.0.lock().unwrap().push(format!(
             "{action}: {method} {host} {url} {status}, try {tries}, id {request_id:?}, sent {sent}, length {length:?}"
