@@ -221,7 +221,6 @@ impl DestinationCopy<'_> {
         Some(ReferrerCopier {
             copier: self.copier,
             wanted: self.place.options.referrers.as_ref()?,
-            checks: self.place.options.referrer_checks_fingerprint(),
             image: self.image,
             rule: self.name.rule,
             place: self.place,

@@ -1,15 +1,17 @@
 //! Completed steps of a run, so that tags with the same digest cost nothing twice.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use image_syncer_registry::Digest;
 
 use crate::Repository;
+use crate::inventory::DigestKey;
 use crate::lock::lock;
+use crate::rule::ReferrerChecks;
 
 /// Completed step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum CompletedStep {
     /// The referrers of the manifest itself exist at the destination.
     Subject,
@@ -23,65 +25,81 @@ pub(super) enum CompletedStep {
     WrongSizes,
 }
 
-/// Steps of a run, as hashes of 32 bytes.
-#[derive(Default)]
-pub(super) struct ReferrerProgress(Mutex<HashSet<[u8; 32]>>);
+/// Repositories of a step. A step is complete for equal options only.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct StepScope {
+    source: Repository,
+    destination: Repository,
+    checks: ReferrerChecks,
+}
 
-impl ReferrerProgress {
-    /// Returns true if the step is complete for `digest` of `source` at `place`. `checks` identifies the options that
-    /// select referrers: a step is complete for equal options only.
-    pub(super) fn has(
-        &self,
-        mark: CompletedStep,
+/// Steps of a run.
+#[derive(Default)]
+pub(super) struct ReferrerProgress(Mutex<HashMap<StepScope, HashSet<(CompletedStep, DigestKey)>>>);
+
+impl StepScope {
+    /// Returns the scope of copies from `source` to `destination` with these options.
+    pub(super) fn new(
         source: &Repository,
-        place: &Repository,
-        digest: &Digest,
-        checks: i64,
-    ) -> bool {
-        lock(&self.0).contains(&key(mark, source, place, digest, checks))
+        destination: &Repository,
+        checks: ReferrerChecks,
+    ) -> Self {
+        Self {
+            source: source.clone(),
+            destination: destination.clone(),
+            checks,
+        }
     }
-    /// Records a completed step. Returns false if it was recorded before.
-    pub(super) fn set(
-        &self,
-        mark: CompletedStep,
-        source: &Repository,
-        place: &Repository,
-        digest: &Digest,
-        checks: i64,
-    ) -> bool {
-        lock(&self.0).insert(key(mark, source, place, digest, checks))
+    /// Returns the scope of warnings about images of `source`, whatever their destinations.
+    pub(super) fn at_source(source: &Repository) -> Self {
+        Self::new(source, source, ReferrerChecks::default())
     }
 }
 
-fn key(
-    mark: CompletedStep,
-    source: &Repository,
-    place: &Repository,
-    digest: &Digest,
-    checks: i64,
-) -> [u8; 32] {
-    let text = format!("{mark:?} {source} {place} {digest} {checks}");
-    Digest::sha256(text.as_bytes())
-        .to_sha256()
-        .unwrap_or_default()
+impl ReferrerProgress {
+    /// Returns true if the step is complete for `digest` in `scope`.
+    pub(super) fn has(&self, step: CompletedStep, scope: &StepScope, digest: &Digest) -> bool {
+        let steps = lock(&self.0);
+        let key = (step, DigestKey::from_digest(digest));
+        steps.get(scope).is_some_and(|steps| steps.contains(&key))
+    }
+    /// Records a completed step. Returns false if it was recorded before.
+    pub(super) fn set(&self, step: CompletedStep, scope: StepScope, digest: &Digest) -> bool {
+        let key = (step, DigestKey::from_digest(digest));
+        lock(&self.0).entry(scope).or_default().insert(key)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rule::CopyOptions;
     use crate::store::memory::repository;
 
     #[test]
     fn each_step_is_recorded_separately() {
-        let marks = ReferrerProgress::default();
+        let progress = ReferrerProgress::default();
         let (here, there) = (repository("src.example/a"), repository("dst.example/a"));
         let (one, two) = (Digest::sha256(b"one"), Digest::sha256(b"two"));
-        assert!(marks.set(CompletedStep::Subject, &here, &there, &one, 1));
-        assert!(!marks.set(CompletedStep::Subject, &here, &there, &one, 1));
-        assert!(marks.has(CompletedStep::Subject, &here, &there, &one, 1));
-        assert!(!marks.has(CompletedStep::Whole, &here, &there, &one, 1));
-        assert!(!marks.has(CompletedStep::Subject, &there, &here, &one, 1));
-        assert!(!marks.has(CompletedStep::Subject, &here, &there, &two, 1));
-        assert!(!marks.has(CompletedStep::Subject, &here, &there, &one, 2));
+        let checks = |force| {
+            let options = CopyOptions {
+                force,
+                ..CopyOptions::default()
+            };
+            options.referrer_checks()
+        };
+        let scope = || StepScope::new(&here, &there, checks(false));
+        assert!(progress.set(CompletedStep::Subject, scope(), &one));
+        assert!(!progress.set(CompletedStep::Subject, scope(), &one));
+        assert!(progress.has(CompletedStep::Subject, &scope(), &one));
+        assert!(!progress.has(CompletedStep::Whole, &scope(), &one));
+        assert!(!progress.has(CompletedStep::Subject, &scope(), &two));
+        for other in [
+            StepScope::new(&there, &here, checks(false)),
+            StepScope::new(&here, &there, checks(true)),
+            StepScope::at_source(&here),
+        ] {
+            assert!(!progress.has(CompletedStep::Subject, &other, &one));
+        }
     }
 }

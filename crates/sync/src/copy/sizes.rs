@@ -4,7 +4,7 @@ use image_syncer_registry::{Descriptor, Target};
 
 use crate::compare::CopyPlan;
 use crate::copy::Copier;
-use crate::copy::referrer_progress::CompletedStep;
+use crate::copy::referrer_progress::{CompletedStep, StepScope};
 use crate::event::Event;
 use crate::graph::SourceImage;
 
@@ -19,11 +19,8 @@ impl Copier {
             .collect();
         let source = image.store().repository();
         let root = plan.root.digest();
-        if wrong.is_empty()
-            || !self
-                .referrer_progress
-                .set(CompletedStep::WrongSizes, source, source, root, 0)
-        {
+        let (steps, scope) = (&self.referrer_progress, StepScope::at_source(source));
+        if wrong.is_empty() || !steps.set(CompletedStep::WrongSizes, scope, root) {
             return;
         }
         wrong.sort();

@@ -24,7 +24,8 @@ use crate::rule::CopyOptions;
 pub use manifest_scope::ManifestScope;
 pub(crate) use mounting::{MountCapability, MountConfidence};
 use records::{RecordUpdate, RecordedCopy, Records};
-use registry_facts::{DigestKey, RegistryFacts};
+pub(crate) use registry_facts::DigestKey;
+use registry_facts::RegistryFacts;
 use repository_set::Epoch;
 pub(crate) use shared_facts::SharedFacts;
 

@@ -18,7 +18,7 @@ const MAX_MISSING: usize = 65_536;
 
 /// Digest in 32 bytes: its own bytes if it is SHA-256, otherwise the SHA-256 of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct DigestKey([u8; 32]);
+pub(crate) struct DigestKey([u8; 32]);
 
 /// Facts about one registry.
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl LookupStats {
 }
 
 impl DigestKey {
-    pub(super) fn from_digest(digest: &Digest) -> Self {
+    pub(crate) fn from_digest(digest: &Digest) -> Self {
         Self::sha256(digest)
             .or_else(|| Self::sha256(&Digest::sha256(digest.as_str().as_bytes())))
             // A SHA-256 digest always decodes; otherwise all digests would share one key, which is a wrong hint only.

@@ -41,7 +41,7 @@ pub use immutable::Immutable;
 pub use layout_glob::expand_layout_glob;
 pub use named_tags::{NamedTags, TagConflict};
 pub use options::CopyOptions;
-pub(crate) use options::fingerprint;
+pub(crate) use options::{ReferrerChecks, fingerprint};
 pub use overrides::OptionOverrides;
 pub use parts::Parts;
 pub use pattern_rule::PatternRule;

@@ -27,6 +27,16 @@ pub struct CopyOptions {
     pub verify: bool,
 }
 
+/// Options that decide which referrers are copied, and how they are checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct ReferrerChecks {
+    referrers: Option<Arc<Referrers>>,
+    platforms: Arc<PlatformFilter>,
+    parts: Parts,
+    force: bool,
+    verify: bool,
+}
+
 impl CopyOptions {
     /// Returns true if no fact replaces a request.
     pub(crate) fn distrusts_facts(&self) -> bool {
@@ -82,10 +92,15 @@ impl CopyOptions {
         types.dedup();
         fingerprint(&format!("{} {filter}\n{}", wanted.deep, types.join("\n")))
     }
-    /// Returns a number that identifies the same, and how referrers are checked.
-    pub(crate) fn referrer_checks_fingerprint(&self) -> i64 {
-        let referrers = self.referrers_fingerprint();
-        fingerprint(&format!("{referrers} {} {}", self.force, self.verify))
+    /// Returns the options that decide which referrers are copied, and how they are checked.
+    pub(crate) fn referrer_checks(&self) -> ReferrerChecks {
+        ReferrerChecks {
+            referrers: self.referrers.clone(),
+            platforms: Arc::clone(&self.platforms),
+            parts: self.parts,
+            force: self.force,
+            verify: self.verify,
+        }
     }
 }
 

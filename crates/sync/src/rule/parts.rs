@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Parts of images to copy, besides platforms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Parts {
     /// Remove `BuildKit`'s attestations from indexes, which then are new documents.
     pub strip_attestations: bool,

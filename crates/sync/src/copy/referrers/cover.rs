@@ -8,7 +8,7 @@ use image_syncer_registry::{Digest, Manifest, Tag, Target};
 
 use crate::compare::Difference;
 use crate::copy::pair::PairName;
-use crate::copy::referrer_progress::CompletedStep;
+use crate::copy::referrer_progress::{CompletedStep, StepScope};
 use crate::copy::referrers::{ReferrerCopier, ReferrerSubject};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
@@ -117,7 +117,8 @@ impl ReferrerCopier<'_> {
         let number: usize = left.iter().map(|subject| subject.attached.len()).sum();
         let source = self.image.store().repository();
         let steps = &self.copier.referrer_progress;
-        if number > 0 && steps.set(CompletedStep::LeftBehind, source, source, &original, 0) {
+        let scope = StepScope::at_source(source);
+        if number > 0 && steps.set(CompletedStep::LeftBehind, scope, &original) {
             self.warn(format!(
                 "{source}, {}: the platform filter writes another index, with another digest. The {number} signatures and \
                  other referrers of the whole index {original} do not cover it and are left behind. Those of its images are \

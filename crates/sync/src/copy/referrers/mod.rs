@@ -21,7 +21,7 @@ use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag};
 
 use crate::commit::{CommitOutcome, name};
 use crate::copy::Copier;
-use crate::copy::referrer_progress::CompletedStep;
+use crate::copy::referrer_progress::{CompletedStep, StepScope};
 use crate::copy::transfer_batch::BatchHandle;
 use crate::discover::{CoveredTags, ImageDestination};
 use crate::event::{Copied, Event, Evidence, Outcome};
@@ -44,8 +44,6 @@ const MAX_CONCURRENT: usize = 8;
 pub(super) struct ReferrerCopier<'a> {
     pub(super) copier: &'a Copier,
     pub(super) wanted: &'a Arc<Referrers>,
-    /// Number that identifies the options that select referrers.
-    pub(super) checks: i64,
     pub(super) image: &'a SourceImage,
     pub(super) rule: &'a Arc<Rule>,
     pub(super) place: &'a ImageDestination,
@@ -330,18 +328,18 @@ impl ReferrerCopier<'_> {
         self.copier.listener.event(&Event::Warning { text });
     }
     fn has(&self, mark: CompletedStep, digest: &Digest) -> bool {
-        let source = self.image.store().repository();
-        let place = self.destination.repository();
-        self.copier
-            .referrer_progress
-            .has(mark, source, place, digest, self.checks)
+        let steps = &self.copier.referrer_progress;
+        steps.has(mark, &self.step_scope(), digest)
     }
     fn set(&self, mark: CompletedStep, digest: &Digest) {
+        let steps = &self.copier.referrer_progress;
+        steps.set(mark, self.step_scope(), digest);
+    }
+    fn step_scope(&self) -> StepScope {
         let source = self.image.store().repository();
-        let place = self.destination.repository();
-        self.copier
-            .referrer_progress
-            .set(mark, source, place, digest, self.checks);
+        let destination = self.destination.repository();
+        let checks = self.place.options.referrer_checks();
+        StepScope::new(source, destination, checks)
     }
 }
 

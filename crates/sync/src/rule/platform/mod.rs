@@ -9,7 +9,7 @@ use known::{ARCH, Names, OS};
 use whole::WholePlatform;
 
 /// Platforms to copy: `--os` and `--arch`, or a list of whole platforms in a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct PlatformFilter {
     os: Vec<PlatformItem>,
     arch: Vec<PlatformItem>,
@@ -17,7 +17,7 @@ pub struct PlatformFilter {
 }
 
 /// `name[:detail]`: an os with its version, or an architecture with its variant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PlatformItem {
     name: String,
     detail: Option<String>,

@@ -6,7 +6,7 @@ use super::known::{self, ARCH, OS};
 use super::{PlatformItem, is_selected};
 
 /// An operating system with an architecture.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct WholePlatform {
     os: PlatformItem,
     arch: PlatformItem,
