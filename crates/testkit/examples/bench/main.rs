@@ -7,12 +7,14 @@
 //! scripts/bench --only unchanged --only small --runs 1  # some of them, once
 //! scripts/bench --only large --without-peers --kinds    # ours and the relay; requests by kind
 //! scripts/bench --binary target/release/image-syncer    # a binary that is built already
+//! scripts/bench --instructions --against target/release/older  # instructions, beside those of another binary
 //! scripts/bench --markdown results.md --json results.json
 //! ```
 //!
 //! The registries run in this process, with two threads each; the measured programs are child processes. `servers`
 //! starts the registries, `workloads` defines the work, `figures` the requirements, `peers` the programs and their
-//! arguments, `relay` is the reference, `measure` runs and measures, `table` prints.
+//! arguments, `relay` is the reference, `run` and `measure` run and measure, `table` prints. `instructions` counts
+//! instructions instead.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -20,25 +22,25 @@
 )]
 
 mod figures;
+mod instructions;
 mod measure;
 mod peers;
 mod relay;
+mod run;
 mod servers;
 mod table;
 mod task;
 mod workloads;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use measure::{Failure, Sample};
+use measure::Failure;
 use peers::{Contender, Peer};
-use servers::Servers;
+use run::{Tool, run};
 use table::{Outcome, Runs};
-use task::Task;
-use workloads::{Content, WORKLOADS, Workload};
+use workloads::{WORKLOADS, Workload};
 
 /// Measures image-syncer side by side with its peers and with a bare relay.
 #[derive(Parser)]
@@ -48,13 +50,19 @@ struct Arguments {
     /// Our binary.
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
-    /// Runs of each program for each workload. The medians are printed.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    runs: usize,
-    /// Only this workload; repeatable.
+    /// Runs of each program for each workload. The medians are printed. [default: 3; with --instructions 1]
+    #[arg(long, value_name = "N")]
+    runs: Option<usize>,
+    /// Count instructions for each unit of work with callgrind, instead of running the workloads.
+    #[arg(long)]
+    instructions: bool,
+    /// Another binary, whose instructions are counted as well.
+    #[arg(long, value_name = "PATH", requires = "instructions")]
+    against: Option<PathBuf>,
+    /// Only this workload, or this unit of work; repeatable.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Print the names of the workloads.
+    /// Print the names of the workloads, or of the units of work.
     #[arg(long)]
     list: bool,
     /// Leave out the peers on PATH.
@@ -89,7 +97,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Some(Inner::Relay { job }) => relay::run(job).map_err(|error| error.to_string()),
         None if arguments.list => {
-            list();
+            list(&arguments);
             Ok(())
         }
         None => bench(&arguments),
@@ -103,36 +111,85 @@ fn main() -> ExitCode {
     }
 }
 
-fn list() {
-    for workload in WORKLOADS {
-        println!("{:<10} {}", workload.name, workload.title);
+fn list(arguments: &Arguments) {
+    for (name, title) in arguments.names() {
+        println!("{name:<13} {title}");
     }
-    println!("{HELP:<10} --help, and the size of the binary");
 }
 
 /// Name of the measurement without a copy: start time and size of the binary.
 const HELP: &str = "help";
 
+impl Arguments {
+    /// Returns names and titles of everything that `--only` selects from.
+    fn names(&self) -> Vec<(&'static str, &'static str)> {
+        if self.instructions {
+            return instructions::names().collect();
+        }
+        let workloads = WORKLOADS.iter().map(|w| (w.name, w.title));
+        let help = (HELP, "--help, and the size of the binary");
+        workloads.chain([help]).collect()
+    }
+
+    fn runs(&self) -> usize {
+        self.runs.unwrap_or(if self.instructions { 1 } else { 3 })
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
 fn bench(arguments: &Arguments) -> Result<(), String> {
-    let binary = arguments.binary.as_ref().ok_or("--binary is missing")?;
-    let binary = binary
-        .canonicalize()
-        .map_err(|error| format!("{}: {error}", binary.display()))?;
-    let known = |name: &String| name == HELP || WORKLOADS.iter().any(|w| w.name == name);
+    let found = |path: &PathBuf| {
+        let found = path.canonicalize();
+        found.map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let binary = found(arguments.binary.as_ref().ok_or("--binary is missing")?)?;
+    let names = arguments.names();
+    let known = |only: &String| names.iter().any(|(name, _)| name == only);
     if let Some(name) = arguments.only.iter().find(|name| !known(name)) {
         return Err(format!("there is no workload {name}: see --list"));
     }
-    let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|n| n == name);
+    let machine = table::machine();
+    println!("{machine}\n");
+    if arguments.instructions {
+        let against = arguments.against.as_ref().map(found).transpose()?;
+        let binaries = std::iter::once(binary).chain(against).collect();
+        count_instructions(arguments, &machine, binaries)
+    } else {
+        run_workloads(arguments, &machine, &binary)
+    }
+}
+
+/// Counts instructions and writes the files that the arguments name.
+fn count_instructions(
+    arguments: &Arguments,
+    machine: &str,
+    binaries: Vec<PathBuf>,
+) -> Result<(), String> {
+    let wanted = |name: &str| arguments.wants(name);
+    let counted = instructions::count(binaries, &wanted, arguments.runs(), arguments.limit)?;
+    write(&arguments.markdown, || {
+        format!("{machine}.\n\n{}", counted.markdown())
+    })?;
+    write(&arguments.json, || {
+        serde_json::json!({"machine": machine, "instructions": counted.json()}).to_string()
+    })
+}
+
+fn run_workloads(arguments: &Arguments, machine: &str, binary: &Path) -> Result<(), String> {
     let peers = if arguments.without_peers {
         Vec::new()
     } else {
         Peer::found()
     };
-    let machine = table::machine();
-    println!("{machine}\n");
     let mut outcomes = Vec::new();
-    for workload in WORKLOADS.iter().filter(|workload| wanted(workload.name)) {
-        let outcome = measure_workload(arguments, workload, &binary, &peers);
+    for workload in WORKLOADS
+        .iter()
+        .filter(|workload| arguments.wants(workload.name))
+    {
+        let outcome = measure_workload(arguments, workload, binary, &peers);
         println!("{}", outcome.text(arguments.kinds));
         outcomes.push(outcome);
     }
@@ -141,12 +198,12 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
         .filter(|outcome| outcome.is_broken())
         .map(|outcome| outcome.name)
         .collect();
-    let help = if wanted(HELP) {
-        Some(measure_help(&binary)?)
+    let help = if arguments.wants(HELP) {
+        Some(measure_help(binary)?)
     } else {
         None
     };
-    write_results(arguments, &machine, &outcomes, help.as_deref())?;
+    write_results(arguments, machine, &outcomes, help.as_deref())?;
     if broken.is_empty() {
         Ok(())
     } else {
@@ -155,7 +212,7 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
 }
 
 /// Measures and prints the start of the binary, and returns the line.
-fn measure_help(binary: &std::path::Path) -> Result<String, String> {
+fn measure_help(binary: &Path) -> Result<String, String> {
     let seconds = measure::help(binary)?;
     let size = std::fs::metadata(binary).map_err(|error| error.to_string())?;
     let text = format!(
@@ -174,29 +231,33 @@ fn write_results(
     outcomes: &[Outcome],
     help: Option<&str>,
 ) -> Result<(), String> {
-    let write = |path: &Option<PathBuf>, text: &dyn Fn() -> String| match path {
-        Some(path) => std::fs::write(path, text()).map_err(|e| format!("{}: {e}", path.display())),
-        None => Ok(()),
-    };
-    write(&arguments.markdown, &|| {
+    write(&arguments.markdown, || {
         let rows: String = outcomes.iter().map(Outcome::markdown).collect();
         let help = help.iter().map(|help| format!("\n### Start\n\n{help}\n"));
         format!(
             "{machine}. Medians of {} runs.\n{rows}{}",
-            arguments.runs,
+            arguments.runs(),
             help.collect::<String>()
         )
     })?;
-    write(&arguments.json, &|| {
+    write(&arguments.json, || {
         let rows: Vec<_> = outcomes.iter().map(Outcome::json).collect();
         serde_json::json!({"machine": machine, "workloads": rows}).to_string()
     })
 }
 
+/// Writes a text to a file, if one is wanted.
+fn write(path: &Option<PathBuf>, text: impl FnOnce() -> String) -> Result<(), String> {
+    match path {
+        Some(path) => std::fs::write(path, text()).map_err(|e| format!("{}: {e}", path.display())),
+        None => Ok(()),
+    }
+}
+
 fn measure_workload(
     arguments: &Arguments,
     workload: &Workload,
-    binary: &std::path::Path,
+    binary: &Path,
     peers: &[Peer],
 ) -> Outcome {
     let content = (workload.fill)();
@@ -223,10 +284,16 @@ fn measure_workload(
             runs.failed = Some(Failure::Unsupported(format!("this binary has no {flag}")));
         }
     }
-    for _ in 0..arguments.runs {
+    for _ in 0..arguments.runs() {
         let again = |runs: &&mut Runs| runs.failed.is_none() && !is_settled(runs);
         for runs in runs.iter_mut().filter(again) {
-            match run(&runs.contender, workload, &content, arguments.limit) {
+            match run(
+                &runs.contender,
+                workload,
+                &content,
+                arguments.limit,
+                Tool::None,
+            ) {
                 Ok(sample) => runs.samples.push(sample),
                 Err(why) => runs.failed = Some(why),
             }
@@ -243,32 +310,3 @@ fn is_settled(runs: &Runs) -> bool {
 
 /// Seconds above which a peer is not measured again.
 const SLOW: f64 = 30.0;
-
-/// Runs one program once, between its own registries.
-fn run(
-    contender: &Contender,
-    workload: &Workload,
-    content: &Content,
-    limit: u64,
-) -> Result<Sample, Failure> {
-    let servers = Servers::start(workload, content, contender.destinations(workload));
-    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let task = Task {
-        workload,
-        content,
-        servers: &servers,
-        directory: directory.path(),
-    };
-    let invocation = contender.invocation(&task)?;
-    let limit = Duration::from_secs(limit);
-    if workload.immutable {
-        measure::run(&invocation, directory.path(), limit)?;
-        servers.clear();
-    }
-    let mut sample = measure::run(&invocation, directory.path(), limit)?;
-    sample.asked = servers.asked();
-    if *contender != Contender::Relay {
-        servers.complete(content)?;
-    }
-    Ok(sample)
-}

@@ -19,6 +19,8 @@ pub(crate) struct Sample {
     pub(crate) peak: f64,
     /// CPU time of this process in the meantime, in seconds: that of the registries.
     pub(crate) servers: f64,
+    /// Instructions outside the kernel, if a tool counted them.
+    pub(crate) instructions: u64,
     /// Counts of the registries.
     pub(crate) asked: Asked,
 }
@@ -92,7 +94,7 @@ pub(crate) fn run(
         cpu: user + system,
         peak,
         servers,
-        asked: Asked::default(),
+        ..Sample::default()
     })
 }
 
@@ -199,6 +201,7 @@ pub(crate) fn medians(samples: &[Sample]) -> Option<Sample> {
         cpu: of(|s| s.cpu),
         peak: of(|s| s.peak),
         servers: of(|s| s.servers),
+        instructions: last.instructions,
         asked: Asked {
             requests: count(|a| a.requests),
             fetched: count(|a| a.fetched),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use testkit::auth::{Access, TokenRules};
-use testkit::profile::{ListingApi, MountRule};
+use testkit::profile::{ListingApi, MountRule, Referrers};
 use testkit::{Auth, Kind, Profile, Registry, State, Tls, Totals};
 
 use crate::workloads::{Content, ListsDigests, Workload};
@@ -53,6 +53,11 @@ impl Servers {
                     MountRule::Accept
                 } else {
                     MountRule::Decline
+                },
+                referrers: if workload.referrers {
+                    Referrers::Api
+                } else {
+                    Referrers::Absent
                 },
                 listing_api: lists_digests.then(ListingApi::harbor),
                 ..Profile::distribution3()

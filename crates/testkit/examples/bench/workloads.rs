@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::image::Image;
 use testkit::{Layer, Platform, State};
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 
 /// A row of the benchmark. Everything in `bench/NAME` at the source is copied to `mirror/NAME` at each destination.
 pub(crate) struct Workload {
@@ -31,6 +31,8 @@ pub(crate) struct Workload {
     pub(crate) many: bool,
     /// Ends whose registries list the digests of tags, as Harbor does.
     pub(crate) lists_digests: ListsDigests,
+    /// True if the source has the referrers API.
+    pub(crate) referrers: bool,
     /// Builds the images.
     pub(crate) fill: fn() -> Content,
     /// Requirements.
@@ -101,7 +103,8 @@ pub(crate) struct Content {
     pub(crate) unique: u64,
 }
 
-const PLAIN: Workload = Workload {
+/// No latency, no limits, one destination, no figures.
+pub(crate) const PLAIN: Workload = Workload {
     name: "",
     title: "",
     latency: 0,
@@ -113,6 +116,7 @@ const PLAIN: Workload = Workload {
     immutable: false,
     many: false,
     lists_digests: ListsDigests::Nowhere,
+    referrers: false,
     fill: || copied(&[]),
     figures: &[],
 };
@@ -158,7 +162,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "small",
         title: "100 new images × 6 layers of 64 KiB, 4 shared by all, 10 repositories, 20 ms",
         latency: 20,
-        fill: small,
+        fill: || small(10, 10),
         figures: &[
             Figure::FetchedOnce,
             Figure::SentOnce,
@@ -276,7 +280,7 @@ fn copied(images: &[(String, String, Image)]) -> Content {
 }
 
 /// Returns tags that every destination already has.
-fn unchanged(repositories: u64, tags: u64, indexes: bool) -> Content {
+pub(crate) fn unchanged(repositories: u64, tags: u64, indexes: bool) -> Content {
     let (source, destination) = (State::default(), State::default());
     let names: Vec<String> = (0..repositories).map(|r| format!("r{r:03}")).collect();
     let base = Layer::synthetic(64 << 10, 0);
@@ -314,19 +318,26 @@ fn index(base: &Layer, label: &str) -> Image {
     }))
 }
 
-fn small() -> Content {
-    let images: Vec<_> = (0..100)
+/// Returns images of six layers, of which all images share four.
+pub(crate) fn small(repositories: u64, tags: u64) -> Content {
+    let images: Vec<_> = (0..repositories * tags)
         .map(|n| {
-            let layers = [1, 2, 3, 4, 100 + n, 300 + n];
+            let layers = [1, 2, 3, 4, 1000 + 2 * n, 1001 + 2 * n];
             let layers = layers.map(|seed| Layer::synthetic(64 << 10, seed));
             (
-                format!("r{:03}", n / 10),
-                format!("v{}", n % 10),
+                format!("r{:03}", n / tags),
+                format!("v{}", n % tags),
                 labelled(layers, n),
             )
         })
         .collect();
     copied(&images)
+}
+
+/// Returns one image with this number of layers.
+pub(crate) fn layers_of(number: u64, size: u64) -> Content {
+    let layers = (0..number).map(|seed| Layer::synthetic(size, seed));
+    copied(&[("r000".to_owned(), "v1".to_owned(), labelled(layers, 0))])
 }
 
 fn shared() -> Content {
