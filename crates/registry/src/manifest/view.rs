@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use super::descriptor::{Descriptor, RawDescriptor, check_all, check_one};
 use super::lenient::{self, BoundedList, LenientObject, LenientText};
-use super::shape::Shape;
+use super::media_type;
+use super::shape::{Shape, media_type_of};
 use crate::digest::Digest;
 
 /// A document, read.
@@ -130,6 +131,17 @@ pub(crate) struct ReferrerList {
 struct ListDocument<'a> {
     #[serde(default, borrow)]
     manifests: BoundedList<&'a RawValue>,
+}
+
+impl ReferrerList {
+    /// Reads the entries of an OCI index that came with `content_type`; `None` for any other document.
+    pub(crate) fn from_index(
+        bytes: &[u8],
+        content_type: Option<&str>,
+    ) -> Option<Result<Self, ManifestError>> {
+        let media_type = media_type_of(bytes, content_type).ok()?;
+        (media_type == media_type::OCI_INDEX).then(|| read_referrers(bytes))
+    }
 }
 
 /// Reads a list of referrers. Unlike an index that is copied, it may have entries that cannot be read (`null`, without a

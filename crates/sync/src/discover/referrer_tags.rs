@@ -1,7 +1,7 @@
 //! Tags that name referrers of a manifest by the manifest's digest (docs/protocol.md#referrers): the fallback tag
 //! `sha256-<64 hexadecimal digits>`, and cosign's tags, with the suffix `.sig`, `.att` or `.sbom`.
 
-use image_syncer_registry::{Digest, Tag};
+use image_syncer_registry::{Algorithm, Digest, Tag};
 
 /// Bit of the fallback tag.
 const FALLBACK: u8 = 1;
@@ -39,8 +39,16 @@ pub(crate) struct ReferrerTags {
 impl TagSubject {
     /// Returns the subject of tags for `digest`; `None` if the tags do not support its algorithm.
     pub(super) fn from_digest(digest: &Digest) -> Option<Self> {
-        let fallback = ReferrerTag::parse(Tag::of_referrers_to(digest).as_str())?;
-        Some(fallback.subject)
+        let sha512 = match digest.algorithm()? {
+            Algorithm::Sha256 => false,
+            Algorithm::Sha512 => true,
+            _ => return None,
+        };
+        let digits = digest.encoded().get(..DIGITS)?;
+        Some(Self {
+            sha512,
+            digits: from_hex(digits)?,
+        })
     }
 }
 
@@ -158,6 +166,9 @@ impl ReferrerTags {
     }
 
     fn tag_for(&self, subject: &Digest) -> Option<ReferrerTag> {
+        if self.is_empty() {
+            return None;
+        }
         self.find(TagSubject::from_digest(subject)?)
     }
     fn find(&self, subject: TagSubject) -> Option<ReferrerTag> {
@@ -184,8 +195,6 @@ fn from_hex(digits: &str) -> Option<[u8; DIGITS / 2]> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use image_syncer_registry::Algorithm;
-
     use super::*;
 
     fn tags(written: &[&str]) -> ReferrerTags {

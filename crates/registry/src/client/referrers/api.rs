@@ -13,7 +13,7 @@ use crate::client::checked_url::{self, CheckedUrl};
 use crate::client::request::RequestSpec;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
-use crate::manifest::{Descriptor, MAX_MANIFEST_BYTES, Manifest, ReferrerList, media_type};
+use crate::manifest::{Descriptor, MAX_MANIFEST_BYTES, ManifestError, ReferrerList, media_type};
 use crate::reference::Repository;
 
 /// Maximum number of pages of one list.
@@ -38,7 +38,8 @@ pub(super) enum ApiAnswer {
 
 /// Outcome of a request for a page.
 enum ReferrersPage {
-    Index(Manifest, Box<BufferedResponse>),
+    /// An index, with its entries or the reason why they cannot be read.
+    Index(Result<ReferrerList, String>, Box<BufferedResponse>),
     Told(ApiAnswer),
 }
 
@@ -84,11 +85,12 @@ impl Client {
         subject: &Digest,
     ) -> Result<ApiAnswer, Error> {
         let first = referrers_request(repository, scopes, subject);
-        let mut request = first.clone();
+        let mut further: Option<RequestSpec> = None;
         let mut list = ReferrersList::default();
         for page in 0..MAX_PAGES {
-            let (index, whole) = match self.referrers_page(&request).await? {
-                ReferrersPage::Index(index, whole) => (index, whole),
+            let request = further.as_ref().unwrap_or(&first);
+            let (read, whole) = match self.referrers_page(request).await? {
+                ReferrersPage::Index(read, whole) => (read, whole),
                 ReferrersPage::Told(told) if page == 0 => return Ok(told),
                 ReferrersPage::Told(_) => {
                     let message = format!(
@@ -98,32 +100,33 @@ impl Client {
                     return Err(request.error(ErrorKind::Protocol, message));
                 }
             };
-            let read = entries(&index).map_err(|why| request.error(ErrorKind::Protocol, why))?;
+            let read = read.map_err(|why| request.error(ErrorKind::Protocol, why))?;
             self.warn_of_unreadable(repository, subject, &read.unreadable);
-            list.add_page(index.bytes().len(), read.descriptors)
+            list.add_page(whole.bytes.len(), read.descriptors)
                 .map_err(|why| request.error(ErrorKind::Protocol, why))?;
-            list.addresses.insert(whole.url.to_string());
             let next = self.next_page(&first, &whole.url, &whole.headers).await?;
             let Some(next) = next else {
                 return Ok(ApiAnswer::Listed(list.descriptors));
             };
+            list.addresses.insert(whole.url.to_string());
             if !list.addresses.insert(next.url.to_string()) {
                 let message = "the list leads back to a page that was read before";
                 return Err(request.error(ErrorKind::Protocol, message));
             }
-            request = request.at(next);
+            further = Some(request.clone().at(next));
         }
         let message = format!("the list has more than {MAX_PAGES} pages");
-        Err(request.error(ErrorKind::Protocol, message))
+        Err(first.error(ErrorKind::Protocol, message))
     }
 
     /// Fetches one page. A redirect within the registry is followed; a redirect to another site comes from a web server
     /// without such a path (GHCR).
     async fn referrers_page(&self, request: &RequestSpec) -> Result<ReferrersPage, Error> {
         let fits = |status: StatusCode| status == StatusCode::OK || status.is_redirection();
-        let mut request = request.clone();
+        let mut redirected: Option<RequestSpec> = None;
         for _ in 0..=MAX_HOPS {
-            let whole = match self.buffered(&request, MAX_MANIFEST_BYTES, fits).await {
+            let request = redirected.as_ref().unwrap_or(request);
+            let whole = match self.buffered(request, MAX_MANIFEST_BYTES, fits).await {
                 Ok(whole) => whole,
                 Err(error) => {
                     self.warn_denied(&error);
@@ -131,13 +134,13 @@ impl Client {
                 }
             };
             if whole.status == StatusCode::OK {
-                return Ok(match index(&whole) {
-                    Some(index) => ReferrersPage::Index(index, Box::new(whole)),
+                return Ok(match read_page(&whole) {
+                    Some(read) => ReferrersPage::Index(read, Box::new(whole)),
                     None => ReferrersPage::Told(ApiAnswer::NoApi),
                 });
             }
-            match self.redirect_within(&request, &whole).await? {
-                Some(address) => request = request.at(address),
+            match self.redirect_within(request, &whole).await? {
+                Some(address) => redirected = Some(request.clone().at(address)),
                 None => return Ok(ReferrersPage::Told(ApiAnswer::NoApi)),
             }
         }
@@ -192,12 +195,6 @@ impl ReferrersList {
     }
 }
 
-/// Returns the entries of a list of referrers; an error is a clause.
-pub(super) fn entries(index: &Manifest) -> Result<ReferrerList, String> {
-    let list = index.referrer_list();
-    list.map_err(|error| format!("the list cannot be read: {error}"))
-}
-
 fn referrers_request(repository: &Repository, scopes: ScopeSet, subject: &Digest) -> RequestSpec {
     RequestSpec::new(
         Method::GET,
@@ -216,12 +213,16 @@ pub(super) fn action(repository: &Repository, subject: &Digest) -> String {
     format!("list the referrers of {}@{subject}", repository.path())
 }
 
-/// Returns the document of an answer, if it is an OCI index.
-fn index(whole: &BufferedResponse) -> Option<Manifest> {
+/// Reads an answer, if it is an OCI index.
+fn read_page(whole: &BufferedResponse) -> Option<Result<ReferrerList, String>> {
     let content_type = whole.headers.get(CONTENT_TYPE)?.to_str().ok();
-    let digest = Digest::sha256(&whole.bytes);
-    let manifest = Manifest::new(whole.bytes.clone(), content_type, digest).ok()?;
-    (manifest.media_type() == media_type::OCI_INDEX).then_some(manifest)
+    let read = ReferrerList::from_index(&whole.bytes, content_type)?;
+    Some(read.map_err(|error| unreadable(&error)))
+}
+
+/// Explains why a list of referrers cannot be read, as a clause.
+pub(super) fn unreadable(error: &ManifestError) -> String {
+    format!("the list cannot be read: {error}")
 }
 
 /// Interprets an answer that is no list.

@@ -121,6 +121,9 @@ impl Client {
         subject: &Digest,
         unreadable: &[ManifestError],
     ) {
+        if unreadable.is_empty() {
+            return;
+        }
         let of = format!(
             "of the list of what refers to {}@{subject}",
             repository.path()

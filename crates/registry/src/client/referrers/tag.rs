@@ -61,8 +61,10 @@ impl Client {
                 "the tag {tag} is where an index lists them, but it holds the manifest itself; give that another tag"
             )));
         }
-        let list = api::entries(&fetched.manifest)
-            .map_err(|why| refuse(format!("{why}; it is the one at the tag {tag}")))?;
+        let list = fetched.manifest.referrer_list().map_err(|error| {
+            let why = api::unreadable(&error);
+            refuse(format!("{why}; it is the one at the tag {tag}"))
+        })?;
         self.warn_of_unreadable(repository, subject, &list.unreadable);
         let mut descriptors = list.descriptors;
         let mut digests = HashSet::new();
