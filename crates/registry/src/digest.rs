@@ -114,8 +114,10 @@ impl Digest {
             return None;
         };
         let mut value = [0; 32];
-        for (byte, pair) in value.iter_mut().zip(encoded.as_bytes().chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        let mut digits = encoded.chars().filter_map(|digit| digit.to_digit(16));
+        for byte in &mut value {
+            let (high, low) = (digits.next()?, digits.next()?);
+            *byte = u8::try_from(high << 4 | low).ok()?;
         }
         Some(value)
     }

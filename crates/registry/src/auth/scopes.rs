@@ -22,7 +22,10 @@ impl Scopes {
     pub(super) fn from_scope_set(scopes: &ScopeSet) -> Self {
         let mut wanted = Self::default();
         for (path, action) in scopes.repositories() {
-            wanted.add(&format!("repository:{path}:{}", actions(*action)));
+            wanted.add_actions(
+                &["repository:", path].concat(),
+                actions(*action).iter().copied(),
+            );
         }
         if scopes.lists_repositories() {
             wanted.add("registry:catalog:*");
@@ -42,6 +45,9 @@ impl Scopes {
     /// Adds a scope, or its actions to a scope of the same name.
     pub(super) fn add(&mut self, scope: &str) {
         let (name, actions) = split(scope);
+        self.add_actions(name, actions);
+    }
+    fn add_actions<'a>(&mut self, name: &str, actions: impl Iterator<Item = &'a str>) {
         let Some(item) = self.items.iter_mut().find(|item| item.name == name) else {
             self.items.push(Scope {
                 name: name.to_owned(),
@@ -120,11 +126,11 @@ impl Scope {
 }
 
 /// Returns the actions of a scope: distribution requires `pull` together with `push`.
-fn actions(action: Action) -> &'static str {
+fn actions(action: Action) -> &'static [&'static str] {
     match action {
-        Action::Pull => "pull",
-        Action::Push => "pull,push",
-        Action::Delete => "delete",
+        Action::Pull => &["pull"],
+        Action::Push => &["pull", "push"],
+        Action::Delete => &["delete"],
     }
 }
 

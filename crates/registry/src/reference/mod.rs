@@ -125,6 +125,10 @@ impl Registry {
         }
         grammar::split_port(&self.0).0
     }
+    /// Returns the name, shared.
+    pub(crate) fn name(&self) -> Arc<str> {
+        self.0.clone()
+    }
     /// The port, where one was written.
     pub fn port(&self) -> Option<u16> {
         grammar::split_port(&self.0).1?.parse().ok()

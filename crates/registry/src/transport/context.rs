@@ -28,7 +28,7 @@ impl ErrorContext {
         redactor: SecretRedactor,
     ) -> Self {
         let host = if is_host_of(&endpoint.registry, url) {
-            Arc::from(endpoint.registry.as_str())
+            endpoint.registry.name()
         } else {
             Arc::from(authority(url))
         };
@@ -49,6 +49,10 @@ impl ErrorContext {
             host: Arc::from(host),
             redactor: self.redactor.clone(),
         }
+    }
+    /// Returns the host like [`ErrorContext::host`].
+    pub(super) fn shared_host(&self) -> Arc<str> {
+        self.host.clone()
     }
     /// The host, as the user wrote it, or as a redirect or a realm named it.
     pub(crate) fn host(&self) -> &str {

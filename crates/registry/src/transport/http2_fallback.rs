@@ -81,7 +81,7 @@ impl Http2Fallback {
         let mut hosts = self.lock();
         let known = hosts.get(host).copied();
         // Answers to earlier requests by HTTP/2 may still arrive.
-        let is_final = known == Some(Http2State::Fails);
+        let is_final = known == Some(Http2State::Fails) || known == Some(state);
         if !is_final && (known.is_some() || hosts.len() < MAX_HOSTS) {
             hosts.insert(host.to_owned(), state);
         }

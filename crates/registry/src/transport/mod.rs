@@ -52,7 +52,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use crate::auth::Secret;
@@ -328,6 +328,7 @@ fn network(options: &TransportOptions) -> Arc<Network> {
 /// Sends calls. Shared by all clients of a run.
 pub struct Transport {
     options: TransportOptions,
+    user_agent: Option<HeaderValue>,
     certificates: Arc<RegistryCertificates>,
     proxies: Arc<Proxies>,
     network: Arc<Network>,
@@ -405,6 +406,7 @@ impl Transport {
             proxies: Arc::default(),
             network: network(&options),
             service,
+            user_agent: HeaderValue::from_str(&options.user_agent).ok(),
             options,
         }
     }

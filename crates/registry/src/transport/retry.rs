@@ -179,7 +179,7 @@ impl Attempts {
         }
         let transport = Arc::clone(&self.transport);
         let key = (
-            error.host().to_owned(),
+            Arc::from(error.host()),
             self.endpoint.exceptions.is_unverified(),
         );
         let was_sent = error.tries() > 0;

@@ -30,6 +30,8 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct SchemeCache {
     service: Arc<dyn HttpService>,
     slots: Mutex<HashMap<Registry, SchemeSlot>>,
+    /// Base URLs by https, each of which is parsed once.
+    https: Mutex<HashMap<Registry, Url>>,
 }
 
 type SchemeProbe = BoxFuture<'static, Result<Url, HttpError>>;
@@ -45,7 +47,18 @@ impl SchemeCache {
         Self {
             service,
             slots: Mutex::default(),
+            https: Mutex::default(),
         }
+    }
+    /// Returns the base URL of `registry` by https, or `None` if its name is not a valid host name.
+    fn https(&self, registry: &Registry) -> Option<Url> {
+        let mut known = lock(&self.https);
+        if let Some(url) = known.get(registry) {
+            return Some(url.clone());
+        }
+        let url = base_url(registry, "https")?;
+        known.insert(registry.clone(), url.clone());
+        Some(url)
     }
     /// Returns the base URL of the insecure `registry`, if it is known.
     pub(super) fn found(&self, registry: &Registry) -> Option<Url> {
@@ -83,7 +96,7 @@ impl SchemeCache {
             }
             None => {}
         }
-        let https = base_url(registry, "https").ok_or_else(|| {
+        let https = self.https(registry).ok_or_else(|| {
             HttpError::new(HttpErrorKind::Connect, "its name is not a valid host name")
         })?;
         let service = self.service.clone();
@@ -105,7 +118,7 @@ impl Transport {
     #[doc(hidden)]
     pub async fn base_url(&self, endpoint: &Endpoint, action: &str) -> Result<Url, Error> {
         let registry = &endpoint.registry;
-        let https = base_url(registry, "https").ok_or_else(|| {
+        let https = self.schemes.https(registry).ok_or_else(|| {
             let why = "its name is not a valid host name";
             Error::new(ErrorKind::Connect, action, registry.as_str(), why)
         })?;
@@ -133,7 +146,7 @@ impl Transport {
                     .with_cause(Cause::ClientCertificate)
             })?,
         };
-        let key = (registry.as_str().to_owned(), true);
+        let key = (registry.name(), true);
         let contact = self.wait_for_host(key, true, action).await?;
         let start = Instant::now();
         let why = match self.schemes.find(registry, route).await {

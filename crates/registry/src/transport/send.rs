@@ -154,7 +154,7 @@ impl Transport {
             .map_err(|aborted| hop.context.error(ErrorKind::Cancelled, aborted.to_string()))?;
         for hops in 0..=redirect::MAX_HOPS {
             let is_unverified = plan.endpoint.exceptions.is_unverified();
-            let host = (hop.context.host().to_owned(), is_unverified);
+            let host = (hop.context.shared_host(), is_unverified);
             let waits = matches!(body, RequestBody::Empty);
             let contact = self.wait_for_host(host, waits, &plan.action).await?;
             let start = Instant::now();
@@ -231,9 +231,9 @@ impl Transport {
         };
         let mut headers = call.headers;
         if !headers.contains_key(USER_AGENT)
-            && let Ok(agent) = HeaderValue::from_str(&self.options.user_agent)
+            && let Some(agent) = &self.user_agent
         {
-            headers.insert(USER_AGENT, agent);
+            headers.insert(USER_AGENT, agent.clone());
         }
         // Digests and lengths are those of the stored bytes.
         headers

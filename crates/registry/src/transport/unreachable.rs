@@ -30,7 +30,7 @@ const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
 const MAX_HOSTS: usize = 4096;
 
 /// A host as errors name it, and true if its certificate is not verified.
-pub(super) type HostKey = (String, bool);
+pub(super) type HostKey = (Arc<str>, bool);
 
 /// State of the hosts in a run.
 #[derive(Default)]
