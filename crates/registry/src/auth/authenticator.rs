@@ -269,11 +269,10 @@ impl Authenticator {
             },
             Credential::Identity(token) => TokenLogin::Identity(token.clone()),
             Credential::GoogleServiceAccount(json) => {
-                let accounts = &self.accounts;
-                let token =
-                    accounts.token(json, endpoint, &self.transport, self.retry, &access.origin);
-                // Boxed: it is rare, and the future of every request would have room for it.
-                let token = Box::pin(token).await?;
+                let token = self
+                    .accounts
+                    .token(json, endpoint, &self.transport, self.retry, &access.origin)
+                    .await?;
                 TokenLogin::Password {
                     username: ACCESS_TOKEN_USER.to_owned(),
                     password: token,

@@ -168,7 +168,8 @@ impl ServiceAccounts {
                 endpoint,
                 origin,
             };
-            exchange.run(json).await
+            // Boxed: it is rare, and the future of every request would have room for it.
+            Box::pin(exchange.run(json)).await
         };
         let token = self.tokens.get(json.clone(), is_good, exchange).await?;
         Ok(token.token)

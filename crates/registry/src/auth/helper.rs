@@ -97,7 +97,8 @@ impl Helpers {
             return Err(call.failed(NO_NAME));
         }
         let ask = async {
-            let outcome = call.run(self.path.as_ref(), self.limit).await?;
+            // Boxed: it is rare, and the future of every request would have room for it.
+            let outcome = Box::pin(call.run(self.path.as_ref(), self.limit)).await?;
             Ok(CachedOutcome {
                 outcome,
                 at: Instant::now(),

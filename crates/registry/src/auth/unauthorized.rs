@@ -247,7 +247,8 @@ impl Authenticator {
             let mut attempts = Attempts::new(&self.transport, endpoint, self.retry);
             let mut tries = 1;
             loop {
-                match self.ping(endpoint, &action, tries).await {
+                // Boxed: it is rare, and the future of every request would have room for it.
+                match Box::pin(self.ping(endpoint, &action, tries)).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) => tries = attempts.after(error).await?,
                 }

@@ -278,9 +278,8 @@ impl Client {
         };
         if !self.is_authorized(context, request, address, &pass, &response) {
             state.again += 1;
-            let refusal = self
-                .refused(context, request, used, response, state.again)
-                .await?;
+            let refused = self.refused(context, request, used, response, state.again);
+            let refusal = Box::pin(refused).await?;
             return Ok(refusal.map_or(AttemptOutcome::Again, AttemptOutcome::Refused));
         }
         if !state.is_shown && self.may_be_hidden(context, address, used, &response) {

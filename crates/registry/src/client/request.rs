@@ -168,7 +168,8 @@ impl RequestSpec {
         let lacks_signs = response.body.redirected().is_none()
             && is_telling(response.status)
             && self.lacks_registry_signs(&response.headers, &response.url);
-        let error = Error::from_response(&self.action, &host, response).await;
+        // Boxed: it is rare, and the future of every request would have room for it.
+        let error = Box::pin(Error::from_response(&self.action, &host, response)).await;
         // A known cause comes from a registry, or from a server whose messages are known.
         let is_unknown = error.code().is_none() && error.cause() == error.kind().into();
         let error = if lacks_signs && is_unknown {

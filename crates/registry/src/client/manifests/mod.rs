@@ -234,7 +234,8 @@ impl Client {
             Some(error) if by_server(error) => request.once(),
             _ => request,
         };
-        match self.get(&request, target).await {
+        // Boxed: it is rare, and the future of every HEAD would have room for it.
+        match Box::pin(self.get(&request, target)).await {
             Ok(manifest) => {
                 if failed.is_some() {
                     self.inner.capabilities.no_heads();
