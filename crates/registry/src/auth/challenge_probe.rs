@@ -119,6 +119,10 @@ impl State {
 }
 
 impl ProbeGuard {
+    /// Returns true if the requirements are unknown, and the holder is to learn them.
+    pub(super) fn is_first(&self) -> bool {
+        self.first
+    }
     /// Records that the registry accepted the request. Other requests of its kind no longer wait.
     pub fn record_success(&self) {
         let mut state = self.probe.state();

@@ -139,6 +139,20 @@ impl Authenticator {
             state.probe.open();
         }
     }
+    /// Requests a token for `scopes`, which requests will need soon, if a login is configured. Sends `GET /v2/` first if
+    /// no request has learned the challenge: its 401 replaces that of the first request. A failure is left to the request
+    /// that needs the token.
+    pub async fn prepare(&self, endpoint: &Endpoint, access: &Access, scopes: &ScopeSet) {
+        if access.credential == Credential::Anonymous {
+            return;
+        }
+        let turn = self.state(endpoint).probe.acquire(&Method::HEAD).await;
+        if turn.is_first() {
+            self.learn_challenge(endpoint).await;
+        }
+        drop(turn);
+        let _ = self.authorize(endpoint, access, scopes).await;
+    }
     /// Checks the login alone, as `docker login` does: `GET /v2/` with it.
     pub(super) async fn check_login(&self, endpoint: &Endpoint, access: &Access) -> Checked {
         let header = self.authorize(endpoint, access, &ScopeSet::default()).await;

@@ -20,6 +20,7 @@ mod manifests;
 mod name_list;
 mod permits;
 mod ping;
+mod prepare;
 mod ranges;
 mod reader;
 mod redirect_targets;

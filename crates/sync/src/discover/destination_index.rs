@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex};
 
 use image_syncer_registry::{Digest, Tag};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument;
 
 use crate::discover::ImageDestination;
 use crate::discover::tag_list::{TagList, Wait, Waited};
@@ -80,6 +81,7 @@ struct IndexedRepository {
     /// True if several tags go there.
     several: bool,
     names: usize,
+    preparation: Option<AbortOnDropHandle<()>>,
 }
 
 impl DestinationTagIndex {
@@ -115,6 +117,7 @@ impl DestinationTagIndex {
                 rules: 0,
                 several: false,
                 names: 0,
+                preparation: None,
             });
             entry.rules += 1;
             match &rule.source.select {
@@ -152,7 +155,25 @@ impl DestinationTagIndex {
                 || several && detail == TagDetail::Digests && self.lists_digests(&list, 0).await
             {
                 list.start(&self.tasks, detail);
+            } else if known {
+                self.prepare(repository);
             }
+        }
+    }
+
+    /// Prepares the destination for the requests of the rule's images while their source is listed. The first of them
+    /// would wait for a token.
+    fn prepare(&self, repository: &Repository) {
+        if let Some(entry) = lock(&self.destinations).get_mut(repository) {
+            entry.preparation.get_or_insert_with(|| {
+                let (stores, repository) = (Arc::clone(&self.stores), repository.clone());
+                let prepare = async move {
+                    if let Ok(destination) = stores.destination(&repository).await {
+                        destination.prepare().await;
+                    }
+                };
+                AbortOnDropHandle::new(self.tasks.spawn(prepare.in_current_span()))
+            });
         }
     }
 

@@ -94,6 +94,10 @@ pub trait Source: Send + Sync {
 pub trait Destination: Send + Sync {
     /// Returns the repository.
     fn repository(&self) -> &Repository;
+    /// Prepares for requests that will follow, as long as they cost no more than without.
+    fn prepare(&self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
     /// Resolves `target`, as far as the store reveals it.
     fn resolve<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<ManifestPresence>>;
     /// Fetches a manifest.

@@ -53,6 +53,9 @@ impl Destination for ReadOnlyDestination {
     fn repository(&self) -> &Repository {
         self.0.repository()
     }
+    fn prepare(&self) -> BoxFuture<'_, ()> {
+        self.0.prepare()
+    }
     fn resolve<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<ManifestPresence>> {
         self.0.resolve(target)
     }

@@ -251,6 +251,9 @@ impl Destination for RegistryStore {
     fn repository(&self) -> &Repository {
         &self.repository
     }
+    fn prepare(&self) -> BoxFuture<'_, ()> {
+        self.client.prepare_push(&self.name).boxed()
+    }
     fn resolve<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<ManifestPresence>> {
         let head = self.client.head_manifest_for_push(&self.name, target);
         head.map_err(StoreError::destination).boxed()

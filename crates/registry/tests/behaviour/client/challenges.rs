@@ -90,3 +90,47 @@ async fn a_real_registry_sends_one_away() {
         assert_eq!(heard.sent_away(), sent_away);
     }
 }
+
+#[tokio::test]
+async fn preparation_costs_no_request_and_spares_the_first_one_its_challenge() {
+    // The ping of the preparation or the refused HEAD, the HEAD, and the token.
+    for (auth, credential, refused, total) in [
+        (Auth::bearer("ada", "pw"), basic("ada", "pw"), [1, 0], 2 + 1),
+        (Auth::basic("ada", "pw"), basic("ada", "pw"), [1, 0], 2),
+        (Auth::Anonymous, Credential::Anonymous, [0, 0], 1),
+    ] {
+        for (prepares, refused) in [false, true].into_iter().zip(refused) {
+            let server = testkit::Registry::builder()
+                .auth(auth.clone())
+                .start()
+                .await;
+            let kit = Kit::of(server, credential.clone());
+            let repository = kit.repository("r1");
+            if prepares {
+                kit.client.prepare_push(&repository).await;
+            }
+            let tag = tag("v1");
+            let head = kit.client.head_manifest_for_push(&repository, &tag);
+            head.await.unwrap();
+            assert_eq!(kit.heard.sent_away(), refused);
+            let tokens = kit.server.token_requests().len();
+            assert_eq!(kit.server.requests().len() + tokens, total, "{prepares}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn preparations_that_start_together_ask_for_the_challenge_once() {
+    let kit = Kit::guarded(Profile::distribution(), Auth::bearer("ada", "pw")).await;
+    let prepare = (0..MANY).map(|index| {
+        let (client, repository) = (&kit.client, kit.repository(&format!("r{index}")));
+        async move { client.prepare_push(&repository).await }
+    });
+    join_all(prepare).await;
+    let pings = kit.server.count(|request| request.kind == Kind::Ping);
+    assert_eq!((pings, kit.server.requests().len()), (1, 1));
+    kit.server.clear_requests();
+    head_all(&kit.client).await;
+    assert_eq!(kit.server.requests().len(), MANY);
+    assert_eq!(kit.heard.sent_away(), 0);
+}
