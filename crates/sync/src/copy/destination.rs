@@ -59,11 +59,18 @@ impl DestinationCopy<'_> {
         pair.finish(outcome);
     }
 
-    /// Records the digest that the destination has now, for later runs.
+    /// Records the digest that the destination has now, for later runs. The record of an image that did not change is not
+    /// written again.
     fn record_digest(&self, outcome: &Outcome) {
         let digest = match outcome {
             Outcome::Copied(copied) => &copied.digest,
-            Outcome::Unchanged { digest, .. } => digest,
+            Outcome::Unchanged { digest, .. } => {
+                let recorded = self.place.recorded.as_ref();
+                if recorded.is_some_and(|recorded| recorded.is(digest)) {
+                    return;
+                }
+                digest
+            }
             Outcome::Skipped { .. } | Outcome::Failed(_) | Outcome::Planned(_) => return,
         };
         if let (Target::Tag(tag), Some(place_tag)) = (self.image.target(), &self.place.tag) {

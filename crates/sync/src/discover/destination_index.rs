@@ -22,6 +22,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use image_syncer_registry::{Digest, Tag};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
@@ -31,6 +32,7 @@ use crate::discover::tag_list::{TagList, Wait, Waited};
 use crate::discover::tag_pages::{RepositoryEnd, SEVERAL};
 use crate::failure::Side;
 use crate::inventory::Inventory;
+use crate::inventory::records::{RecordedCopies, RecordedDigest};
 use crate::lock::lock;
 use crate::rule::{CopyOptions, Rule, Selection};
 use crate::settings::Listing;
@@ -50,6 +52,25 @@ pub(crate) enum DestinationHint {
     Recorded(Digest),
     /// A list shows the tag with this digest.
     Listed(ListedDigest),
+}
+
+/// Facts about the destination of an image before it is queried.
+#[derive(Default)]
+pub(super) struct KnownDestination {
+    pub(super) hint: DestinationHint,
+    /// Digest of the last copy from the same source, according to a record that need not be written again.
+    pub(super) recorded: Option<RecordedDigest>,
+}
+
+/// Facts that decide about a hint.
+struct HintEvidence<'a> {
+    /// An existing tag is not overwritten.
+    keeps: bool,
+    is_immutable: bool,
+    /// The records have copies to the repository.
+    is_known: bool,
+    /// Digest of the last copy, if the tag is immutable.
+    recorded: Option<&'a RecordedDigest>,
 }
 
 impl DestinationHint {
@@ -81,7 +102,16 @@ struct IndexedRepository {
     /// True if several tags go there.
     several: bool,
     names: usize,
+    /// Last copies to it, read before the first image is copied there.
+    copies: Arc<OnceCell<RecordedCopies>>,
     preparation: Option<AbortOnDropHandle<()>>,
+}
+
+/// Facts about a destination repository while rules copy to it.
+struct DestinationFacts {
+    list: Arc<TagList>,
+    several: bool,
+    copies: Arc<OnceCell<RecordedCopies>>,
 }
 
 impl DestinationTagIndex {
@@ -117,6 +147,7 @@ impl DestinationTagIndex {
                 rules: 0,
                 several: false,
                 names: 0,
+                copies: Arc::default(),
                 preparation: None,
             });
             entry.rules += 1;
@@ -139,10 +170,11 @@ impl DestinationTagIndex {
         let lists = rule.source.select.is_listed();
         for destination in &rule.destinations {
             let repository = &destination.repository;
-            let Some((list, several)) = self.list(repository) else {
+            let Some(facts) = self.facts(repository) else {
                 continue;
             };
-            let known = self.inventory.was_copied_to(repository).await;
+            let DestinationFacts { list, several, .. } = &facts;
+            let (several, known) = (*several, !self.copies(repository, &facts).await.is_empty());
             let options = rule.options_for(destination);
             let confirms = lists && known && options.has_immutable_tags();
             let detail = if confirms {
@@ -152,7 +184,7 @@ impl DestinationTagIndex {
             };
             let overwrites = options.conflict.may_overwrite();
             if overwrites && (confirms || several && !known)
-                || several && detail == TagDetail::Digests && self.lists_digests(&list, 0).await
+                || several && detail == TagDetail::Digests && self.lists_digests(list, 0).await
             {
                 list.start(&self.tasks, detail);
             } else if known {
@@ -181,7 +213,8 @@ impl DestinationTagIndex {
     pub(super) async fn want(&self, rule: &Rule, tags: usize) {
         for destination in &rule.destinations {
             let options = rule.options_for(destination);
-            let Some((list, several)) = self.list(&destination.repository) else {
+            let Some(DestinationFacts { list, several, .. }) = self.facts(&destination.repository)
+            else {
                 continue;
             };
             let wanted = list.want(tags);
@@ -228,55 +261,72 @@ impl DestinationTagIndex {
         }
     }
 
-    /// Returns the hint for `place`, the destination of the image with `tag` in `source`. Waits for a list if that
+    /// Returns what is known about `place`, the destination of the image with `tag` in `source`. Waits for a list if that
     /// saves requests, but not beyond `cancel`.
-    pub(super) async fn hint(
+    pub(super) async fn known(
         &self,
         source: &Repository,
         tag: Option<&Tag>,
         place: &ImageDestination,
         cancel: &CancellationToken,
-    ) -> DestinationHint {
-        let Some(place_tag) = &place.tag else {
-            return DestinationHint::None;
+    ) -> KnownDestination {
+        let (Some(place_tag), Some(facts)) = (&place.tag, self.facts(&place.repository)) else {
+            return KnownDestination::default();
         };
+        let copies = self.copies(&place.repository, &facts).await;
+        let filter = place.options.content_fingerprint();
+        let copy = tag.and_then(|tag| copies.find((source, tag), place_tag, filter));
         // Its digest decides, which neither a list of names nor the records prove.
         let keeps = place.options.conflict.keeps(place_tag);
-        let repository = &place.repository;
-        let Some((list, several)) = self.list(repository) else {
-            return DestinationHint::None;
+        let is_immutable = tag.is_some_and(|tag| !keeps && place.options.is_immutable(tag));
+        let evidence = HintEvidence {
+            keeps,
+            is_immutable,
+            is_known: !copies.is_empty(),
+            recorded: copy.filter(|_| is_immutable).map(|copy| copy.digest),
         };
-        let known = self.inventory.was_copied_to(repository).await;
-        let options = &place.options;
-        let immutable = tag.filter(|tag| !keeps && options.is_immutable(tag));
-        let recorded = match immutable {
-            Some(tag) => {
-                let copied = self
-                    .inventory
-                    .last_copied(source, tag, repository, place_tag, options);
-                copied.await
-            }
-            None => None,
-        };
+        KnownDestination {
+            hint: self.hint(place, place_tag, &facts, evidence, cancel).await,
+            recorded: copy
+                .filter(|copy| copy.is_recent)
+                .map(|copy| copy.digest.clone()),
+        }
+    }
+
+    async fn hint(
+        &self,
+        place: &ImageDestination,
+        tag: &Tag,
+        DestinationFacts { list, several, .. }: &DestinationFacts,
+        evidence: HintEvidence<'_>,
+        cancel: &CancellationToken,
+    ) -> DestinationHint {
+        let HintEvidence {
+            keeps,
+            is_immutable,
+            is_known,
+            recorded,
+        } = evidence;
+        let (repository, options) = (&place.repository, &place.options);
         // An immutable tag that the records lack is new, if they know others.
-        let needs_names = !keeps && (several && !known || known && immutable.is_some());
+        let needs_names = !keeps && (*several && !is_known || is_known && is_immutable);
         let may_show = list.may_have_digests() && self.detail(options) == TagDetail::Digests;
         if needs_names || may_show {
             list.start(&self.tasks, self.detail(options));
-            let wait = match &recorded {
+            let wait = match recorded {
                 Some(_) => Wait::Whole,
                 None => Wait::Near,
             };
-            let wait = self.wait(&list, wait, place_tag, repository.endpoint());
+            let wait = self.wait(list, wait, tag, repository.endpoint());
             cancel.run_until_cancelled(wait).await;
         }
         if list.is_empty() {
             self.inventory.note_empty(repository);
         }
-        match (list.has(place_tag), recorded) {
+        match (list.has(tag), recorded) {
             (Some(false), _) if !keeps => DestinationHint::Absent,
-            (Some(true), Some(digest)) => DestinationHint::Recorded(digest),
-            _ => match list.digest(place_tag) {
+            (Some(true), Some(digest)) => DestinationHint::Recorded(digest.to_digest()),
+            _ => match list.digest(tag) {
                 Some(listed) => DestinationHint::Listed(listed),
                 None => DestinationHint::None,
             },
@@ -300,9 +350,23 @@ impl DestinationTagIndex {
         }
     }
 
-    fn list(&self, repository: &Repository) -> Option<(Arc<TagList>, bool)> {
+    fn facts(&self, repository: &Repository) -> Option<DestinationFacts> {
         let destinations = lock(&self.destinations);
         let destination = destinations.get(repository)?;
-        Some((Arc::clone(&destination.list), destination.several))
+        Some(DestinationFacts {
+            list: Arc::clone(&destination.list),
+            several: destination.several,
+            copies: Arc::clone(&destination.copies),
+        })
+    }
+
+    /// Returns the recorded copies to `repository`, which are read once for all of its rules.
+    async fn copies<'a>(
+        &self,
+        repository: &Repository,
+        facts: &'a DestinationFacts,
+    ) -> &'a RecordedCopies {
+        let read = || self.inventory.recorded_copies(repository);
+        facts.copies.get_or_init(read).await
     }
 }

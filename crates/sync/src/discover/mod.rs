@@ -25,12 +25,14 @@ use crate::Repository;
 use crate::event::{Event, Listener, RuleDescription};
 use crate::expand::PatternProgress;
 use crate::failure::Failure;
+use crate::inventory::records::RecordedDigest;
 use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};
 use crate::store::ListedDigest;
 
 pub(crate) use covered_tags::CoveredTags;
 pub(crate) use destination_index::DestinationHint;
 pub(crate) use destination_index::DestinationTagIndex;
+use destination_index::KnownDestination;
 use leftovers::DeferredReferrerTags;
 pub(crate) use referrer_tags::ReferrerTag;
 pub(crate) use source_tags::SourceTags;
@@ -81,6 +83,8 @@ pub(crate) struct ImageDestination {
     pub options: Arc<CopyOptions>,
     /// Known fact about the destination, before any request.
     pub hint: DestinationHint,
+    /// Digest of the last copy from the same source, according to a record that need not be written again.
+    pub(crate) recorded: Option<RecordedDigest>,
     /// Images of earlier rules for the same name: if one of them is different, this one fails.
     pub rivals: Vec<Rival>,
     /// Rules before this one whose images may have the same signature tags.
@@ -294,6 +298,7 @@ impl RuleSearch<'_> {
             tag,
             options: Arc::clone(self.rule.options_for(destination)),
             hint: DestinationHint::None,
+            recorded: None,
             rivals: Vec::new(),
             earlier: claims.earlier_rules(claimant, &destination.repository),
             refusal,
@@ -324,7 +329,8 @@ impl RuleSearch<'_> {
             match claims.claim(claimant, &target, destination, &place) {
                 Verdict::Send(rivals) => {
                     if rivals.is_empty() {
-                        place.hint = self.hint(&target, &place).await;
+                        let known = self.known(&target, &place).await;
+                        (place.hint, place.recorded) = (known.hint, known.recorded);
                     }
                     place.rivals = rivals;
                     places.push(place);
@@ -353,7 +359,7 @@ impl RuleSearch<'_> {
             .map_err(|_| Failure::interrupted())
     }
 
-    async fn hint(&self, target: &Target, place: &ImageDestination) -> DestinationHint {
+    async fn known(&self, target: &Target, place: &ImageDestination) -> KnownDestination {
         let tag = match target {
             Target::Tag(tag) => Some(tag),
             Target::Digest(_) => None,
@@ -361,7 +367,7 @@ impl RuleSearch<'_> {
         let source = &self.rule.source.repository;
         let destination_index = &self.discoverer.destination_index;
         destination_index
-            .hint(source, tag, place, self.cancel)
+            .known(source, tag, place, self.cancel)
             .await
     }
 

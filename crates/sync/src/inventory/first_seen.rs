@@ -18,7 +18,10 @@ impl Inventory {
         now: SystemTime,
     ) -> Option<SystemTime> {
         let recorded = self.recorded.as_ref()?;
-        let first = recorded.records.first_seen(source, digest).await;
+        let first = match self.records_about(source) {
+            Some(records) => records.first_seen(source, digest).await,
+            None => None,
+        };
         // A time in the future was written by a wrong clock.
         let first = first.filter(|first| *first <= now).unwrap_or(now);
         if recorded.writes {

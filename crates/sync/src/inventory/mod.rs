@@ -13,17 +13,16 @@ mod registry_facts;
 mod repository_set;
 mod shared_facts;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use image_syncer_registry::{Descriptor, Digest, Tag};
 
 use crate::Repository;
-use crate::lock::lock;
 use crate::rule::CopyOptions;
 pub use manifest_scope::ManifestScope;
 pub(crate) use mounting::{MountCapability, MountConfidence};
-use records::{RecordUpdate, RecordedCopy, Records};
+use records::{RecordUpdate, RecordedCopies, RecordedCopy, Records};
 pub(crate) use registry_facts::DigestKey;
 use registry_facts::RegistryFacts;
 use repository_set::Epoch;
@@ -55,8 +54,8 @@ struct RecordedFacts {
     records: Arc<Records>,
     /// Also writes new facts.
     writes: bool,
-    /// Destination repositories, and whether an earlier run recorded copies there.
-    earlier: Mutex<HashMap<Repository, bool>>,
+    /// Names of the registries that earlier runs recorded facts about.
+    registries: HashSet<String>,
 }
 
 /// Facts that decide how a blob gets to a repository.
@@ -99,9 +98,9 @@ impl Inventory {
     fn remembering(records: Arc<Records>, writes: bool) -> Self {
         Self {
             recorded: Some(RecordedFacts {
+                registries: records.registries(),
                 records,
                 writes,
-                earlier: Mutex::default(),
             }),
             ..Self::default()
         }
@@ -213,14 +212,14 @@ impl Inventory {
     }
     /// Reads from the records where these blobs are, for a repository that lacks them as far as this run knows.
     pub(crate) async fn recall(&self, repository: &Repository, blobs: &[Descriptor]) {
-        let Some(recorded) = &self.recorded else {
+        let Some(records) = self.records_about(repository) else {
             return;
         };
         let blobs: Vec<DigestKey> = blobs
             .iter()
             .map(|blob| DigestKey::from_digest(&blob.digest))
             .collect();
-        let found = recorded.records.locations(repository, blobs).await;
+        let found = records.locations(repository, blobs).await;
         if !found.is_empty() {
             tracing::trace!("the records know where {} of its blobs are", found.len());
         }
@@ -299,32 +298,19 @@ impl Inventory {
     pub(crate) fn record_unrequested_hit(&self, repository: &Repository) {
         self.write(repository, |facts| facts.mounting.record_unrequested_hit());
     }
-    /// Returns the digest that the records have for the last copy from `source:tag` to `destination:destination_tag`
-    /// with the content of `options`; `None` if something else was copied there since. This is a hint. A caller that
-    /// trusts it without asking the registry does so because the user declared the tag immutable.
+    /// Returns the last copies to the tags of `destination`, as the records have them now. These are hints. A caller that
+    /// trusts one without asking the registry does so because the user declared the tag immutable.
     ///
-    /// A lookup takes microseconds on a thread of its own and never waits for a writer.
-    pub async fn last_copied(
-        &self,
-        source: &Repository,
-        tag: &Tag,
-        destination: &Repository,
-        destination_tag: &Tag,
-        options: &CopyOptions,
-    ) -> Option<Digest> {
-        let recorded = self.recorded.as_ref()?;
-        let copy = recorded
-            .records
-            .copy_at(destination, destination_tag)
-            .await?;
-        let is_this = copy.source == *source
-            && copy.source_tag == *tag
-            && copy.filter == options.content_fingerprint();
-        is_this.then_some(copy.digest)
+    /// One lookup, on a thread of its own, which never waits for a writer.
+    pub(crate) async fn recorded_copies(&self, destination: &Repository) -> RecordedCopies {
+        match self.records_about(destination) {
+            Some(records) => records.copies(destination).await,
+            None => RecordedCopies::default(),
+        }
     }
     /// Notes that `digest` was copied from `source:tag` to `destination:destination_tag` with `options`, or found there.
     /// Written to the records only, not kept in memory; never waits.
-    pub fn copied(
+    pub(crate) fn copied(
         &self,
         source: &Repository,
         tag: &Tag,
@@ -336,10 +322,6 @@ impl Inventory {
         let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) else {
             return;
         };
-        // Later lookups must not take this copy for one of an earlier run.
-        lock(&recorded.earlier)
-            .entry(destination.clone())
-            .or_insert(false);
         let copy = RecordedCopy {
             source: source.clone(),
             source_tag: tag.clone(),
@@ -349,12 +331,12 @@ impl Inventory {
         let update = RecordUpdate::Copied(destination.clone(), destination_tag.clone(), copy);
         recorded.records.queue_update(update);
     }
-    /// Returns whether the records have images in that destination repository from an earlier run.
-    pub async fn was_copied_to(&self, repository: &Repository) -> bool {
-        match &self.recorded {
-            Some(recorded) => recorded.has_copies_in(repository).await,
-            None => false,
-        }
+    /// Returns the records, if they have any of the registry of `repository` from earlier runs.
+    fn records_about(&self, repository: &Repository) -> Option<&Records> {
+        let recorded = self.recorded.as_ref()?;
+        let name = repository.endpoint().record_name();
+        let is_known = recorded.registries.contains(&*name);
+        is_known.then_some(&*recorded.records)
     }
     fn queue_update(&self, update: impl FnOnce() -> RecordUpdate) {
         if let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) {
@@ -363,18 +345,6 @@ impl Inventory {
     }
     fn write<T>(&self, repository: &Repository, write: impl FnOnce(&mut RegistryFacts) -> T) -> T {
         self.facts.write(repository, write)
-    }
-}
-
-impl RecordedFacts {
-    async fn has_copies_in(&self, destination: &Repository) -> bool {
-        if let Some(known) = lock(&self.earlier).get(destination) {
-            return *known;
-        }
-        let known = self.records.has_copies_in(destination).await;
-        *lock(&self.earlier)
-            .entry(destination.clone())
-            .or_insert(known)
     }
 }
 

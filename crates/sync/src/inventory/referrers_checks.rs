@@ -19,9 +19,9 @@ impl Inventory {
         root: &Digest,
         options: &CopyOptions,
     ) -> Option<Duration> {
-        let recorded = self.recorded.as_ref()?;
+        let records = self.records_about(destination)?;
         let check = referrers_check(source, root, options);
-        let checked = recorded.records.last_check(destination, check).await?;
+        let checked = records.last_check(destination, check).await?;
         // A time in the future was written by a wrong clock.
         SystemTime::now().duration_since(checked).ok()
     }

@@ -80,6 +80,10 @@ impl DigestKey {
     pub(super) fn sha256(digest: &Digest) -> Option<Self> {
         digest.to_sha256().map(Self)
     }
+    /// Returns the key of a SHA-256 of these bytes.
+    pub(super) fn from_sha256(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
     pub(super) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

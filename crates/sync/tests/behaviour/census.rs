@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_syncer_sync::inventory::records::Records;
+use image_syncer_sync::inventory::records::{Records, RecordsActivity};
 use image_syncer_sync::rule::{Immutable, Rule};
 use testkit::profile::Immutable as Refusal;
 use testkit::{Action, Answer, Fault, Image, Kind, Layer, Registry};
@@ -63,6 +63,15 @@ fn remembering(directory: &tempfile::TempDir, patterns: &[&str]) -> (Settings, A
     (settings, records)
 }
 
+/// Returns the work of a run that reads the records of so many repositories, and writes nothing.
+fn only_lookups(lookups: u64) -> RecordsActivity {
+    RecordsActivity {
+        lookups,
+        updates: 0,
+        transactions: 0,
+    }
+}
+
 #[tokio::test]
 async fn a_hundred_new_images_in_ten_repositories_cost_ten_lists_and_no_head() {
     let (source, destination) = (server().await, server().await);
@@ -83,6 +92,9 @@ async fn unchanged_tags_cost_two_heads_each_and_a_list_of_the_destination_only_w
     let (with, records) = remembering(&directory, &[]);
     run(&both, rules.clone(), with).await;
     records.close(PATIENCE);
+    // Each image, and its blobs.
+    assert_eq!(records.activity().lookups, 0);
+    assert_eq!(records.activity().updates, 2 * 40);
     let (with, records) = remembering(&directory, &[]);
     for (settings, lists) in [(settings(&[]), 5), (with, 0)] {
         source.clear_requests();
@@ -93,6 +105,7 @@ async fn unchanged_tags_cost_two_heads_each_and_a_list_of_the_destination_only_w
         assert_eq!(asked(&destination), [40, 0, 0, lists]);
     }
     records.close(PATIENCE);
+    assert_eq!(records.activity(), only_lookups(5));
 }
 
 #[tokio::test]
@@ -111,6 +124,7 @@ async fn a_thousand_immutable_tags_in_fifty_repositories_cost_a_list_of_each() {
     let (summary, _) = run(&both, rules, again).await;
     records.close(PATIENCE);
     assert_eq!((summary.unchanged, summary.recorded), (1_000, 1_000));
+    assert_eq!(records.activity(), only_lookups(50));
     // These registries need no login: there are no tokens. The source might be a Harbor, whose lists have digests: it is
     // probed once.
     for (registry, probes) in [(&source, 1), (&destination, 0)] {

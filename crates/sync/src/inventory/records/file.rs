@@ -1,5 +1,6 @@
 //! The records file: how it is opened, and its tables.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -95,14 +96,36 @@ pub(super) fn open(path: &Path) -> Result<Connection, RecordsError> {
         .open(path)
         .and_then(|_| require_regular(path))
         .map_err(|error| RecordsError::io(path, &error))?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |error| RecordsError::new(path, error);
-    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(MAX_WAIT).map_err(failed)?;
+    let mut connection = connect(path).map_err(failed)?;
     retry_while_locked(|| check(&connection, path))?;
     retry_while_locked(|| prepare(&mut connection).map_err(failed))?;
     retry_while_locked(|| check(&connection, path))?;
     Ok(connection)
+}
+
+/// Opens the file for writing, which exists and has its tables.
+pub(super) fn open_to_write(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(MAX_WAIT)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    // A power failure may lose hints, but does not damage the file.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // Negative values are KiB: the maximum part of the file that is kept in memory.
+    connection.pragma_update(None, "cache_size", -1024)?;
+    connection.pragma_update(None, "journal_size_limit", 1 << 20)?;
+    // Nothing is written except beside the file.
+    connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
 /// Opens the file read-only, with the version of its schema, which may be an older one. Returns `None` if the file does
@@ -175,13 +198,7 @@ fn version_stamp(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
 
 /// Creates the missing tables: all of them, or those that an older version lacked.
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
-    // A power failure may lose hints, but does not damage the file.
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    // Negative values are KiB: the maximum part of the file that is kept in memory.
-    connection.pragma_update(None, "cache_size", -1024)?;
-    connection.pragma_update(None, "journal_size_limit", 1 << 20)?;
-    // Nothing is written except beside the file.
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    configure(connection)?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if mode == "wal" && version == SCHEMA {
@@ -210,6 +227,13 @@ fn create_missing_tables(connection: &Connection, version: i64) -> rusqlite::Res
         connection.execute_batch(SEEN)?;
     }
     connection.pragma_update(None, "user_version", SCHEMA)
+}
+
+/// Returns the names of the registries with records.
+pub(super) fn registries(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
+    let mut statement = connection.prepare("SELECT name FROM registries")?;
+    let names = statement.query_map((), |row| row.get(0))?;
+    names.collect()
 }
 
 /// Opens empty records in memory.

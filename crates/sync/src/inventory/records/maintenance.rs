@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::inventory::records::{DAY, RecordsError, RecordsErrorKind, day, file};
 use crate::{Endpoint, Repository};
@@ -125,14 +125,25 @@ impl RecordsMaintenance {
     }
 }
 
+/// Returns true if the last pruning is so old that a run should prune the file at its end.
+pub(super) fn is_due(connection: &Connection, today: i64) -> rusqlite::Result<bool> {
+    Ok(is_old(last_pruning(connection)?, today))
+}
+
+/// Returns the day of the last pruning; `None` before the first run.
+fn last_pruning(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection.query_row("SELECT max(pruned) FROM upkeep", (), |row| row.get(0))
+}
+
+fn is_old(pruning: Option<i64>, today: i64) -> bool {
+    pruning.is_none_or(|last| today >= last.saturating_add(PRUNED_EVERY))
+}
+
 /// Prunes the file at the end of a run, if the last pruning is old enough. If another process holds the file, that
 /// process or a later run does it.
 pub(super) fn prune_if_due(connection: &mut Connection, today: i64) -> rusqlite::Result<()> {
-    let last: Option<i64> = connection
-        .query_row("SELECT max(pruned) FROM upkeep", (), |row| row.get(0))
-        .optional()?
-        .flatten();
-    if last.is_some_and(|last| today < last + PRUNED_EVERY) {
+    let last = last_pruning(connection)?;
+    if !is_old(last, today) {
         return Ok(());
     }
     // Written before the pruning: a file that takes long to prune must not delay the end of every run.

@@ -3,38 +3,43 @@
 //! A record is a hint only: every use either asks the registry or could have asked. A run is therefore correct without
 //! the file. A fault of the file is reported once, and the run goes on.
 //!
-//! One thread with a connection of its own writes: updates reach it through a bounded channel, which drops them when it
-//! is full, and are written in batches. Another thread reads single keys over a second connection, so that no task of
-//! the runtime waits for the disk. The file is in WAL mode, where a writer never blocks a reader, and a lookup takes
-//! microseconds. Only the pages of a lookup are read into memory.
+//! A thread reads over a connection of its own, so that no task of the runtime waits for the disk. It reads what is
+//! known about the tags of a repository at once. Another thread writes: updates reach it through a bounded queue, which
+//! drops them when it is full, and are written in batches. What did not change is not queued, and the thread starts with
+//! the first update. The file is in WAL mode, where a writer never blocks a reader.
 
+mod copies;
 mod error;
 mod file;
 mod maintenance;
 mod reader;
 mod reader_thread;
 mod writer;
+mod writer_thread;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use image_syncer_registry::{Digest, Tag};
+use rusqlite::Connection;
 
 use crate::Repository;
 use crate::inventory::registry_facts::DigestKey;
 use crate::lock::lock;
 
+pub(crate) use copies::{RecordedCopies, RecordedDigest};
 pub use error::{RecordsError, RecordsErrorKind};
 pub use maintenance::{KEPT_DAYS, RecordsMaintenance, RecordsOverview, RegistryRecords};
 use reader::RecordsReader;
 use reader_thread::ReaderThread;
-use writer::RecordsWriter;
+use writer_thread::WriterThread;
 
-/// Maximum number of updates that wait to be written; further ones are dropped.
-const MAX_QUEUED: usize = 8192;
+/// Days after which the date of a record is written again.
+const REFRESHED_AFTER: i64 = 7;
 
 /// Seconds in a day.
 const DAY: i64 = 24 * 60 * 60;
@@ -42,12 +47,25 @@ const DAY: i64 = 24 * 60 * 60;
 /// Records file, open for as long as this value lives.
 pub struct Records {
     path: PathBuf,
+    /// Day since 1970, fixed for a run.
+    today: i64,
+    /// Names of the registries with records.
+    registries: Mutex<HashSet<String>>,
     reader: ReaderThread,
-    /// `None` once no more updates are accepted.
-    updates: Mutex<Option<SyncSender<RecordUpdate>>>,
-    /// Disconnected when the writer has ended.
-    finished: Mutex<Receiver<()>>,
+    /// `None` if the file is only read.
+    writer: Option<WriterThread>,
     trouble: ErrorReporter,
+}
+
+/// Work on the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordsActivity {
+    /// Number of lookups.
+    pub lookups: u64,
+    /// Number of updates.
+    pub updates: u64,
+    /// Number of transactions with these updates.
+    pub transactions: u64,
 }
 
 /// Reports the first fault of the file; later ones are usually its consequences.
@@ -106,30 +124,17 @@ impl Records {
         path: &Path,
         report: impl Fn(&RecordsError) + Send + Sync + 'static,
     ) -> Result<Self, RecordsError> {
-        let failed = |error| RecordsError::new(path, error);
         let connection = file::open(path)?;
-        let reader = RecordsReader::open(path).map_err(failed)?;
-        let trouble = ErrorReporter {
-            reported: Arc::default(),
-            report: Arc::new(report),
-        };
-        let io = |error| RecordsError::io(path, &error);
-        let reader = ReaderThread::start(path, reader, trouble.clone()).map_err(io)?;
-        let (updates, incoming) = sync_channel(MAX_QUEUED);
-        let writer = RecordsWriter::new(connection, day(SystemTime::now()));
-        let (file, faults) = (path.to_owned(), trouble.clone());
-        let finished = spawn_thread("records", move || {
-            if let Err(error) = writer.run(&incoming) {
-                faults.report(&RecordsError::new(&file, error));
-            }
-        });
-        Ok(Self {
-            path: path.to_owned(),
-            reader,
-            updates: Mutex::new(Some(updates)),
-            finished: Mutex::new(finished.map_err(io)?),
-            trouble,
-        })
+        let today = day(SystemTime::now());
+        // The writer reports a fault.
+        let is_pruning_due = maintenance::is_due(&connection, today).unwrap_or(true);
+        let mut records = Self::reading(path, (connection, file::SCHEMA), report)?;
+        let writer = WriterThread::new(path, today, records.trouble.clone());
+        if is_pruning_due {
+            writer.start();
+        }
+        records.writer = Some(writer);
+        Ok(records)
     }
     /// Opens the records read-only. Returns `None` if the file does not exist. Updates are dropped.
     ///
@@ -139,30 +144,34 @@ impl Records {
         path: &Path,
         report: impl Fn(&RecordsError) + Send + Sync + 'static,
     ) -> Result<Option<Self>, RecordsError> {
-        let Some((connection, version)) = file::open_to_read(path)? else {
-            return Ok(None);
-        };
-        let reader = RecordsReader::over(connection, version);
-        let reader = reader.map_err(|error| RecordsError::new(path, error))?;
-        Self::reading(path, reader, report).map(Some)
+        let opened = file::open_to_read(path)?;
+        opened
+            .map(|opened| Self::reading(path, opened, report))
+            .transpose()
     }
     fn reading(
         path: &Path,
-        reader: RecordsReader,
+        (connection, version): (Connection, i64),
         report: impl Fn(&RecordsError) + Send + Sync + 'static,
     ) -> Result<Self, RecordsError> {
         let trouble = ErrorReporter {
             reported: Arc::default(),
             report: Arc::new(report),
         };
+        let registries = file::registries(&connection).unwrap_or_else(|error| {
+            trouble.report(&RecordsError::new(path, error));
+            HashSet::new()
+        });
+        let reader = RecordsReader::over(connection, version)
+            .map_err(|error| RecordsError::new(path, error))?;
         let reader = ReaderThread::start(path, reader, trouble.clone())
             .map_err(|error| RecordsError::io(path, &error))?;
-        let (_, finished) = sync_channel(0);
         Ok(Self {
             path: path.to_owned(),
+            today: day(SystemTime::now()),
+            registries: Mutex::new(registries),
             reader,
-            updates: Mutex::new(None),
-            finished: Mutex::new(finished),
+            writer: None,
             trouble,
         })
     }
@@ -174,23 +183,44 @@ impl Records {
     pub fn empty() -> Result<Self, RecordsError> {
         let path = Path::new(":memory:");
         let failed = |error| RecordsError::new(path, error);
-        let reader = file::open_empty().and_then(|it| RecordsReader::over(it, file::SCHEMA));
-        Self::reading(path, reader.map_err(failed)?, |_: &RecordsError| {})
+        let connection = file::open_empty().map_err(failed)?;
+        Self::reading(path, (connection, file::SCHEMA), |_: &RecordsError| {})
     }
     /// Writes pending updates and closes the file: lookups find nothing from now on, and updates are dropped. Waits for
     /// at most `max_wait`.
     pub fn close(&self, max_wait: Duration) {
         let deadline = Instant::now() + max_wait;
-        // The writer closes the file last, which empties its log.
-        let is_slow = !self.reader.close(max_wait);
-        drop(lock(&self.updates).take());
+        // The last connection to the file empties its log.
+        let is_read = self.reader.close(max_wait);
         let left = deadline.saturating_duration_since(Instant::now());
-        let written = lock(&self.finished).recv_timeout(left);
-        if is_slow || written == Err(RecvTimeoutError::Timeout) {
+        let is_written = self.writer.as_ref().is_none_or(|writer| writer.close(left));
+        if !(is_read && is_written) {
             let kind = RecordsErrorKind::Slow;
             self.trouble
                 .report(&RecordsError::with_kind(&self.path, kind, ""));
         }
+        let RecordsActivity {
+            lookups,
+            updates,
+            transactions,
+        } = self.activity();
+        tracing::trace!(
+            "records: {lookups} lookups, {updates} updates in {transactions} transactions"
+        );
+    }
+    /// Returns the work on the file so far.
+    pub fn activity(&self) -> RecordsActivity {
+        let writer = self.writer.as_ref();
+        let (updates, transactions) = writer.map(WriterThread::activity).unwrap_or_default();
+        RecordsActivity {
+            lookups: self.reader.lookups(),
+            updates,
+            transactions,
+        }
+    }
+    /// Returns the names of the registries with records: nothing need be looked up about others.
+    pub(super) fn registries(&self) -> HashSet<String> {
+        lock(&self.registries).clone()
     }
     /// Returns the known repositories of the registry for each of `blobs`, `repository` itself first.
     pub(super) async fn locations(
@@ -211,25 +241,13 @@ impl Records {
         });
         found.await.unwrap_or_default()
     }
-    /// Returns the last copy to `tag` of `destination`.
-    pub(super) async fn copy_at(
-        &self,
-        destination: &Repository,
-        tag: &Tag,
-    ) -> Option<RecordedCopy> {
-        let (destination, tag) = (destination.clone(), tag.clone());
-        let copy = self
+    /// Returns the last copies to the tags of `destination`.
+    pub(super) async fn copies(&self, destination: &Repository) -> RecordedCopies {
+        let (destination, today) = (destination.clone(), self.today);
+        let copies = self
             .reader
-            .read(move |reader| reader.copy_at(&destination, &tag));
-        copy.await.flatten()
-    }
-    /// Returns whether anything was ever copied to `destination`.
-    pub(super) async fn has_copies_in(&self, destination: &Repository) -> bool {
-        let destination = destination.clone();
-        let any = self
-            .reader
-            .read(move |reader| reader.has_copies_in(&destination));
-        any.await == Some(true)
+            .read(move |reader| reader.copies(&destination, today));
+        copies.await.unwrap_or_default()
     }
     /// Returns the time of the last answer to `check` for `destination`.
     pub(super) async fn last_check(
@@ -259,9 +277,28 @@ impl Records {
     }
     /// Queues an update, unless too many wait.
     pub(super) fn queue_update(&self, update: RecordUpdate) {
-        if let Some(updates) = &*lock(&self.updates) {
-            // A lost hint costs one request.
-            let _ = updates.try_send(update);
+        if let Some(writer) = &self.writer {
+            let name = update.repository().endpoint().record_name();
+            let mut registries = lock(&self.registries);
+            if !registries.contains(&*name) {
+                registries.insert(name.into_owned());
+            }
+            drop(registries);
+            writer.push(update);
+        }
+    }
+}
+
+impl RecordUpdate {
+    /// Returns the repository that the update is about.
+    fn repository(&self) -> &Repository {
+        match self {
+            Self::Holds(repository, _)
+            | Self::Gone(repository, _)
+            | Self::Forget(repository)
+            | Self::Copied(repository, ..)
+            | Self::Seen(repository, ..)
+            | Self::ReferrersChecked(repository, ..) => repository,
         }
     }
 }

@@ -1,17 +1,19 @@
-//! Lookups by key over a read-only connection.
+//! Lookups by key.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use image_syncer_registry::{Digest, Tag};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::inventory::records::copies::{MAX_COPIES, RecordedCopies, RecordedDigest, RecordedTag};
 use crate::inventory::records::writer::StoredDigest;
-use crate::inventory::records::{BlobRepositories, RecordedCopy, ReferrersCheck, file};
+use crate::inventory::records::{BlobRepositories, REFRESHED_AFTER, ReferrersCheck, file};
 use crate::inventory::registry_facts::DigestKey;
 use crate::{Endpoint, Repository};
 
-/// Read-only connection.
+/// Connection that writes nothing.
 pub(super) struct RecordsReader {
     connection: Connection,
     /// Version of its schema.
@@ -36,22 +38,17 @@ const OTHERS: &str = "
 /// Maximum number of other repositories that a lookup returns. One is tried; if it was wrong, the next.
 const MAX_OTHERS: i64 = 3;
 
-const COPY_AT: &str = "
-    SELECT registries.name, sources.path, copies.source_tag, copies.filter, copies.digest
-    FROM copies
-    JOIN repositories AS sources ON sources.id = copies.source
-    JOIN registries ON registries.id = sources.registry
-    WHERE copies.repository = (
-        SELECT id FROM repositories
-        WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
-    ) AND copies.tag = ?3";
-
-const HAS_COPIES_IN: &str = "
-    SELECT 1 FROM copies
+const COPIES: &str = "
+    SELECT tag, source, source_tag, filter, digest, seen FROM copies
     WHERE repository = (
         SELECT id FROM repositories
         WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
-    ) LIMIT 1";
+    ) ORDER BY tag LIMIT ?3";
+
+const SOURCE: &str = "
+    SELECT registries.name, repositories.path FROM repositories
+    JOIN registries ON registries.id = repositories.registry
+    WHERE repositories.id = ?1";
 
 const LOOKED_AT: &str = "
     SELECT looked FROM referrers
@@ -71,17 +68,12 @@ const FIRST_SEEN: &str = "
     ) AND digest = ?3";
 
 impl RecordsReader {
-    /// Opens the file, which exists and has its tables.
-    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        Self::over(connection, file::SCHEMA)
-    }
     /// Reads over `connection`, whose tables have that version.
     pub(super) fn over(connection: Connection, version: i64) -> rusqlite::Result<Self> {
         // Tasks wait for its answers, so it does not wait for locks.
         connection.busy_timeout(std::time::Duration::ZERO)?;
         connection.pragma_update(None, "cache_size", -512)?;
+        connection.pragma_update(None, "query_only", true)?;
         Ok(Self {
             connection,
             version,
@@ -119,28 +111,37 @@ impl RecordsReader {
         }
         Ok(locations)
     }
-    /// Returns the last copy to `tag` of `destination`.
-    pub(super) fn copy_at(
+    /// Returns the last copies to the tags of `destination`, with those that are too old to be kept on the day `today`
+    /// marked as such.
+    pub(super) fn copies(
         &mut self,
         destination: &Repository,
-        tag: &Tag,
-    ) -> rusqlite::Result<Option<RecordedCopy>> {
-        let key = (
-            destination.endpoint().record_name(),
-            destination.path(),
-            tag.as_str(),
-        );
-        let found = self
-            .connection()
-            .prepare_cached(COPY_AT)?
-            .query_row(key, |row| copy(row, tag))
-            .optional();
-        Ok(found?.flatten())
-    }
-    /// Returns whether anything was ever copied to `destination`.
-    pub(super) fn has_copies_in(&mut self, destination: &Repository) -> rusqlite::Result<bool> {
-        let key = (destination.endpoint().record_name(), destination.path());
-        self.connection().prepare_cached(HAS_COPIES_IN)?.exists(key)
+        today: i64,
+    ) -> rusqlite::Result<RecordedCopies> {
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(COPIES)?;
+        let name = destination.endpoint().record_name();
+        let mut rows = statement.query(params![name, destination.path(), MAX_COPIES])?;
+        let mut found = RecordedCopies::default();
+        // Positions of the sources by their ids; `None` for deleted ones.
+        let mut positions: HashMap<i64, Option<usize>> = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(1)?;
+            let position = match positions.entry(id) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    let position = source(connection, id)?.map(|source| {
+                        found.sources.push(source);
+                        found.sources.len() - 1
+                    });
+                    *new.insert(position)
+                }
+            };
+            if let Some(position) = position {
+                found.copies.extend(copy(row, position, today)?);
+            }
+        }
+        Ok(found)
     }
     /// Returns the time of the last answer to `check` for `destination`, in seconds since 1970.
     pub(super) fn last_check(
@@ -178,31 +179,48 @@ impl RecordsReader {
     }
 }
 
-/// Parses a row; `None` if its values are invalid, as they may be in a damaged file.
-fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<RecordedCopy>> {
-    let (registry, path): (String, String) = (row.get(0)?, row.get(1)?);
-    let source_tag: Option<String> = row.get(2)?;
-    let source_tag = source_tag.map_or(Ok(tag.clone()), |text| Tag::parse(&text));
-    let source =
-        Endpoint::from_name(&registry).and_then(|endpoint| Repository::at(&endpoint, &path));
-    let (Some(source), Ok(source_tag), Some(digest)) =
-        (source, source_tag, digest(row.get_ref(4)?))
-    else {
+/// Returns the repository of this id; `None` if it was deleted, or its name is invalid, as it may be in a damaged file.
+fn source(connection: &Connection, id: i64) -> rusqlite::Result<Option<Repository>> {
+    let mut statement = connection.prepare_cached(SOURCE)?;
+    let named = statement.query_row((id,), |row| Ok((row.get(0)?, row.get(1)?)));
+    let named: Option<(String, String)> = named.optional()?;
+    Ok(named.and_then(|(registry, path)| {
+        Endpoint::from_name(&registry).and_then(|endpoint| Repository::at(&endpoint, &path))
+    }))
+}
+
+/// Parses a copy from the source at this position; `None` if its values are invalid, as they may be in a damaged file.
+fn copy(row: &Row<'_>, source: usize, today: i64) -> rusqlite::Result<Option<RecordedTag>> {
+    let tag = |column| {
+        let text = row.get_ref(column)?.as_str_or_null()?;
+        Ok::<_, rusqlite::Error>(text.map(Tag::parse))
+    };
+    let (Some(Ok(tag)), source_tag) = (tag(0)?, tag(2)?) else {
         return Ok(None);
     };
-    Ok(Some(RecordedCopy {
+    let (Ok(source_tag), Some(digest)) = (source_tag.transpose(), digest(row.get_ref(4)?)) else {
+        return Ok(None);
+    };
+    let seen: i64 = row.get(5)?;
+    Ok(Some(RecordedTag {
+        tag,
         source,
         source_tag,
         filter: row.get(3)?,
         digest,
+        is_recent: today < seen.saturating_add(REFRESHED_AFTER),
     }))
 }
 
 /// Parses a stored digest: the 32 bytes of a SHA-256, otherwise text.
-fn digest(value: ValueRef<'_>) -> Option<Digest> {
-    match value {
-        ValueRef::Blob(bytes) => Some(Digest::from_sha256(bytes.try_into().ok()?)),
-        ValueRef::Text(text) => Digest::parse(std::str::from_utf8(text).ok()?).ok(),
-        _ => None,
-    }
+fn digest(value: ValueRef<'_>) -> Option<RecordedDigest> {
+    Some(match value {
+        ValueRef::Blob(bytes) => {
+            RecordedDigest::Sha256(DigestKey::from_sha256(bytes.try_into().ok()?))
+        }
+        ValueRef::Text(text) => {
+            RecordedDigest::Other(Digest::parse(std::str::from_utf8(text).ok()?).ok()?)
+        }
+        _ => return None,
+    })
 }

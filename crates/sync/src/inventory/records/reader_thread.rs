@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(super) struct ReaderThread {
     path: std::path::PathBuf,
     /// `None` once the file is closed.
     lookups: Mutex<Option<Sender<Lookup>>>,
+    /// Number of lookups so far.
+    count: AtomicU64,
     /// Disconnected when the thread has ended.
     finished: Mutex<Receiver<()>>,
     trouble: ErrorReporter,
@@ -39,6 +42,7 @@ impl ReaderThread {
         Ok(Self {
             path: path.to_owned(),
             lookups: Mutex::new(Some(lookups)),
+            count: AtomicU64::new(0),
             finished: Mutex::new(finished),
             trouble,
         })
@@ -56,6 +60,7 @@ impl ReaderThread {
             }
         });
         lock(&self.lookups).as_ref()?.send(lookup).ok()?;
+        self.count.fetch_add(1, Ordering::Relaxed);
         match result.await.ok()? {
             Ok(found) => Some(found),
             Err(error) => {
@@ -67,6 +72,10 @@ impl ReaderThread {
                 None
             }
         }
+    }
+    /// Returns the number of lookups so far.
+    pub(super) fn lookups(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
     /// Ends the thread after the lookups that wait. Returns whether it ended within `max_wait`.
     pub(super) fn close(&self, max_wait: Duration) -> bool {

@@ -1,8 +1,8 @@
-//! The writer of a process: batches updates by number or time.
+//! Writes updates to the file.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::Path;
+use std::time::SystemTime;
 
 use image_syncer_registry::{Digest, Tag};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
@@ -10,18 +10,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use crate::Repository;
 use crate::inventory::records::{
-    RecordUpdate, RecordedCopy, ReferrersCheck, file, maintenance, seconds,
+    REFRESHED_AFTER, RecordUpdate, RecordedCopy, ReferrersCheck, file, maintenance, seconds,
 };
 use crate::inventory::registry_facts::DigestKey;
-
-/// Maximum number of updates in a transaction.
-const BATCH: usize = 1024;
-
-/// Maximum time that an update waits for others.
-const MAX_DELAY: Duration = Duration::from_millis(500);
-
-/// Days after which the date of a record is written again.
-const REFRESHED_AFTER: i64 = 7;
 
 /// Maximum number of repositories whose ids are kept in memory; at the limit all are dropped and read again.
 const MAX_IDS: usize = 10_000;
@@ -71,28 +62,20 @@ struct RepositoryId {
 }
 
 impl RecordsWriter {
-    pub(super) fn new(connection: Connection, today: i64) -> Self {
+    /// Opens the file, which exists and has its tables.
+    pub(super) fn open(path: &Path, today: i64) -> rusqlite::Result<Self> {
+        Ok(Self::over(file::open_to_write(path)?, today))
+    }
+    /// Writes over `connection`.
+    pub(super) fn over(connection: Connection, today: i64) -> Self {
         Self {
             connection,
             today,
             ids: HashMap::new(),
         }
     }
-    /// Writes incoming updates until the channel closes.
-    pub(super) fn run(mut self, incoming: &Receiver<RecordUpdate>) -> rusqlite::Result<()> {
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Ok(first) = incoming.recv() {
-            batch.push(first);
-            collect_batch(incoming, &mut batch);
-            self.write(&mut batch)?;
-        }
-        match maintenance::prune_if_due(&mut self.connection, self.today) {
-            // Another process holds the file and prunes it.
-            Err(error) if file::is_busy(&error) => Ok(()),
-            tidied => tidied,
-        }
-    }
-    fn write(&mut self, batch: &mut Vec<RecordUpdate>) -> rusqlite::Result<()> {
+    /// Writes `updates` in one transaction.
+    pub(super) fn write(&mut self, updates: Vec<RecordUpdate>) -> rusqlite::Result<()> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -104,8 +87,18 @@ impl RecordsWriter {
             today: self.today,
             ids: &mut self.ids,
         };
-        batch.drain(..).try_for_each(|update| page.write(update))?;
+        updates
+            .into_iter()
+            .try_for_each(|update| page.write(update))?;
         page.transaction.commit()
+    }
+    /// Prunes the file if that is due, and closes it.
+    pub(super) fn finish(mut self) -> rusqlite::Result<()> {
+        match maintenance::prune_if_due(&mut self.connection, self.today) {
+            // Another process holds the file and prunes it.
+            Err(error) if file::is_busy(&error) => Ok(()),
+            tidied => tidied,
+        }
     }
 }
 
@@ -262,18 +255,6 @@ impl WriteBatch<'_> {
             registry,
             repository,
         })
-    }
-}
-
-/// Collects further updates until the batch is full or the time is over.
-fn collect_batch(incoming: &Receiver<RecordUpdate>, batch: &mut Vec<RecordUpdate>) {
-    let until = Instant::now() + MAX_DELAY;
-    while batch.len() < BATCH {
-        let left = until.saturating_duration_since(Instant::now());
-        match incoming.recv_timeout(left) {
-            Ok(update) => batch.push(update),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
-        }
     }
 }
 

@@ -3,7 +3,6 @@
 use image_syncer_registry::{Digest, ErrorKind, Tag};
 
 use crate::inventory::Inventory;
-use crate::rule::CopyOptions;
 use crate::scenario::*;
 use crate::store::memory::{error, repository};
 
@@ -180,9 +179,9 @@ async fn copied_and_found_digests_are_recorded() {
     copy_calls(&mut scenario, &["app:v1"]).await;
     let recorded = async |scenario: &Scenario| {
         let inventory = Inventory::with_records(scenario.open_records());
-        let whole = CopyOptions::default();
-        let (source, place) = (&scenario.source, &scenario.destination);
-        inventory.last_copied(source, &v1, place, &v1, &whole).await
+        let copies = inventory.recorded_copies(&scenario.destination).await;
+        let copy = copies.find((&scenario.source, &v1), &v1, 0)?;
+        Some(copy.digest.to_digest())
     };
     assert_eq!(recorded(&scenario).await, Some(digest));
     let other = push_image(&scenario, "app", "v1", &["new"]);

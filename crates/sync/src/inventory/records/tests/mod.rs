@@ -5,7 +5,6 @@ mod seen;
 mod versions;
 
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -58,6 +57,18 @@ fn only(arch: &[&str]) -> CopyOptions {
     }
 }
 
+/// Returns the digest of the last copy to `tag` of `to`, if it came from that tag of `from` with `options`.
+fn last_copied(
+    inventory: &Inventory,
+    (from, from_tag): (&Repository, &Tag),
+    (to, to_tag): (&Repository, &Tag),
+    options: &CopyOptions,
+) -> Option<Digest> {
+    let copies = block_on(inventory.recorded_copies(to));
+    let copy = copies.find((from, from_tag), to_tag, options.content_fingerprint())?;
+    Some(copy.digest.to_digest())
+}
+
 /// A run that notes the facts of `write`.
 fn run(directory: &TempDir, write: impl FnOnce(&Inventory)) {
     let records = open(&directory.path().join("r.sqlite3"));
@@ -75,25 +86,18 @@ fn the_next_run_knows_earlier_copies() {
         Digest::compute(Algorithm::Sha512, b"2"),
     ];
     run(&directory, |inventory| {
-        assert_eq!(
-            block_on(inventory.last_copied(&source, &v1, &destination, &v1, &whole())),
-            None
-        );
+        assert!(block_on(inventory.recorded_copies(&destination)).is_empty());
         inventory.copied(&source, &v1, &destination, &v1, &whole(), &digests[0]);
         inventory.copied(&source, &v1, &destination, &renamed, &whole(), &digests[1]);
-        // Only earlier runs count.
-        assert!(!block_on(inventory.was_copied_to(&destination)));
     });
     run(&directory, |inventory| {
-        let last = |to| block_on(inventory.last_copied(&source, &v1, &destination, to, &whole()));
+        let last = |to| last_copied(inventory, (&source, &v1), (&destination, to), &whole());
         assert_eq!(last(&v1).as_ref(), Some(&digests[0]));
         assert_eq!(last(&renamed).as_ref(), Some(&digests[1]));
         assert_eq!(last(&tag("v2")), None);
-        assert!(block_on(inventory.was_copied_to(&destination)));
-        assert!(!block_on(inventory.was_copied_to(&source)));
-        assert!(!block_on(
-            inventory.was_copied_to(&repository("other.example/b"))
-        ));
+        for other in [&source, &repository("other.example/b")] {
+            assert!(block_on(inventory.recorded_copies(other)).is_empty());
+        }
     });
 }
 
@@ -110,12 +114,8 @@ fn a_copy_from_another_source_replaces_the_record() {
         i.copied(&other, &v1, &destination, &v1, &whole(), &digest);
     });
     run(&directory, |inventory| {
-        assert_eq!(
-            block_on(inventory.last_copied(&one, &v1, &destination, &v1, &whole())),
-            None
-        );
-        let known = block_on(inventory.last_copied(&other, &v1, &destination, &v1, &whole()));
-        assert_eq!(known, Some(digest));
+        let last = |from| last_copied(inventory, (from, &v1), (&destination, &v1), &whole());
+        assert_eq!((last(&one), last(&other)), (None, Some(digest)));
     });
 }
 
@@ -134,23 +134,22 @@ fn copies_of_another_platform_filter_are_ignored() {
     records.close(PATIENCE);
     let records = open(&directory.path().join("r.sqlite3"));
     let inventory = Inventory::with_records(records);
-    let last = |arch: &[&str]| {
-        block_on(inventory.last_copied(&source, &v1, &destination, &v1, &only(arch)))
-    };
+    let ends = ((&source, &v1), (&destination, &v1));
+    let last = |arch: &[&str]| last_copied(&inventory, ends.0, ends.1, &only(arch));
     assert_eq!(last(&["amd64"]), Some(digest));
     assert_eq!(last(&["arm64"]), None);
     assert_eq!(last(&[]), None);
 }
 
-/// A writer that writes these updates on that day.
+/// Writes these updates on that day.
 fn write(path: &Path, today: i64, updates: Vec<RecordUpdate>) {
-    let (sender, incoming) = std::sync::mpsc::channel();
-    for update in updates {
-        sender.send(update).unwrap();
-    }
-    drop(sender);
-    let writer = RecordsWriter::new(file::open(path).unwrap(), today);
-    writer.run(&incoming).unwrap();
+    let mut writer = RecordsWriter::over(file::open(path).unwrap(), today);
+    writer.write(updates).unwrap();
+    writer.finish().unwrap();
+}
+
+fn reader(path: &Path) -> RecordsReader {
+    RecordsReader::over(file::open(path).unwrap(), file::SCHEMA).unwrap()
 }
 
 fn blob(number: usize) -> DigestKey {
@@ -262,18 +261,14 @@ fn a_full_disk_is_reported_once_and_earlier_records_stay_readable() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     write(&path, 100, vec![holds("r.example/a", &[0])]);
-    let (sender, incoming) = std::sync::mpsc::channel();
     let connection = file::open(&path).unwrap();
     connection
         .pragma_update(None, "max_page_count", 20)
         .unwrap();
-    for number in 1..2_000 {
-        sender.send(holds("r.example/a", &[number])).unwrap();
-    }
-    drop(sender);
-    let error = RecordsWriter::new(connection, 100)
-        .run(&incoming)
-        .unwrap_err();
+    let updates = (1..2_000).map(|number| holds("r.example/a", &[number]));
+    let mut writer = RecordsWriter::over(connection, 100);
+    let error = writer.write(updates.collect()).unwrap_err();
+    drop(writer);
     let error = RecordsError::new(&path, error);
     assert_eq!(error.kind(), RecordsErrorKind::Full);
     let reported = error.to_string();
@@ -317,20 +312,17 @@ fn a_fault_is_reported_once_and_then_nothing_is_known() {
 }
 
 #[test]
-fn updates_never_wait() {
+fn closed_records_return_nothing_and_accept_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let records = Arc::into_inner(open(&directory.path().join("r.sqlite3"))).unwrap();
-    // A writer that never reads its channel.
-    let (updates, incoming) = sync_channel(super::MAX_QUEUED);
-    *records.updates.lock().unwrap() = Some(updates);
-    for number in 0..super::MAX_QUEUED + 10 {
-        records.queue_update(holds("r.example/a", &[number]));
-    }
-    assert_eq!(incoming.try_iter().count(), super::MAX_QUEUED);
-    records.close(PATIENCE);
-    // Closed records return nothing and accept nothing.
+    let path = directory.path().join("r.sqlite3");
+    let records = open(&path);
     records.queue_update(holds("r.example/a", &[0]));
+    records.close(PATIENCE);
+    records.queue_update(holds("r.example/a", &[1]));
     assert_eq!(locations(&records, "r.example/a", 0), [""; 0]);
+    let records = open(&path);
+    assert_eq!(locations(&records, "r.example/a", 0), ["r.example/a"]);
+    assert_eq!(locations(&records, "r.example/a", 1), [""; 0]);
 }
 
 #[test]
@@ -389,7 +381,7 @@ fn referrers_checks_are_pruned_and_forgotten() {
     ];
     write(&path, 150, updates);
     let known = || {
-        let mut reader = RecordsReader::open(&path).unwrap();
+        let mut reader = reader(&path);
         let other = ReferrersCheck {
             scope: 8,
             ..check("s.example/a")

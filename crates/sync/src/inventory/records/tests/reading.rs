@@ -30,10 +30,8 @@ fn reading_records_creates_and_writes_nothing() {
         // Even an inventory that writes has no writer here.
         Inventory::with_records(Arc::clone(&records)),
     ] {
-        assert_eq!(
-            block_on(inventory.last_copied(&source, &v1, &destination, &v1, &whole())).as_ref(),
-            Some(&one)
-        );
+        let last = last_copied(&inventory, (&source, &v1), (&destination, &v1), &whole());
+        assert_eq!(last.as_ref(), Some(&one));
         inventory.copied(&source, &v1, &destination, &v1, &whole(), &two);
         inventory.record_committed(&destination, [&two]);
         inventory.forget(&destination);
@@ -41,7 +39,7 @@ fn reading_records_creates_and_writes_nothing() {
     records.close(PATIENCE);
     assert_eq!(std::fs::read(&path).unwrap(), before);
     run(&directory, |inventory| {
-        let last = block_on(inventory.last_copied(&source, &v1, &destination, &v1, &whole()));
+        let last = last_copied(inventory, (&source, &v1), (&destination, &v1), &whole());
         assert_eq!(last.as_ref(), Some(&one));
     });
 }
@@ -75,12 +73,9 @@ fn reading_refuses_foreign_files_and_accepts_older_ones() {
     assert_eq!(block_on(first_seen), None);
     // In a directory without write permission, the file is read without its log.
     let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
-    assert_eq!(
-        RecordsReader::over(connection, 1)
-            .unwrap()
-            .has_copies_in(&repository("d.example/b")),
-        Ok(false)
-    );
+    let mut reader = RecordsReader::over(connection, 1).unwrap();
+    let copies = reader.copies(&repository("d.example/b"), 0).unwrap();
+    assert!(copies.is_empty());
 }
 
 #[tokio::test]
@@ -107,10 +102,9 @@ async fn lookups_of_tasks_run_on_a_thread_of_their_own() {
     let records = open(&path);
     let inventory = Inventory::with_records(Arc::clone(&records));
     // Each of them would panic on this thread.
-    assert!(inventory.was_copied_to(&destination).await);
-    let whole = whole();
-    let last = inventory.last_copied(&source, &v1, &destination, &v1, &whole);
-    assert_eq!(last.await, Some(root.clone()));
+    let copies = inventory.recorded_copies(&destination).await;
+    let copy = copies.find((&source, &v1), &v1, 0).unwrap();
+    assert_eq!(copy.digest.to_digest(), root);
     let found = records.locations(&destination, vec![blob(1), blob(2)]);
     assert_eq!(found.await, [(blob(1), vec![repository("r.example/a")])]);
     assert_eq!(
@@ -118,7 +112,7 @@ async fn lookups_of_tasks_run_on_a_thread_of_their_own() {
         None
     );
     records.close(PATIENCE);
-    assert_eq!(records.copy_at(&destination, &v1).await, None);
+    assert!(records.copies(&destination).await.is_empty());
 }
 
 #[cfg(debug_assertions)]
@@ -128,6 +122,6 @@ async fn a_lookup_on_a_thread_of_the_runtime_panics() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     write(&path, 100, vec![]);
-    let mut reader = RecordsReader::open(&path).unwrap();
-    let _ = reader.has_copies_in(&repository("r.example/a"));
+    let mut reader = reader(&path);
+    let _ = reader.copies(&repository("r.example/a"), 100);
 }

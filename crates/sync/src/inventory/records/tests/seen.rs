@@ -23,7 +23,7 @@ fn seen(source: &str, digest: &str, day: u64) -> RecordUpdate {
 
 /// Returns the time at which the digest was first seen in the repository.
 fn first_seen(path: &Path, source: &str, digest: &str) -> Option<SystemTime> {
-    let mut reader = RecordsReader::open(path).unwrap();
+    let mut reader = reader(path);
     let digest = Digest::sha256(digest.as_bytes());
     let first = reader.first_seen(&repository(source), &digest).unwrap()?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(first.try_into().unwrap()))
