@@ -226,6 +226,8 @@ pub struct Totals {
     pub requests: u64,
     /// Requests for tokens among them.
     pub token_requests: u64,
+    /// Requests among them that were answered 429.
+    pub too_many_requests: u64,
     /// Blob bytes received, whatever their result.
     pub bytes_received: u64,
     /// Blob bytes sent in successful answers.
@@ -239,6 +241,7 @@ pub(crate) struct Log {
     /// True if requests are counted and not kept.
     counts_only: AtomicBool,
     requests: AtomicU64,
+    too_many_requests: AtomicU64,
     bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
     next: AtomicU64,
@@ -284,14 +287,16 @@ impl Log {
         self.counts_only.store(true, Ordering::SeqCst);
     }
 
-    /// Returns the number of requests, blob bytes received and blob bytes sent.
-    pub(crate) fn totals(&self) -> (u64, u64, u64) {
+    /// Returns the sums of this log, without `token_requests`.
+    pub(crate) fn totals(&self) -> Totals {
         let of = |count: &AtomicU64| count.load(Ordering::SeqCst);
-        (
-            of(&self.requests),
-            of(&self.bytes_received),
-            of(&self.bytes_sent),
-        )
+        Totals {
+            requests: of(&self.requests),
+            token_requests: 0,
+            too_many_requests: of(&self.too_many_requests),
+            bytes_received: of(&self.bytes_received),
+            bytes_sent: of(&self.bytes_sent),
+        }
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
@@ -301,7 +306,12 @@ impl Log {
     pub(crate) fn clear(&self) {
         let mut entries = self.lock();
         entries.clear();
-        for count in [&self.requests, &self.bytes_received, &self.bytes_sent] {
+        for count in [
+            &self.requests,
+            &self.too_many_requests,
+            &self.bytes_received,
+            &self.bytes_sent,
+        ] {
             count.store(0, Ordering::SeqCst);
         }
         self.peak
@@ -341,6 +351,9 @@ impl Entry {
 
     pub(crate) fn answered(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
+        if status == 429 {
+            self.log.too_many_requests.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn received(&self, bytes: usize) {

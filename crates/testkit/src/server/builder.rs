@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::Role;
 use super::listener::{Listener, bind};
+use super::rate_limit::RateLimit;
 use super::registry::Registry;
 use super::shared::{Bases, Conditions, Logs, Shared};
 use crate::auth::{Access, Auth, Signer, TokenRules, Tokens};
@@ -33,6 +34,7 @@ pub struct RegistryBuilder {
     conditions: Conditions,
     uploads: Uploads,
     counts_only: bool,
+    requests_per_second: Option<u32>,
 }
 
 /// Host names for clients, if they are not the loopback address.
@@ -57,6 +59,7 @@ impl Default for RegistryBuilder {
             conditions: Conditions::default(),
             uploads: Uploads::Kept,
             counts_only: false,
+            requests_per_second: None,
         }
     }
 }
@@ -176,6 +179,13 @@ impl RegistryBuilder {
         self
     }
 
+    /// Answers 429 with `Retry-After` to requests beyond this number a second, after a burst of the same number. Requests
+    /// for tokens are not limited.
+    pub fn requests_per_second(mut self, most: u32) -> Self {
+        self.requests_per_second = Some(most);
+        self
+    }
+
     /// Hashes the bytes of uploaded blobs and discards them: only digest and size are kept. These blobs cannot be
     /// pulled.
     pub fn discard_blobs(mut self) -> Self {
@@ -285,6 +295,7 @@ impl RegistryBuilder {
             logs: Logs::default(),
             bases: OnceLock::from(bases),
             uploads: self.uploads,
+            rate_limit: self.requests_per_second.map(RateLimit::new),
         });
         if self.counts_only {
             let logs = &shared.logs;

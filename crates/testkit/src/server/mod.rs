@@ -9,6 +9,7 @@ mod incoming;
 mod judge;
 mod listener;
 mod pipeline;
+mod rate_limit;
 mod registry;
 mod route;
 mod sent;

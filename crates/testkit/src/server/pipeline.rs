@@ -9,6 +9,7 @@ use super::body::{Damage, End, Outgoing, Running};
 use super::call::Call;
 use super::connection::{Connection, Role};
 use super::incoming::RequestBody;
+use super::rate_limit::RateLimit;
 use super::{endpoints, judge, route};
 use crate::auth;
 use crate::fault::{Action, Answer};
@@ -41,6 +42,9 @@ pub(crate) async fn serve(
     let entry = log.begin(observed);
     let running = Arc::new(Running(Arc::clone(&entry)));
 
+    let is_limited = connection.role == Role::Registry && entry.request().kind != Kind::Token;
+    let limit = shared.rate_limit.as_ref().filter(|_| is_limited);
+    let refusal = limit.and_then(RateLimit::refuse);
     let latency = shared.conditions().latency;
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
@@ -64,7 +68,10 @@ pub(crate) async fn serve(
     let mut changes = Changes::default();
     let reply = match strike(&mut call, action, &mut changes).await {
         Some(reply) => reply,
-        None => endpoint(&mut call).await,
+        None => match refusal {
+            Some(reply) => reply,
+            None => endpoint(&mut call).await,
+        },
     };
     if let Some(how) = changes.lose {
         call.connection.wire.cut(how);

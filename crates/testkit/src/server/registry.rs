@@ -145,14 +145,15 @@ impl Registry {
     pub fn totals(&self) -> Totals {
         let logs = &self.shared.logs;
         let mut totals = Totals {
-            token_requests: logs.token.totals().0,
+            token_requests: logs.token.totals().requests,
             ..Totals::default()
         };
         for log in self.logs() {
-            let (requests, received, sent) = log.totals();
-            totals.requests += requests;
-            totals.bytes_received += received;
-            totals.bytes_sent += sent;
+            let of_log = log.totals();
+            totals.requests += of_log.requests;
+            totals.too_many_requests += of_log.too_many_requests;
+            totals.bytes_received += of_log.bytes_received;
+            totals.bytes_sent += of_log.bytes_sent;
         }
         totals
     }

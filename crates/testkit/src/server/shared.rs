@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::rate_limit::RateLimit;
 use crate::auth::{Auth, Signer, TokenPlace, Tokens};
 use crate::fault::Plan;
 use crate::lock::lock;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) logs: Logs,
     pub(crate) bases: OnceLock<Bases>,
     pub(crate) uploads: Uploads,
+    pub(crate) rate_limit: Option<RateLimit>,
 }
 
 impl Shared {

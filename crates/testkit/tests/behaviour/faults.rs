@@ -392,3 +392,15 @@ async fn latency_and_bandwidth_follow_the_clock_of_the_runtime() {
     upload(&client, &Blob::synthetic(500_000, 5)).await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 10);
 }
+
+#[tokio::test]
+async fn requests_beyond_the_limit_are_refused_and_counted() {
+    let registry = Registry::builder().requests_per_second(1).start().await;
+    let client = Client::new(registry.url());
+    assert_eq!(client.get("/v2/").await.unwrap().status, 200);
+    let refused = client.get("/v2/").await.unwrap();
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
+    assert_eq!(refused.error_code(), "TOOMANYREQUESTS");
+    let totals = registry.totals();
+    assert_eq!((totals.requests, totals.too_many_requests), (2, 1));
+}
