@@ -28,6 +28,13 @@ pub(crate) fn cpu_per_gb(sample: &Sample) -> Option<f64> {
     (gb >= 0.1).then(|| sample.cpu / gb)
 }
 
+/// Returns CPU milliseconds per request at the registries, or `None` if bytes of blobs went with them.
+pub(crate) fn cpu_per_question(sample: &Sample) -> Option<f64> {
+    let asked = &sample.asked;
+    let only_asks = asked.fetched == 0 && asked.sent == 0 && asked.requests > 0;
+    only_asks.then(|| sample.cpu * 1e3 / as_f64(asked.requests))
+}
+
 /// Converts a count for calculations.
 #[allow(
     clippy::cast_precision_loss,
@@ -72,6 +79,17 @@ impl Figure {
                 let rate = as_f64(workload.source_rate.unwrap_or(u64::MAX));
                 let times = as_f64(asked.sent) / wall / rate;
                 at_least("times the speed of one connection", times, least)
+            }
+            Self::Refused(most) => counted(
+                &format!("at most {most} answers 429"),
+                asked.refused,
+                asked.refused <= most,
+            ),
+            Self::TimesLimit(most) => {
+                let limit = workload.requests_per_second.unwrap_or(u32::MAX);
+                // After the burst of the first second.
+                let time = as_f64(asked.accepted) / f64::from(limit) - 1.0;
+                at_most("of the time that the limit demands", wall / time, most)
             }
             Self::ThanOneDestination(most) => match single {
                 Some(single) => at_most("of the time of one destination", wall / single.wall, most),

@@ -6,9 +6,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::callgrind::Instructions as Counts;
 use crate::figures::as_f64;
 use crate::measure::{self, Failure};
 use crate::peers::Contender;
+use crate::providers::Provider;
 use crate::run::{Tool, run};
 use crate::workloads::{MIB, PLAIN, Shape, Workload, layers_of, small, unchanged};
 
@@ -127,8 +129,16 @@ pub(crate) struct Instructions {
 struct Row {
     name: &'static str,
     title: &'static str,
-    /// The count of each binary; a single one for the relay.
-    counts: Vec<f64>,
+    /// The counts of each binary; a single one for the relay.
+    counts: Vec<Count>,
+}
+
+/// Instructions for one unit.
+#[derive(Clone, Copy)]
+struct Count {
+    all: f64,
+    /// Those outside ciphers and hashes; `None` if the binary has no symbols.
+    rest: Option<f64>,
 }
 
 /// The lines of `--list`.
@@ -140,6 +150,7 @@ pub(crate) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub(crate) fn count(
     binaries: Vec<PathBuf>,
     wanted: &dyn Fn(&str) -> bool,
+    provider: Provider,
     runs: usize,
     limit: u64,
 ) -> Result<Instructions, String> {
@@ -151,7 +162,7 @@ pub(crate) fn count(
     for unit in UNITS.iter().filter(|unit| wanted(unit.name)) {
         let contenders = match unit.program {
             Program::Ours => binaries.iter().cloned().map(Contender::Ours).collect(),
-            Program::Relay => vec![Contender::Relay],
+            Program::Relay => vec![Contender::Relay(provider)],
         };
         let counts = contenders
             .iter()
@@ -170,36 +181,45 @@ pub(crate) fn count(
 }
 
 impl Unit {
-    /// Returns the median of the instructions for one unit.
-    fn count(&self, contender: &Contender, runs: usize, limit: u64) -> Result<f64, Failure> {
-        let instructions = |workload: &Workload| {
-            let sample = run(
-                contender,
-                workload,
-                &(workload.fill)(),
-                limit,
-                Tool::Callgrind,
-            )?;
-            Ok::<_, Failure>(as_f64(sample.instructions))
+    /// Returns the medians of the instructions for one unit.
+    fn count(&self, contender: &Contender, runs: usize, limit: u64) -> Result<Count, Failure> {
+        let count = |workload: &Workload| {
+            let content = (workload.fill)();
+            let sample = run(contender, workload, &content, limit, Tool::Callgrind)?;
+            Ok::<_, Failure>(sample.instructions)
         };
-        let mut counts = Vec::new();
+        let (mut all, mut rest) = (Vec::new(), Vec::new());
         for _ in 0..runs {
-            let less = self.less.as_ref().map_or(Ok(0.0), instructions)?;
-            counts.push((instructions(&self.more)? - less) / self.units);
+            let less = self.less.as_ref().map_or(Ok(Counts::default()), count)?;
+            let more = count(&self.more)?;
+            let of_unit =
+                |part: fn(&Counts) -> u64| (as_f64(part(&more)) - as_f64(part(&less))) / self.units;
+            all.push(of_unit(|counts| counts.all));
+            if more.cryptography > 0 {
+                rest.push(of_unit(|counts| counts.all - counts.cryptography));
+            }
         }
-        Ok(measure::median(counts))
+        Ok(Count {
+            all: measure::median(all),
+            rest: (!rest.is_empty()).then(|| measure::median(rest)),
+        })
     }
 }
 
 impl Row {
-    /// Returns millions of instructions for each binary, and the ratio of the first two.
+    /// Returns the cells for each binary, and the ratios of the first two.
     fn cells(&self) -> Vec<String> {
-        let millions = self.counts.iter().map(|count| millions(*count));
-        let ratio = match self.counts[..] {
-            [ours, other] => Some(format!("{:.3}", ours / other)),
-            _ => None,
-        };
-        millions.chain(ratio).collect()
+        let cells = self.counts.iter().flat_map(|count| {
+            let rest = count.rest.map_or(String::new(), millions);
+            [millions(count.all), rest]
+        });
+        let mut cells: Vec<String> = cells.collect();
+        if let [ours, other] = self.counts[..] {
+            cells.push(format!("{:.3}", ours.all / other.all));
+            let rest = ours.rest.zip(other.rest);
+            cells.push(rest.map_or(String::new(), |(a, b)| format!("{:.3}", a / b)));
+        }
+        cells
     }
 }
 
@@ -217,15 +237,15 @@ fn millions(count: f64) -> String {
 impl Instructions {
     /// Returns the Markdown table.
     pub(crate) fn markdown(&self) -> String {
-        let compared = self.binaries.len() == 2;
-        let mut text = if compared {
-            "| | instructions | compared with | ratio |\n|---|--:|--:|--:|\n".to_owned()
-        } else {
-            "| | instructions |\n|---|--:|\n".to_owned()
-        };
+        let mut titles = vec!["instructions", "without ciphers and hashes"];
+        if self.binaries.len() == 2 {
+            titles.extend(["compared with", "without them", "ratio", "without them"]);
+        }
+        let lines = "|--:".repeat(titles.len());
+        let mut text = format!("| | {} |\n|---{lines}|\n", titles.join(" | "));
         for row in &self.rows {
             let mut cells = row.cells();
-            cells.resize(if compared { 3 } else { 1 }, String::new());
+            cells.resize(titles.len(), String::new());
             let _ = writeln!(text, "| {} | {} |", row.title, cells.join(" | "));
         }
         text
@@ -234,10 +254,14 @@ impl Instructions {
     /// Returns the counts as numbers.
     pub(crate) fn json(&self) -> Value {
         let path = |binary: &PathBuf| Path::display(binary).to_string();
-        let rows = self
-            .rows
-            .iter()
-            .map(|row| json!({"name": row.name, "title": row.title, "instructions": row.counts}));
+        let rows = self.rows.iter().map(|row| {
+            let all: Vec<f64> = row.counts.iter().map(|count| count.all).collect();
+            let rest: Vec<Option<f64>> = row.counts.iter().map(|count| count.rest).collect();
+            json!({
+                "name": row.name, "title": row.title,
+                "instructions": all, "without_cryptography": rest,
+            })
+        });
         json!({
             "binaries": self.binaries.iter().map(path).collect::<Vec<_>>(),
             "rows": rows.collect::<Vec<_>>(),
@@ -249,29 +273,40 @@ impl Instructions {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_second_binary_adds_a_column_and_the_ratio() {
-        let row = |counts: &[f64]| Row {
+    fn row(counts: &[(f64, Option<f64>)]) -> Row {
+        let counts = counts.iter().map(|&(all, rest)| Count { all, rest });
+        Row {
             name: "unchanged",
-            title: "an unchanged tag",
-            counts: counts.to_vec(),
-        };
+            title: "a tag",
+            counts: counts.collect(),
+        }
+    }
+
+    #[test]
+    fn a_second_binary_adds_columns_and_ratios() {
         let one = Instructions {
             binaries: vec!["a".into()],
-            rows: vec![row(&[612_345.0])],
+            rows: vec![row(&[(612_345.0, Some(400_000.0))])],
         };
         assert_eq!(
             one.markdown(),
-            "| | instructions |\n|---|--:|\n| an unchanged tag | 0.612 M |\n"
+            "| | instructions | without ciphers and hashes |\n|---|--:|--:|\n| a tag | 0.612 M | 0.400 M |\n"
         );
         let two = Instructions {
             binaries: vec!["a".into(), "b".into()],
-            rows: vec![row(&[300e6, 600e6]), row(&[12.34e6])],
+            rows: vec![
+                row(&[(300e6, Some(50e6)), (600e6, Some(200e6))]),
+                row(&[(12.34e6, None)]),
+            ],
         };
+        let table = two.markdown();
+        let lines: Vec<&str> = table.lines().skip(2).collect();
         assert_eq!(
-            two.markdown(),
-            "| | instructions | compared with | ratio |\n|---|--:|--:|--:|\n\
-             | an unchanged tag | 300 M | 600 M | 0.500 |\n| an unchanged tag | 12.3 M |  |  |\n"
+            lines,
+            [
+                "| a tag | 300 M | 50.0 M | 600 M | 200 M | 0.500 | 0.250 |",
+                "| a tag | 12.3 M |  |  |  |  |  |",
+            ]
         );
     }
 }

@@ -8,28 +8,34 @@
 //! scripts/bench --only large --without-peers --kinds    # ours and the relay; requests by kind
 //! scripts/bench --binary target/release/image-syncer    # a binary that is built already
 //! scripts/bench --instructions --against target/release/older  # instructions, beside those of another binary
+//! scripts/bench --providers                             # the libraries for TLS
+//! scripts/bench --only large --provider ring            # the relay encrypts with ring
 //! scripts/bench --markdown results.md --json results.json
 //! ```
 //!
 //! The registries run in this process, with two threads each; the measured programs are child processes. `servers`
 //! starts the registries, `workloads` defines the work, `figures` the requirements, `peers` the programs and their
 //! arguments, `relay` is the reference, `run` and `measure` run and measure, `table` prints. `instructions` counts
-//! instructions instead.
+//! instructions instead, with `callgrind`, and `providers` compares the libraries for TLS. `versions` compares those of
+//! the peers with their newest ones.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program for a terminal"
 )]
 
+mod callgrind;
 mod figures;
 mod instructions;
 mod measure;
 mod peers;
+mod providers;
 mod relay;
 mod run;
 mod servers;
 mod table;
 mod task;
+mod versions;
 mod workloads;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +44,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use measure::Failure;
 use peers::{Contender, Peer};
+use providers::Provider;
 use run::{Tool, run};
 use table::{Outcome, Runs};
 use workloads::{WORKLOADS, Workload};
@@ -56,6 +63,12 @@ struct Arguments {
     /// Count instructions for each unit of work with callgrind, instead of running the workloads.
     #[arg(long)]
     instructions: bool,
+    /// Compare the libraries for TLS, instead of running the workloads.
+    #[arg(long, conflicts_with = "instructions")]
+    providers: bool,
+    /// Library with which the relay encrypts.
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = Provider::Auto)]
+    provider: Provider,
     /// Another binary, whose instructions are counted as well.
     #[arg(long, value_name = "PATH", requires = "instructions")]
     against: Option<PathBuf>,
@@ -145,13 +158,17 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
         let found = path.canonicalize();
         found.map_err(|error| format!("{}: {error}", path.display()))
     };
+    let machine = table::machine();
+    if arguments.providers {
+        println!("{machine}\n");
+        return compare_providers(arguments, &machine);
+    }
     let binary = found(arguments.binary.as_ref().ok_or("--binary is missing")?)?;
     let names = arguments.names();
     let known = |only: &String| names.iter().any(|(name, _)| name == only);
     if let Some(name) = arguments.only.iter().find(|name| !known(name)) {
         return Err(format!("there is no workload {name}: see --list"));
     }
-    let machine = table::machine();
     println!("{machine}\n");
     if arguments.instructions {
         let against = arguments.against.as_ref().map(found).transpose()?;
@@ -162,6 +179,18 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
     }
 }
 
+/// Compares the libraries for TLS and writes the files that the arguments name.
+fn compare_providers(arguments: &Arguments, machine: &str) -> Result<(), String> {
+    let speeds = providers::compare().map_err(|error| error.to_string())?;
+    println!("{}", speeds.markdown());
+    write(arguments.markdown.as_ref(), || {
+        format!("{machine}.\n\n{}", speeds.markdown())
+    })?;
+    write(arguments.json.as_ref(), || {
+        serde_json::json!({"machine": machine, "providers": speeds.json()}).to_string()
+    })
+}
+
 /// Counts instructions and writes the files that the arguments name.
 fn count_instructions(
     arguments: &Arguments,
@@ -169,11 +198,17 @@ fn count_instructions(
     binaries: Vec<PathBuf>,
 ) -> Result<(), String> {
     let wanted = |name: &str| arguments.wants(name);
-    let counted = instructions::count(binaries, &wanted, arguments.runs(), arguments.limit)?;
-    write(&arguments.markdown, || {
+    let counted = instructions::count(
+        binaries,
+        &wanted,
+        arguments.provider,
+        arguments.runs(),
+        arguments.limit,
+    )?;
+    write(arguments.markdown.as_ref(), || {
         format!("{machine}.\n\n{}", counted.markdown())
     })?;
-    write(&arguments.json, || {
+    write(arguments.json.as_ref(), || {
         serde_json::json!({"machine": machine, "instructions": counted.json()}).to_string()
     })
 }
@@ -184,6 +219,10 @@ fn run_workloads(arguments: &Arguments, machine: &str, binary: &Path) -> Result<
     } else {
         Peer::found()
     };
+    let versions: Vec<String> = peers.iter().map(|peer| peer.describe()).collect();
+    for version in &versions {
+        println!("{version}");
+    }
     let mut outcomes = Vec::new();
     for workload in WORKLOADS
         .iter()
@@ -203,7 +242,7 @@ fn run_workloads(arguments: &Arguments, machine: &str, binary: &Path) -> Result<
     } else {
         None
     };
-    write_results(arguments, machine, &outcomes, help.as_deref())?;
+    write_results(arguments, machine, &versions, &outcomes, help.as_deref())?;
     if broken.is_empty() {
         Ok(())
     } else {
@@ -228,26 +267,29 @@ fn measure_help(binary: &Path) -> Result<String, String> {
 fn write_results(
     arguments: &Arguments,
     machine: &str,
+    versions: &[String],
     outcomes: &[Outcome],
     help: Option<&str>,
 ) -> Result<(), String> {
-    write(&arguments.markdown, || {
+    write(arguments.markdown.as_ref(), || {
         let rows: String = outcomes.iter().map(Outcome::markdown).collect();
-        let help = help.iter().map(|help| format!("\n### Start\n\n{help}\n"));
+        let peers = versions
+            .iter()
+            .fold(String::new(), |text, version| text + "\n" + version + ".\n");
+        let help = help.map_or(String::new(), |help| format!("\n### Start\n\n{help}\n"));
         format!(
-            "{machine}. Medians of {} runs.\n{rows}{}",
-            arguments.runs(),
-            help.collect::<String>()
+            "{machine}. Medians of {} runs.\n{peers}{rows}{help}",
+            arguments.runs()
         )
     })?;
-    write(&arguments.json, || {
+    write(arguments.json.as_ref(), || {
         let rows: Vec<_> = outcomes.iter().map(Outcome::json).collect();
-        serde_json::json!({"machine": machine, "workloads": rows}).to_string()
+        serde_json::json!({"machine": machine, "peers": versions, "workloads": rows}).to_string()
     })
 }
 
 /// Writes a text to a file, if one is wanted.
-fn write(path: &Option<PathBuf>, text: impl FnOnce() -> String) -> Result<(), String> {
+fn write(path: Option<&PathBuf>, text: impl FnOnce() -> String) -> Result<(), String> {
     match path {
         Some(path) => std::fs::write(path, text()).map_err(|e| format!("{}: {e}", path.display())),
         None => Ok(()),
@@ -265,11 +307,10 @@ fn measure_workload(
     if workload.destinations > 1 {
         contenders.push(Contender::OursToOne(binary.to_owned()));
     }
-    contenders.extend(workload.relay.map(|_| Contender::Relay));
-    // A peer cannot declare tags immutable: it would be measured on the same work as before.
-    if !workload.immutable {
-        contenders.extend(peers.iter().map(|&peer| Contender::Peer(peer)));
-    }
+    contenders.extend(workload.relay.map(|_| Contender::Relay(arguments.provider)));
+    // The other peers cannot declare tags immutable: they would be measured on the same work as before.
+    let can = |peer: &&Peer| !workload.immutable || **peer == Peer::Ocync;
+    contenders.extend(peers.iter().filter(can).map(|&peer| Contender::Peer(peer)));
     let mut runs: Vec<Runs> = contenders
         .into_iter()
         .map(|contender| Runs {
@@ -280,7 +321,8 @@ fn measure_workload(
         .collect();
     let unsupported = |flag: &&&str| workload.immutable && !peers::knows(binary, flag);
     if let Some(flag) = ["--immutable", "--records"].iter().find(unsupported) {
-        for runs in &mut runs {
+        let ours = |runs: &&mut Runs| matches!(runs.contender, Contender::Ours(_));
+        for runs in runs.iter_mut().filter(ours) {
             runs.failed = Some(Failure::Unsupported(format!("this binary has no {flag}")));
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::callgrind::Instructions;
 use crate::servers::Asked;
 
 /// Measurements of one run of a program.
@@ -20,7 +21,7 @@ pub(crate) struct Sample {
     /// CPU time of this process in the meantime, in seconds: that of the registries.
     pub(crate) servers: f64,
     /// Instructions outside the kernel, if a tool counted them.
-    pub(crate) instructions: u64,
+    pub(crate) instructions: Instructions,
     /// Counts of the registries.
     pub(crate) asked: Asked,
 }
@@ -206,6 +207,8 @@ pub(crate) fn medians(samples: &[Sample]) -> Option<Sample> {
             requests: count(|a| a.requests),
             fetched: count(|a| a.fetched),
             sent: count(|a| a.sent),
+            refused: count(|a| a.refused),
+            accepted: count(|a| a.accepted),
             kinds: last.asked.kinds.clone(),
         },
     })

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
 use crate::measure::Invocation;
+use crate::providers::Provider;
 use crate::relay;
 use crate::servers::{PASSWORD, USER};
 use crate::task::Task;
@@ -20,10 +21,13 @@ pub(crate) enum Contender {
     /// Our binary, with only the first destination.
     OursToOne(PathBuf),
     /// GET piped into PUT.
-    Relay,
+    Relay(Provider),
     /// A peer.
     Peer(Peer),
 }
+
+/// Name of the relay.
+pub(crate) const RELAY: &str = "bare relay";
 
 /// A program of the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +61,7 @@ impl Peer {
             .collect()
     }
 
-    fn program(self) -> &'static str {
+    pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Skopeo => "skopeo",
             Self::ImageSyncer => "image-syncer",
@@ -92,7 +96,7 @@ impl Contender {
         match self {
             Self::Ours(_) => "image-syncer",
             Self::OursToOne(_) => "the same to one destination",
-            Self::Relay => "bare relay",
+            Self::Relay(_) => RELAY,
             Self::Peer(Peer::ImageSyncer) => "image-syncer (Go)",
             Self::Peer(peer) => peer.program(),
         }
@@ -123,8 +127,8 @@ impl Contender {
                 }
                 arguments
             }
-            Self::Relay => {
-                let job = task.file("job.json", &relay::job(task).to_string())?;
+            Self::Relay(provider) => {
+                let job = task.file("job.json", &relay::job(task, *provider).to_string())?;
                 let program = std::env::current_exe().map_err(|error| error.to_string())?;
                 vec![program.display().to_string(), "relay".to_owned(), job]
             }
@@ -272,6 +276,11 @@ impl Task<'_> {
             .zip(self.hosts())
             .map(|(name, host)| (name, json!({"url": host, "head_first": true})));
         let targets = (1..=self.servers.destinations.len()).map(|n| format!("registry{n}"));
+        let tags = if self.workload.immutable {
+            json!({"glob": "*", "immutable_tags": "v*"})
+        } else {
+            json!({"glob": "*"})
+        };
         let mappings =
             self.content.repositories.iter().map(
                 |name| json!({"from": format!("bench/{name}"), "to": format!("mirror/{name}")}),
@@ -279,7 +288,7 @@ impl Task<'_> {
         json!({
             "registries": registries.collect::<Map<_, _>>(),
             "target_groups": {"all": targets.collect::<Vec<_>>()},
-            "defaults": {"source": "registry0", "targets": "all", "tags": {"glob": "*"}},
+            "defaults": {"source": "registry0", "targets": "all", "tags": tags},
             "mappings": mappings.collect::<Vec<_>>(),
         })
     }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use bytes::Bytes;
+use clap::ValueEnum as _;
 use futures_util::future::try_join_all;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::providers::Provider;
 use crate::servers::{PASSWORD, USER};
 use crate::task::Task;
 use crate::workloads::Shape;
@@ -39,7 +41,7 @@ type Out = UnsyncBoxBody<Bytes, io::Error>;
 type Wire = Connection<TokioIo<TlsStream<BufReader<TcpStream>>>, Out>;
 
 /// Returns the job for the relay process.
-pub(crate) fn job(task: &Task<'_>) -> Value {
+pub(crate) fn job(task: &Task<'_>, provider: Provider) -> Value {
     let servers = task.servers;
     let state = servers.source.state();
     let mut blobs = Vec::new();
@@ -51,6 +53,7 @@ pub(crate) fn job(task: &Task<'_>) -> Value {
     let end = |registry: &testkit::Registry| json!({"host": registry.host(), "token_host": registry.token_host()});
     json!({
         "ca": servers.ca,
+        "provider": provider.name(),
         "apart": task.workload.relay == Some(Shape::Apart),
         "source": end(&servers.source),
         "destination": servers.destinations.first().map(end),
@@ -72,7 +75,8 @@ async fn carry_all(job: &Value) -> io::Result<()> {
         let text = value.get(name).and_then(Value::as_str);
         text.unwrap_or_default().to_owned()
     };
-    let connector = connector(&text(job, "ca"))?;
+    let provider = Provider::from_str(&text(job, "provider"), false).map_err(io::Error::other)?;
+    let connector = connector(&text(job, "ca"), provider)?;
     let blobs = job.get("blobs").and_then(Value::as_array);
     let blobs: Vec<(String, String)> = blobs
         .into_iter()
@@ -112,12 +116,11 @@ struct End {
     connector: TlsConnector,
 }
 
-fn connector(ca: &str) -> io::Result<TlsConnector> {
+fn connector(ca: &str, provider: Provider) -> io::Result<TlsConnector> {
     let ca = CertificateDer::from_pem_slice(ca.as_bytes()).map_err(io::Error::other)?;
     let mut roots = RootCertStore::empty();
     roots.add(ca).map_err(io::Error::other)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(Arc::new(provider.provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .with_root_certificates(roots)

@@ -33,6 +33,10 @@ pub(crate) struct Asked {
     pub(crate) fetched: u64,
     /// Blob bytes that the destinations received.
     pub(crate) sent: u64,
+    /// Requests that were answered 429.
+    pub(crate) refused: u64,
+    /// Requests that the destinations did not answer 429, without those for tokens.
+    pub(crate) accepted: u64,
     /// Number of requests of each kind, if the registries keep them; for example `source ManifestHead`.
     pub(crate) kinds: BTreeMap<String, u64>,
 }
@@ -42,7 +46,7 @@ impl Servers {
     /// before a run.
     pub(crate) fn start(workload: &Workload, content: &Content, destinations: usize) -> Self {
         let tls = Tls::new();
-        let start = |state: State, rate: Option<u64>, lists_digests: bool| {
+        let builder = |state: State, rate: Option<u64>, lists_digests: bool| {
             let rules = if lists_digests {
                 TokenRules::harbor()
             } else {
@@ -75,23 +79,25 @@ impl Servers {
             if let Some(rate) = rate {
                 builder = builder.bandwidth(rate);
             }
+            builder
+        };
+        let start_destination = |_| {
+            let lists_digests = workload.lists_digests == ListsDigests::Everywhere;
+            let state = (content.destination)();
+            let mut builder = builder(state, workload.destination_rate, lists_digests);
+            if let Some(most) = workload.requests_per_second {
+                builder = builder.requests_per_second(most);
+            }
             builder.start_on_thread()
         };
         Self {
-            source: start(
+            source: builder(
                 content.source.clone(),
                 workload.source_rate,
                 workload.lists_digests != ListsDigests::Nowhere,
-            ),
-            destinations: (0..destinations)
-                .map(|_| {
-                    start(
-                        (content.destination)(),
-                        workload.destination_rate,
-                        workload.lists_digests == ListsDigests::Everywhere,
-                    )
-                })
-                .collect(),
+            )
+            .start_on_thread(),
+            destinations: (0..destinations).map(start_destination).collect(),
             ca: tls.ca_pem(),
         }
     }
@@ -112,12 +118,20 @@ impl Servers {
         for (place, registry) in self.all().enumerate() {
             let Totals {
                 requests,
+                token_requests,
+                too_many_requests,
                 bytes_received,
                 ..
             } = registry.totals();
             asked.requests += requests;
-            asked.sent += if place == 0 { 0 } else { bytes_received };
-            let end = if place == 0 { "source" } else { "destination" };
+            asked.refused += too_many_requests;
+            let end = if place == 0 {
+                "source"
+            } else {
+                asked.sent += bytes_received;
+                asked.accepted += requests - token_requests - too_many_requests;
+                "destination"
+            };
             let requests = registry.requests();
             let kinds = requests.iter().map(|request| request.kind);
             for kind in kinds.chain(registry.token_requests().iter().map(|_| Kind::Token)) {

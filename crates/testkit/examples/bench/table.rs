@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::figures::{Evidence, Verdict, as_f64, cpu_per_gb};
+use crate::figures::{Evidence, Verdict, as_f64, cpu_per_gb, cpu_per_question};
 use crate::measure::{Failure, Sample, medians};
-use crate::peers::Contender;
+use crate::peers::{self, Contender};
 use crate::workloads::{Content, Figure, Workload};
 
 /// All runs of one program.
@@ -48,7 +48,7 @@ impl Outcome {
             medians(&runs.samples).filter(|_| runs.failed.is_none())
         };
         let ours = median(|c| matches!(c, Contender::Ours(_)));
-        let relay = median(|c| *c == Contender::Relay);
+        let relay = median(|c| matches!(c, Contender::Relay(_)));
         let single = median(|c| matches!(c, Contender::OursToOne(_)));
         let judge = |figure: &Figure| {
             let ours = ours.as_ref()?;
@@ -94,10 +94,7 @@ impl Outcome {
             .min_by(|a, b| a.0.total_cmp(&b.0));
         let best = best
             .map(|(wall, more, name)| format!("{more}{:.1} times as fast as {name}", wall / ours));
-        let relay = self
-            .rows
-            .iter()
-            .find(|row| row.name == Contender::Relay.name());
+        let relay = self.rows.iter().find(|row| row.name == peers::RELAY);
         let relay = relay.and_then(wall);
         let relay = relay.map(|wall| format!("{:.2} of the relay's time", ours / wall));
         best.into_iter().chain(relay).collect()
@@ -113,19 +110,7 @@ impl Outcome {
     /// Formats the results for a terminal.
     pub(crate) fn text(&self, kinds: bool) -> String {
         let mut text = format!("{}: {}\n", self.name, self.title);
-        let _ = writeln!(
-            text,
-            "  {:<28}{:>9}{:>10}{:>11}{:>11}{:>10}{:>8}{:>9}{:>15}",
-            "",
-            "wall s",
-            "requests",
-            "fetched MB",
-            "sent MB",
-            "peak MiB",
-            "CPU s",
-            "CPU s/GB",
-            "servers CPU s"
-        );
+        let _ = writeln!(text, "  {:<28}{}", "", aligned(&COLUMNS));
         for row in &self.rows {
             let cells = match &row.result {
                 Ok(sample) => cells(sample),
@@ -134,12 +119,7 @@ impl Outcome {
                     continue;
                 }
             };
-            let [wall, requests, fetched, sent, peak, cpu, per_gb, servers] = cells;
-            let _ = writeln!(
-                text,
-                "  {:<28}{wall:>9}{requests:>10}{fetched:>11}{sent:>11}{peak:>10}{cpu:>8}{per_gb:>9}{servers:>15}",
-                row.name
-            );
+            let _ = writeln!(text, "  {:<28}{}", row.name, aligned(&cells));
             if kinds {
                 for (kind, count) in &sample_kinds(row) {
                     let _ = writeln!(text, "      {count:>8}  {kind}");
@@ -158,14 +138,16 @@ impl Outcome {
     /// Returns the rows of the Markdown table, with one for the verdicts.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("\n### {}\n\n`--only {}`", self.title, self.name);
-        text.push_str(
-            "\n\n| | wall s | requests | fetched MB | sent MB | peak MiB | CPU s | CPU s/GB | servers CPU s |\n\
-             |---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        let _ = writeln!(
+            text,
+            "\n\n| | {} |\n|---{}|",
+            COLUMNS.join(" | "),
+            "|--:".repeat(COLUMNS.len())
         );
         for row in &self.rows {
             let cells = match &row.result {
                 Ok(sample) => cells(sample).join(" | "),
-                Err(why) => format!("{} | | | | | | | ", why.to_string().replace('|', "/")),
+                Err(why) => why.to_string().replace('|', "/") + &" |".repeat(COLUMNS.len() - 1),
             };
             let _ = writeln!(text, "| {} | {cells} |", row.name);
         }
@@ -184,10 +166,10 @@ impl Outcome {
         let rows = self.rows.iter().map(|row| match &row.result {
             Ok(sample) => json!({
                 "name": row.name, "wall": sample.wall, "walls": row.walls, "cpu": sample.cpu,
-                "cpu_per_gb": cpu_per_gb(sample), "peak_kib": sample.peak,
-                "servers_cpu": sample.servers,
+                "cpu_per_gb": cpu_per_gb(sample), "cpu_ms_per_question": cpu_per_question(sample),
+                "peak_kib": sample.peak, "servers_cpu": sample.servers,
                 "requests": sample.asked.requests, "fetched": sample.asked.fetched,
-                "sent": sample.asked.sent, "kinds": sample.asked.kinds,
+                "sent": sample.asked.sent, "refused": sample.asked.refused, "kinds": sample.asked.kinds,
             }),
             Err(why) => json!({"name": row.name, "error": why.to_string()}),
         });
@@ -213,7 +195,28 @@ fn told(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn cells(sample: &Sample) -> [String; 8] {
+/// Titles of the columns.
+const COLUMNS: [&str; 9] = [
+    "wall s",
+    "requests",
+    "fetched MB",
+    "sent MB",
+    "peak MiB",
+    "CPU s",
+    "CPU s/GB",
+    "CPU ms/question",
+    "servers CPU s",
+];
+
+/// Aligns cells below the titles.
+fn aligned(cells: &[impl std::fmt::Display; COLUMNS.len()]) -> String {
+    let columns = cells.iter().zip(COLUMNS);
+    let aligned =
+        columns.map(|(cell, title)| format!("{cell:>width$}", width = title.len().max(7) + 2));
+    aligned.collect()
+}
+
+fn cells(sample: &Sample) -> [String; COLUMNS.len()] {
     let asked = &sample.asked;
     let requests = if asked.requests == 0 {
         "-".to_owned()
@@ -228,6 +231,7 @@ fn cells(sample: &Sample) -> [String; 8] {
         format!("{:.1}", sample.peak / 1024.0),
         format!("{:.2}", sample.cpu),
         cpu_per_gb(sample).map_or(String::new(), |cpu| format!("{cpu:.2}")),
+        cpu_per_question(sample).map_or(String::new(), |cpu| format!("{cpu:.3}")),
         format!("{:.2}", sample.servers),
     ]
 }

@@ -21,6 +21,8 @@ pub(crate) struct Workload {
     pub(crate) destination_rate: Option<u64>,
     /// True if destinations mount blobs; otherwise they answer every mount with an upload session.
     pub(crate) mounts: bool,
+    /// Number of requests a second above which destinations answer 429.
+    pub(crate) requests_per_second: Option<u32>,
     /// Number of destination registries.
     pub(crate) destinations: usize,
     /// Form of the relay on the same bytes, if there is a comparison.
@@ -65,6 +67,10 @@ pub(crate) enum Figure {
     TagsPerSecond(f64),
     /// A multiple of the speed limit of one connection to the source, at least.
     TimesOneConnection(f64),
+    /// Requests that are answered 429, at most.
+    Refused(u64),
+    /// A multiple of the time in which a limited destination accepts so many requests, at most.
+    TimesLimit(f64),
     /// A multiple of the wall time of the same copy to one destination, at most.
     ThanOneDestination(f64),
 }
@@ -111,6 +117,7 @@ pub(crate) const PLAIN: Workload = Workload {
     source_rate: None,
     destination_rate: None,
     mounts: true,
+    requests_per_second: None,
     destinations: 1,
     relay: None,
     immutable: false,
@@ -248,6 +255,15 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         ..PLAIN
     },
     Workload {
+        name: "limited",
+        title: "200 tags in 10 repositories, 40 of them new, 429 above 50 requests a second, 20 ms",
+        latency: 20,
+        requests_per_second: Some(50),
+        fill: limited,
+        figures: &[Figure::Refused(200), Figure::TimesLimit(1.6)],
+        ..PLAIN
+    },
+    Workload {
         name: "many",
         title: "100,000 unchanged tags in 100 repositories",
         many: true,
@@ -316,6 +332,31 @@ fn index(base: &Layer, label: &str) -> Image {
             .label(format!("{label} {platform}"))
             .build()
     }))
+}
+
+/// Returns small images of which every destination has four fifths.
+fn limited() -> Content {
+    let base = Layer::synthetic(64 << 10, 0);
+    let images: Vec<_> = (0..200)
+        .map(|n| {
+            let layers = [base.clone(), Layer::synthetic(4 << 10, 1 + n)];
+            let (repository, tag) = (format!("r{:03}", n / 20), format!("v{}", n % 20));
+            (repository, tag, labelled(layers, n))
+        })
+        .collect();
+    let content = copied(&images);
+    let destination = move || {
+        let state = State::default();
+        let known = images.iter().enumerate().filter(|(n, _)| n % 5 != 0);
+        for (_, (repository, tag, image)) in known {
+            state.put_image(&format!("mirror/{repository}"), Some(tag), image);
+        }
+        state
+    };
+    Content {
+        destination: Box::new(destination),
+        ..content
+    }
 }
 
 /// Returns images of six layers, of which all images share four.
