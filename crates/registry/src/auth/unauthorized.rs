@@ -146,12 +146,18 @@ impl Authenticator {
         if access.credential == Credential::Anonymous {
             return;
         }
-        let turn = self.state(endpoint).probe.acquire(&Method::HEAD).await;
-        if turn.is_first() {
+        let state = self.state(endpoint);
+        let turn = state.probe.acquire(&Method::HEAD).await;
+        let is_first = turn.is_first();
+        if is_first {
             self.learn_challenge(endpoint).await;
         }
         drop(turn);
-        let _ = self.authorize(endpoint, access, scopes).await;
+        // The first shared token must be used at once: until a request shows what it grants, all others wait.
+        let multi_scope = &state.queues.multi_scope;
+        if is_first || multi_scope.is_proven() || multi_scope.is_single() {
+            let _ = self.authorize(endpoint, access, scopes).await;
+        }
     }
     /// Checks the login alone, as `docker login` does: `GET /v2/` with it.
     pub(super) async fn check_login(&self, endpoint: &Endpoint, access: &Access) -> Checked {

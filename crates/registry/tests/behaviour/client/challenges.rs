@@ -129,6 +129,8 @@ async fn preparations_that_start_together_ask_for_the_challenge_once() {
     join_all(prepare).await;
     let pings = kit.server.count(|request| request.kind == Kind::Ping);
     assert_eq!((pings, kit.server.requests().len()), (1, 1));
+    // No token is shared before one was used: an unused one would make the others wait for seconds.
+    assert_eq!(kit.server.token_requests().len(), 1);
     kit.server.clear_requests();
     head_all(&kit.client).await;
     assert_eq!(kit.server.requests().len(), MANY);
