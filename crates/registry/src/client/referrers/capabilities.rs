@@ -1,10 +1,21 @@
 //! Observed capabilities of a registry for referrers.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::lock::lock;
+
+/// Time for which a registry without the API is not asked again. It may get the API while a service runs, or a proxy may
+/// have answered in its place.
+const MISSING_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// Number of refusals after which a repository is not asked again, as long as the registry has never listed anything.
+const MAX_REFUSALS: u8 = 3;
 
 /// Number of fallback tags that can be written at a time. Two that share a lock wait for each other.
 const TURNS: usize = 64;
@@ -19,13 +30,15 @@ pub(in crate::client) enum ApiSupport {
     Answers,
     /// The API was seen to list pushed referrers.
     Lists,
-    /// The API is missing, or lists nothing.
+    /// The API is missing, or does not list pushed referrers.
     Missing,
 }
 
 /// Facts that are remembered for the run.
 pub(in crate::client) struct ReferrersCapabilities {
     state: Mutex<State>,
+    /// Refusals by repository, where they may be about the API, about rights, or about single subjects.
+    refusals: Mutex<HashMap<String, Refusals>>,
     /// Held by the first request, so that others learn from its answer.
     first: tokio::sync::Mutex<()>,
     /// Locks for the writers of fallback tags in this process.
@@ -44,14 +57,23 @@ struct State {
     api: ApiSupport,
     /// The API has given any answer.
     asked: bool,
+    /// End of the time for which a missing API is believed; `None` for good.
+    missing_until: Option<Instant>,
     /// A push was answered with `OCI-Subject`.
     says_subject: bool,
+}
+
+/// Refusals in one repository.
+struct Refusals {
+    count: u8,
+    until: Instant,
 }
 
 impl Default for ReferrersCapabilities {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
+            refusals: Mutex::default(),
             first: tokio::sync::Mutex::default(),
             turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
             hasher: RandomState::new(),
@@ -97,12 +119,44 @@ impl ReferrersCapabilities {
             (ApiSupport::Lists, true) | (_, false) => ApiSupport::Lists,
         };
     }
-    /// Records that the API is missing, or does not list pushed referrers. An API that was seen to list is not given up
-    /// after a single answer.
+    /// Records that the API is missing, for an hour. An API that was seen to list is not given up after a single answer.
     pub(super) fn missing(&self) {
+        self.give_up(Some(Instant::now() + MISSING_FOR));
+    }
+    /// Records that the API does not list pushed referrers.
+    pub(super) fn lists_nothing(&self) {
+        self.give_up(None);
+    }
+    fn give_up(&self, until: Option<Instant>) {
         let mut state = self.state();
         if state.api != ApiSupport::Lists {
             state.api = ApiSupport::Missing;
+            state.missing_until = until;
+        }
+    }
+    /// Records a refusal that says neither that the API is missing nor that there are no referrers.
+    pub(super) fn record_refusal(&self, repository: &str) {
+        let mut refusals = lock(&self.refusals);
+        let new = || Refusals {
+            count: 0,
+            until: Instant::now() + MISSING_FOR,
+        };
+        let refusals = refusals.entry(repository.to_owned()).or_insert_with(new);
+        refusals.count = refusals.count.saturating_add(1);
+    }
+    /// Returns whether further requests in the repository are likely refused as well.
+    pub(super) fn is_refused(&self, repository: &str) -> bool {
+        if self.api() != ApiSupport::Unknown {
+            return false;
+        }
+        let mut refusals = lock(&self.refusals);
+        match refusals.get(repository) {
+            Some(known) if Instant::now() >= known.until => {
+                refusals.remove(repository);
+                false
+            }
+            Some(known) => known.count >= MAX_REFUSALS,
+            None => false,
         }
     }
     /// Waits for the lock of the fallback tag with this name, one of [`TURNS`]. Never `None`.
@@ -133,7 +187,13 @@ impl ReferrersCapabilities {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        let mut state = lock(&self.state);
+        if state.missing_until.is_some_and(|end| Instant::now() >= end) {
+            state.api = ApiSupport::Unknown;
+            state.asked = false;
+            state.missing_until = None;
+        }
+        state
     }
 }
 
@@ -156,8 +216,46 @@ mod tests {
     fn an_api_that_lists_nothing_is_given_up_for_good() {
         let capabilities = ReferrersCapabilities::default();
         capabilities.record_list(true);
-        capabilities.missing();
+        capabilities.lists_nothing();
         capabilities.record_list(false);
         assert_eq!(capabilities.api(), ApiSupport::Missing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_api_is_requested_again_after_an_hour() {
+        let capabilities = ReferrersCapabilities::default();
+        capabilities.missing();
+        capabilities.record_probe();
+        tokio::time::advance(MISSING_FOR.saturating_sub(Duration::from_secs(1))).await;
+        assert_eq!(capabilities.api(), ApiSupport::Missing);
+        assert!(capabilities.first().await.is_none());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(capabilities.api(), ApiSupport::Unknown);
+        assert!(capabilities.first().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_that_lists_nothing_is_not_requested_again() {
+        let capabilities = ReferrersCapabilities::default();
+        capabilities.lists_nothing();
+        tokio::time::advance(MISSING_FOR).await;
+        assert_eq!(capabilities.api(), ApiSupport::Missing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_count_for_their_repository_until_the_registry_lists() {
+        let capabilities = ReferrersCapabilities::default();
+        for number in 0..MAX_REFUSALS {
+            assert!(!capabilities.is_refused("a"), "{number}");
+            capabilities.record_refusal("a");
+        }
+        assert!(capabilities.is_refused("a") && !capabilities.is_refused("b"));
+        tokio::time::advance(MISSING_FOR).await;
+        assert!(!capabilities.is_refused("a"));
+        for _ in 0..MAX_REFUSALS {
+            capabilities.record_refusal("a");
+        }
+        capabilities.record_list(true);
+        assert!(!capabilities.is_refused("a"));
     }
 }

@@ -67,7 +67,9 @@ impl Referrers {
 impl Client {
     /// Lists the referrers of `subject` in `repository`, of any artifact type. One request, and one for each further
     /// page: to the referrers API, or to the fallback tag if the registry is known to lack the API, which takes one
-    /// request for all repositories. A subject without referrers is no error, nor is a missing subject or repository.
+    /// request an hour for all repositories. Where three requests in a repository were refused, and the registry has not
+    /// listed anything, the fallback tag is read without a further one for an hour. A subject without referrers is no
+    /// error, nor is a missing subject or repository.
     ///
     /// A fallback tag beside an API is ignored; [`Client::referrers_by_tag`] reads it.
     ///
@@ -159,6 +161,10 @@ impl Client {
         scopes: ScopeSet,
         subject: &Digest,
     ) -> Result<Option<Referrers>, Error> {
+        let capabilities = &self.inner.capabilities.referrers;
+        if capabilities.is_refused(repository.path()) {
+            return Ok(None);
+        }
         match self.request_referrers(repository, scopes, subject).await? {
             ApiAnswer::Listed(descriptors) => Ok(Some(Referrers {
                 descriptors,
@@ -166,14 +172,15 @@ impl Client {
             })),
             ApiAnswer::NoRepository => Ok(Some(Referrers::empty())),
             ApiAnswer::Unclear
-                if matches!(
-                    self.inner.capabilities.referrers.api(),
-                    ApiSupport::Answers | ApiSupport::Lists
-                ) =>
+                if matches!(capabilities.api(), ApiSupport::Answers | ApiSupport::Lists) =>
             {
                 Ok(Some(Referrers::empty()))
             }
-            ApiAnswer::Unclear | ApiAnswer::NoApi => Ok(None),
+            ApiAnswer::Unclear => {
+                capabilities.record_refusal(repository.path());
+                Ok(None)
+            }
+            ApiAnswer::NoApi => Ok(None),
         }
     }
 }

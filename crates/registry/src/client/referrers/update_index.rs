@@ -120,7 +120,7 @@ impl Client {
             // Two signs of the API: the entries will appear.
             ApiAnswer::Listed(_) if capabilities.says_subject() => Ok(true),
             ApiAnswer::Listed(_) => {
-                capabilities.missing();
+                capabilities.lists_nothing();
                 let count = referrers.len();
                 self.warn(&format!(
                     "the registry's referrers API does not list what was pushed ({count} of {}@{subject}); fallback tags are written instead",

@@ -181,6 +181,25 @@ async fn an_error_about_the_subject_says_nothing_about_the_api() {
 }
 
 #[tokio::test]
+async fn three_refusals_in_a_repository_are_enough_until_the_registry_lists() {
+    // Gateways answer 403 for unknown paths, and others refuse a single image.
+    let kit = Kit::open(with(Referrers::Refused(403))).await;
+    let image = subject("x");
+    let refused = (Kind::Referrers, 403);
+    for path in ["a/b", "c/d"] {
+        kit.server.push(path, Some("v1"), &image);
+        let repository = kit.repository(path);
+        for number in 0..5 {
+            let told = kit.client.referrers(&repository, &digest(&image)).await;
+            assert_eq!(told.unwrap().origin, ReferrersOrigin::Nobody);
+            let expected = [refused, NO_TAG];
+            let skipped = usize::from(number >= 3);
+            assert_eq!(kit.took(), expected[skipped..], "{path} {number}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_fallback_tag_beside_the_api_can_be_read() {
     let kit = Kit::open(Profile::strict()).await;
     let image = subject("x");
