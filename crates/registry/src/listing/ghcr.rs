@@ -154,6 +154,7 @@ fn versions(bytes: &[u8]) -> Result<PageContent, String> {
             name: tag,
             digest: Some(version.name.clone()),
             pushed,
+            ..ApiEntry::default()
         });
         content.entries.extend(entries);
     }
@@ -232,6 +233,7 @@ mod tests {
             name: name.to_owned(),
             digest: Some("sha256:aa".to_owned()),
             pushed: rfc3339("2024-05-02T11:22:33Z"),
+            ..ApiEntry::default()
         };
         assert_eq!(content.entries, [tag("v1"), tag("latest")]);
         assert_eq!((content.count, content.next), (3, None));

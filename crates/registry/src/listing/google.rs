@@ -178,6 +178,7 @@ impl<'de> Visitor<'de> for TagsVisitor {
                 name,
                 digest: Some(digest.clone()),
                 pushed,
+                ..ApiEntry::default()
             }));
         }
         Ok(TagsOfManifests(entries))
@@ -282,6 +283,7 @@ mod tests {
             name: name.to_owned(),
             digest: digest.map(str::to_owned),
             pushed,
+            ..ApiEntry::default()
         };
         let time = unix_milliseconds(1_714_648_953_456);
         assert_eq!(

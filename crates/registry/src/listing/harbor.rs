@@ -3,7 +3,8 @@
 //! Form of the answers: <https://github.com/goharbor/harbor/blob/main/api/v2.0/swagger.yaml>, `listProjects`,
 //! `listRepositories` and `listArtifacts`.
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use crate::client::{in_query, next_link};
 use crate::listing::document;
@@ -40,9 +41,10 @@ struct Artifact {
     digest: String,
     #[serde(default)]
     tags: Option<Vec<ArtifactTag>>,
-    /// Signatures and SBOMs, which the list of artifacts does not contain. They may have tags.
-    #[serde(default)]
-    accessories: Option<Vec<serde::de::IgnoredAny>>,
+    /// Signatures and SBOMs, which the list of artifacts does not contain. They may have tags. `null` is an empty list;
+    /// Harbor before 2.5 has no such field.
+    #[serde(default, deserialize_with = "count_accessories")]
+    accessories: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -166,16 +168,23 @@ fn artifacts(bytes: &[u8]) -> Result<PageContent, String> {
         ..PageContent::default()
     };
     for artifact in artifacts {
-        content.is_partial |= artifact.accessories.is_some_and(|it| !it.is_empty());
+        content.is_partial |= artifact.accessories.is_some_and(|number| number > 0);
+        let without_referrers = artifact.accessories == Some(0);
         let digest = artifact.digest;
         let tags = artifact.tags.into_iter().flatten().map(|tag| ApiEntry {
             name: tag.name,
             digest: Some(digest.clone()),
             pushed: tag.push_time.as_deref().and_then(rfc3339),
+            without_referrers,
         });
         content.entries.extend(tags);
     }
     Ok(content)
+}
+
+fn count_accessories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let list: Option<document::List<IgnoredAny>> = Option::deserialize(deserializer)?;
+    Ok(Some(list.map_or(0, |list| document::count(&list.0))))
 }
 
 #[cfg(test)]
@@ -271,6 +280,7 @@ mod tests {
             name: name.to_owned(),
             digest: Some("sha256:aa".to_owned()),
             pushed,
+            without_referrers: true,
         };
         assert_eq!(
             content.entries,
@@ -283,6 +293,26 @@ mod tests {
         let signed = r#"[{"digest":"sha256:aa","accessories":[{"type":"signature.cosign"}]}]"#;
         let content = Harbor.read(&first, &answer(Some("1"), signed)).unwrap();
         assert!(content.is_partial, "accessories may have tags");
+    }
+
+    #[test]
+    fn an_artifact_is_without_referrers_if_its_accessories_are_listed_and_empty() {
+        let first = page(ListContent::Tags, "team-a/x");
+        for (accessories, expected) in [
+            (r#","accessories":null"#, true),
+            (r#","accessories":[]"#, true),
+            (r#","accessories":[{"type":"signature.cosign"}]"#, false),
+            // Harbor before 2.5.
+            ("", false),
+        ] {
+            let text =
+                format!(r#"[{{"digest":"sha256:aa","tags":[{{"name":"v1"}}]{accessories}}}]"#);
+            let content = Harbor.read(&first, &answer(Some("1"), &text)).unwrap();
+            let [entry] = content.entries.as_slice() else {
+                unreachable!("one tag");
+            };
+            assert_eq!(entry.without_referrers, expected, "{accessories}");
+        }
     }
 
     #[test]

@@ -125,6 +125,7 @@ fn entry(list: &str, item: Item, is_tag: bool) -> ApiEntry {
         name: item.name,
         digest: item.digest.filter(|digest| !digest.is_empty()),
         pushed: pushed.as_deref().and_then(rfc3339),
+        ..ApiEntry::default()
     }
 }
 
@@ -195,6 +196,7 @@ mod tests {
             name: "latest".to_owned(),
             digest: Some("sha256:aa".to_owned()),
             pushed: rfc3339("2024-05-02T11:22:33.456Z"),
+            ..ApiEntry::default()
         };
         assert_eq!(content.entries, [latest, ApiEntry::named("old")]);
         assert_eq!((content.next, content.link), (None, None));

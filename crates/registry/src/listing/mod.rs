@@ -49,6 +49,9 @@ pub struct ListedTag {
     pub digest: Option<Digest>,
     /// Time of the last push of the tag, if the list states it.
     pub pushed: Option<SystemTime>,
+    /// True if the list states that no other manifest refers to this one. A hint: Harbor before 2.9.2 leaves out referrers
+    /// that were pushed before their subject, so this only proves that none was pushed later.
+    pub without_referrers: bool,
 }
 
 impl From<Tag> for ListedTag {
@@ -58,6 +61,7 @@ impl From<Tag> for ListedTag {
             tag,
             digest: None,
             pushed: None,
+            without_referrers: false,
         }
     }
 }

@@ -150,6 +150,7 @@ fn tags(page: &ApiPage, bytes: &[u8]) -> Result<PageContent, String> {
                 name: tag.name,
                 digest: tag.manifest_digest,
                 pushed: tag.start_ts.and_then(unix_seconds),
+                ..ApiEntry::default()
             })
             .collect(),
         next: list.has_additional.then_some(Position::Number(next)),
@@ -240,6 +241,7 @@ mod tests {
             name: name.to_owned(),
             digest: digest.map(str::to_owned),
             pushed,
+            ..ApiEntry::default()
         };
         assert_eq!(
             content.entries,

@@ -233,6 +233,7 @@ impl ListedTagPages {
                         tag,
                         digest,
                         pushed: entry.pushed,
+                        without_referrers: entry.without_referrers,
                     });
                 }
                 Err(why) => {

@@ -181,6 +181,8 @@ pub(crate) struct ApiEntry {
     pub(crate) digest: Option<String>,
     /// Time of the last push of the tag.
     pub(crate) pushed: Option<SystemTime>,
+    /// True if the list states that no other manifest refers to the one with the digest.
+    pub(crate) without_referrers: bool,
 }
 
 impl ApiList {

@@ -71,6 +71,7 @@ impl RuleSearch<'_> {
                 tag,
                 digest,
                 pushed,
+                ..
             } = listed;
             if ReferrerTag::parse(tag.as_str()).is_some() {
                 continue;
@@ -170,11 +171,9 @@ impl RuleSearch<'_> {
         let index = &self.discoverer.destination_index;
         index.want(self.rule, tags.len()).await;
         for SelectedTag { tag, digest } in tags {
-            let pushed = None;
             let listed = ListedTag {
-                tag,
                 digest,
-                pushed,
+                ..ListedTag::from(tag)
             };
             self.listed = list.listed_digest(&listed);
             let target = Target::Tag(listed.tag.clone());

@@ -69,10 +69,16 @@ struct ListContent {
     /// Number of tags that are looked up.
     wanted: watch::Sender<usize>,
     /// Digests of the tags so far, by the hashes of the tags.
-    digests: Mutex<HashMap<u64, [u8; 32]>>,
+    digests: Mutex<HashMap<u64, KeptDigest>>,
     /// True if the list has names only, even if digests were requested.
     has_names_only: AtomicBool,
     hasher: RandomState,
+}
+
+/// Digest of a tag, as the list shows it.
+struct KeptDigest {
+    sha256: [u8; 32],
+    without_referrers: bool,
 }
 
 /// Progress of the list.
@@ -207,9 +213,10 @@ impl TagList {
     /// Returns the digest that the list shows for the tag.
     pub(super) fn digest(&self, tag: &Tag) -> Option<ListedDigest> {
         let digests = lock(&self.content.digests);
-        let digest = digests.get(&self.content.hash(tag))?;
-        let digest = Digest::from_sha256(digest);
-        Some(ListedDigest::new(digest, self.start.get()?.at))
+        let kept = digests.get(&self.content.hash(tag))?;
+        let digest = Digest::from_sha256(&kept.sha256);
+        let listed = ListedDigest::new(digest, self.start.get()?.at);
+        Some(listed.with_missing_referrers(kept.without_referrers))
     }
 }
 
@@ -247,8 +254,13 @@ impl ListContent {
     fn keep_digests(&self, page: &[ListedTag]) -> bool {
         let mut digests = lock(&self.digests);
         for listed in page {
-            if let Some(digest) = listed.digest.as_ref().and_then(Digest::to_sha256) {
-                digests.insert(self.hash(&listed.tag), digest);
+            if let Some(sha256) = listed.digest.as_ref().and_then(Digest::to_sha256) {
+                let without_referrers = listed.without_referrers;
+                let kept = KeptDigest {
+                    sha256,
+                    without_referrers,
+                };
+                digests.insert(self.hash(&listed.tag), kept);
             }
         }
         digests.len() <= MAX_DIGESTS

@@ -179,6 +179,11 @@ impl SourceImage {
         let is_resolved = self.resolution.head.initialized();
         self.listed.as_ref().filter(|_| !is_resolved)?.recent()
     }
+    /// Returns true if a recent list of the source states that no other manifest refers to `digest`, which the tag names.
+    pub(crate) fn is_listed_without_referrers(&self, digest: &Digest) -> bool {
+        let listed = self.listed.as_ref();
+        listed.is_some_and(|listed| listed.is_without_referrers(digest))
+    }
     /// Sets the parts of the image that are copied.
     #[must_use]
     pub(crate) fn with_parts(mut self, parts: Parts) -> Self {

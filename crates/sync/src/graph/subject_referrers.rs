@@ -74,6 +74,26 @@ impl ReferrerQueries {
         self.answers.get(key, weight, query).await
     }
 
+    /// Returns the referrers of a `subject` that has none at the referrers API of `source`, as far as tags name them. Not
+    /// kept, since it is less than a query tells.
+    ///
+    /// # Errors
+    /// As [`ReferrerQueries::referrers_of`], which queries the source if no list of its tags is available, or if it has
+    /// the fallback tag.
+    pub(crate) async fn tagged_referrers_of(
+        &self,
+        source: &Arc<dyn Source>,
+        subject: &Digest,
+    ) -> Result<Arc<SubjectReferrers>, Failure> {
+        match self.tags.referrer_tags(source).await {
+            Some(tags) if !tags.fallback(subject) => Ok(Arc::new(SubjectReferrers {
+                companions: tags.companions(subject),
+                ..SubjectReferrers::default()
+            })),
+            _ => self.referrers_of(source, subject).await,
+        }
+    }
+
     /// Queries the source. If a list of its tags tells which tags name referrers, no other tag is queried.
     async fn query_source(
         &self,

@@ -16,6 +16,7 @@ mod listed_digests;
 mod options;
 mod planning;
 mod referrer_counts;
+mod referrer_listings;
 mod referrer_requests;
 mod referrer_tags;
 mod repositories;

@@ -88,6 +88,10 @@ pub enum ListingFault {
     NextElsewhere,
     /// The list ends after this number of entries. The total counts all.
     EndsAfter(usize),
+    /// Accessories that were pushed before their subject are left out; here, all (Harbor before 2.9.2).
+    HidesAccessories,
+    /// Artifacts have no field for accessories (Harbor before 2.5).
+    NoAccessories,
     /// The answers are JSON of another form.
     Nonsense,
     /// 403.

@@ -12,6 +12,11 @@ use super::{Kit, Vendor, apis, catalog, google, tags_of, warnings};
 /// Creates `count` tags of `team/app`, each of its own manifest and a second later than the one before. Returns them.
 fn fill_tags(kit: &Kit, path: &str, count: u64) -> Vec<ListedTag> {
     let state = kit.server.state();
+    let mut is_harbor = false;
+    kit.server.change_profile(|profile| {
+        let api = profile.listing_api.as_ref();
+        is_harbor = api.is_some_and(|api| api.vendor == testkit::profile::Vendor::Harbor);
+    });
     (0..count)
         .map(|number| {
             let kind = "application/vnd.oci.image.manifest.v1+json";
@@ -23,6 +28,7 @@ fn fill_tags(kit: &Kit, path: &str, count: u64) -> Vec<ListedTag> {
             let mut listed = ListedTag::from(Tag::parse(&tag).unwrap());
             listed.digest = Some(Digest::parse(&manifest.digest).unwrap());
             listed.pushed = Some(pushed);
+            listed.without_referrers = is_harbor;
             listed
         })
         .collect()

@@ -36,6 +36,7 @@ use crate::store::Destination;
 
 pub(super) use copied::CopiedReferrers;
 use copied::SubjectOutcome;
+use interval::EarlierCheck;
 
 /// Maximum number of subjects, and of referrers of one subject, that are copied at a time.
 const MAX_CONCURRENT: usize = 8;
@@ -108,20 +109,32 @@ impl ReferrerCopier<'_> {
         if self.has(mark, &digest) {
             return Ok(Some(outcome));
         }
-        let Some(digests) = self.subjects_of_unchanged(&digest, listed).await? else {
+        let Some(mut digests) = self.subjects_of_unchanged(&digest, listed).await? else {
             return Ok(None);
         };
-        if !digests.is_empty() && self.was_looked_at(&digest).await {
+        let earlier = if digests.is_empty() {
+            EarlierCheck::Outdated
+        } else {
+            self.earlier_check(&digest).await
+        };
+        if earlier == EarlierCheck::Recent {
             for subject in &digests {
                 self.cover_subject(subject);
             }
             return Ok(Some(outcome));
         }
+        let is_listed = earlier == EarlierCheck::Listed;
+        digests.retain(|subject| !(is_listed && *subject == digest));
         let level = self.query_level(digests.into_iter().map(|digest| (digest, false)));
-        let level = level.await?;
+        let mut level = level.await?;
+        if is_listed {
+            level.extend(self.query_tags(&digest).await?);
+        }
         let copied = self.copy_level(level).await?;
         self.set(mark, &digest);
-        self.note_look(&digest, copied.is_contended());
+        if !is_listed {
+            self.note_look(&digest, copied.is_contended());
+        }
         Ok(Some(copied.combine_outcome(digest, outcome)))
     }
 
@@ -255,6 +268,17 @@ impl ReferrerCopier<'_> {
         counted.try_collect().await
     }
 
+    /// Returns the unchanged `subject` with the referrers that tags name; `None` without any.
+    async fn query_tags(&self, subject: &Digest) -> Result<Option<ReferrerSubject>, Failure> {
+        self.cover_subject(subject);
+        let source = self.image.store();
+        let queries = &self.copier.referrer_queries;
+        let attached = queries.tagged_referrers_of(source, subject).await?;
+        let subject = self.subject_with(subject.clone(), attached, false);
+        self.count(subject.attached.len())?;
+        Ok(Some(subject).filter(|subject| !subject.attached.is_empty()))
+    }
+
     /// Like [`ReferrerCopier::query_level`], without counting.
     fn subjects_among(
         &self,
@@ -269,19 +293,27 @@ impl ReferrerCopier<'_> {
                 .referrer_queries
                 .referrers_of(source, &digest)
                 .await;
-            let attached = attached?;
-            if attached.is_tagged_image {
-                lock(self.covered).add_tagged_image(&digest);
-            }
-            let attached = self.selected(attached);
-            Ok(ReferrerSubject {
-                digest,
-                attached,
-                is_new,
-            })
+            Ok(self.subject_with(digest, attached?, is_new))
         });
         let subjects = stream::iter(questions).buffer_unordered(MAX_CONCURRENT);
         subjects.try_filter(|subject| std::future::ready(!subject.attached.is_empty()))
+    }
+
+    /// Returns the subject `digest` with those of its referrers that are selected.
+    fn subject_with(
+        &self,
+        digest: Digest,
+        attached: Arc<SubjectReferrers>,
+        is_new: bool,
+    ) -> ReferrerSubject {
+        if attached.is_tagged_image {
+            lock(self.covered).add_tagged_image(&digest);
+        }
+        ReferrerSubject {
+            digest,
+            attached: self.selected(attached),
+            is_new,
+        }
     }
 
     /// Counts `number` more referrers of the image.

@@ -136,7 +136,8 @@ impl SourceList {
     pub(in crate::discover) fn listed_digest(&self, tag: &ListedTag) -> Option<ListedDigest> {
         let digest = tag.digest.clone()?;
         let listed_at = self.started_at.get()?;
-        Some(ListedDigest::new(digest, *listed_at))
+        let listed = ListedDigest::new(digest, *listed_at);
+        Some(listed.with_missing_referrers(tag.without_referrers))
     }
     /// Returns the detail of the list that rules read.
     pub(super) fn detail(&self) -> TagDetail {

@@ -1,7 +1,7 @@
 //! Compact form of a page of tags.
 //!
 //! A page is one run of bytes. For each tag it has the text, then a byte that says what follows, then the digest and the
-//! time of the push, if the list shows them. So a list of names takes one byte more than its text for each tag; a digest
+//! time of the push, if the list shows them, and a bit if it shows no referrers. So a list of names takes one byte more than its text for each tag; a digest
 //! takes 32 bytes, and a time eight.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,6 +16,9 @@ const PUSHED: u8 = 2;
 
 /// Bit for a digest of another algorithm that follows: its length, and its text.
 const OTHER_DIGEST: u8 = 4;
+
+/// Bit for a tag whose manifest is listed without referrers.
+const WITHOUT_REFERRERS: u8 = 8;
 
 /// Bytes that say what follows are below the bytes of tags.
 const FIRST_TEXT: u8 = 32;
@@ -76,7 +79,8 @@ fn pack(listed: &ListedTag, bytes: &mut Vec<u8>) {
     bytes.push(
         bit(sha256.is_some(), SHA256)
             | bit(pushed.is_some(), PUSHED)
-            | bit(other.is_some(), OTHER_DIGEST),
+            | bit(other.is_some(), OTHER_DIGEST)
+            | bit(listed.without_referrers, WITHOUT_REFERRERS),
     );
     bytes.extend(sha256.into_iter().flatten());
     if let Some((text, length)) = other {
@@ -108,6 +112,7 @@ impl Reader<'_> {
             tag,
             digest,
             pushed,
+            without_referrers: follows & WITHOUT_REFERRERS != 0,
         })
     }
     fn bytes(&mut self, count: usize) -> Option<&[u8]> {
@@ -153,6 +158,7 @@ mod tests {
             tag: Tag::parse(tag).unwrap(),
             digest,
             pushed,
+            without_referrers: false,
         }
     }
 
@@ -168,10 +174,14 @@ mod tests {
             listed("_", one, Some(now)),
             listed("v3", other, Some(old)),
             listed(&"v".repeat(128), None, Some(UNIX_EPOCH)),
+            ListedTag {
+                without_referrers: true,
+                ..listed("v4", Some(Digest::sha256(b"four")), None)
+            },
         ];
         let page = PackedPage::new(&tags);
         assert_eq!(page.tags().unwrap(), tags);
-        let sizes = [3, 3 + 32, 2 + 32 + 8, 3 + 2 + 135 + 8, 129 + 8];
+        let sizes = [3, 3 + 32, 2 + 32 + 8, 3 + 2 + 135 + 8, 129 + 8, 3 + 32];
         assert_eq!(page.0.len(), sizes.iter().sum::<usize>());
         assert_eq!(PackedPage::size(&tags), page.0.len());
     }

@@ -64,9 +64,8 @@ impl Layout {
             }
         }
         let listed = tags.into_iter().map(|(tag, digest)| ListedTag {
-            tag,
             digest: Some(digest),
-            pushed: None,
+            ..ListedTag::from(tag)
         });
         listed.collect()
     }

@@ -111,6 +111,7 @@ impl State {
             tag: tag.clone(),
             digest: listing.digests.get(&key).cloned().unwrap_or_else(real),
             pushed: listing.times.get(&key).copied(),
+            without_referrers: false,
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::page::{Asked, Page, page_path};
 use super::{entries, missing, names, namespaces, of_repository, page, refusal, rfc3339};
-use crate::profile::{ListKind, ListingApi};
+use crate::profile::{ListKind, ListingApi, ListingFault};
 use crate::reply::Reply;
 use crate::server::call::Call;
 use crate::state::Repository;
@@ -78,8 +78,18 @@ pub(super) fn artifacts(call: &Call, api: &ListingApi, name: &str) -> Result<Rep
     let is = |name: &str, value: &str| call.request().parameter(name).as_deref() == Some(value);
     let with_tags = !is("with_tag", "false");
     let with_accessories = is("with_accessory", "true");
+    let has = |fault| api.has_fault(ListKind::Tags, fault);
+    let (hides, lacks) = (
+        has(ListingFault::HidesAccessories),
+        has(ListingFault::NoAccessories),
+    );
     let all = of_repository(call, api, name, |found| {
-        listed(found, with_tags, with_accessories)
+        let mut all = listed(found, with_tags, with_accessories && !hides);
+        let objects = all.iter_mut().filter_map(Value::as_object_mut);
+        for artifact in objects.filter(|_| lacks) {
+            artifact.remove("accessories");
+        }
+        all
     })?;
     let page = page::cut(api, ListKind::Tags, &all, asked(call, api)?)?;
     let document = entries(&page, Value::clone);
