@@ -26,7 +26,7 @@ impl Comparer {
     ) -> Result<Comparison, Failure> {
         let comparison = match tag {
             Some(tag) => self.look_at_tag(image, destination, tag, absent).await?,
-            None => self.look_at_digest(image, destination).await?,
+            None => Box::pin(self.look_at_digest(image, destination)).await?,
         };
         if let Comparison::Unchanged { digest, .. } = &comparison
             && !destination.verify
@@ -77,7 +77,7 @@ impl Comparer {
             let difference = Difference::new(wanted, there, unknown);
             return Ok(Comparison::Differs(difference));
         }
-        let (root, filtered) = match image.root().await? {
+        let (root, filtered) = match Box::pin(image.root()).await? {
             Root::Whole(root) => (root, false),
             Root::Filtered(root) => (root, true),
             Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
@@ -95,7 +95,7 @@ impl Comparer {
             unasked: absent,
             sparse: None,
         };
-        self.compare_sparse(image, destination, missing, same).await
+        Box::pin(self.compare_sparse(image, destination, missing, same)).await
     }
 
     async fn look_at_digest(

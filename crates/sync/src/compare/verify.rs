@@ -87,7 +87,7 @@ impl Comparer {
     ) -> Result<Presence, Failure> {
         let repository = destination.repository();
         let key = (repository.clone(), blob.digest.clone());
-        let check = async {
+        let check = || async {
             let known = self.inventory.knowledge(repository, &blob.digest);
             if known.here {
                 return Ok(Presence::Present);

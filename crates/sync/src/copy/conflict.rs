@@ -33,14 +33,19 @@ impl DestinationCopy<'_> {
         }
         if let Some(tag) = &place.tag
             && self.lists.is_none()
+            && signature(tag).is_some()
         {
-            copier
-                .check_earlier_signatures(self.image, self.name, tag, place)
-                .await?;
+            let check = copier.check_earlier_signatures(self.image, self.name, tag, place);
+            Box::pin(check).await?;
         }
         if place.rivals.is_empty() {
             return Ok(());
         }
+        Box::pin(self.check_rivals()).await
+    }
+
+    async fn check_rivals(&self) -> Result<(), Failure> {
+        let (copier, place) = (self.copier, self.place);
         let Some(own) = copied_digest(self.image).await? else {
             return Ok(());
         };
@@ -89,8 +94,7 @@ impl Copier {
         tag: &Tag,
         place: &ImageDestination,
     ) -> Result<(), Failure> {
-        let signature = ReferrerTag::parse(tag.as_str()).filter(|read| read.is_companion());
-        let Some(signature) = signature else {
+        let Some(signature) = signature(tag) else {
             return Ok(());
         };
         for rule in &place.earlier.to_vec() {
@@ -197,6 +201,11 @@ async fn copied_digest(image: &SourceImage) -> Result<Option<Digest>, Failure> {
         Root::Whole(root) | Root::Filtered(root) => Some(root.digest().clone()),
         Root::Nothing { .. } => None,
     })
+}
+
+/// Returns the parsed tag if it is a signature tag of cosign.
+fn signature(tag: &Tag) -> Option<ReferrerTag> {
+    ReferrerTag::parse(tag.as_str()).filter(|read| read.is_companion())
 }
 
 fn is_absent(failure: &Failure) -> bool {

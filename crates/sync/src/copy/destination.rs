@@ -49,7 +49,7 @@ impl DestinationCopy<'_> {
             }
             Ok(Err(failure)) => {
                 if !failure.interrupted && self.lists.is_none() {
-                    self.cover_referrer_tags().await;
+                    Box::pin(self.cover_referrer_tags()).await;
                 }
                 Outcome::Failed(failure)
             }
@@ -94,7 +94,7 @@ impl DestinationCopy<'_> {
                 media_type: None,
                 size: None,
             };
-            self.cover_referrer_tags_of_root(head).await;
+            Box::pin(self.cover_referrer_tags_of_root(head)).await;
             return Ok(Outcome::Unchanged {
                 digest: digest.clone(),
                 by: Evidence::Records,
@@ -102,7 +102,7 @@ impl DestinationCopy<'_> {
         }
         if let Some(subject) = self.lists
             && let Some(referrers) = self.referrer_copier()
-            && let Some(outcome) = referrers.copy_for_referrers_list(subject).await?
+            && let Some(outcome) = Box::pin(referrers.copy_for_referrers_list(subject)).await?
         {
             return Ok(outcome);
         }
@@ -116,6 +116,8 @@ impl DestinationCopy<'_> {
 
     /// Compares the image with the destination, and copies it if they differ. Returns `None` if the tag was moved
     /// meanwhile, so that the image must be compared again.
+    ///
+    /// Most images are unchanged, and a hundred are compared at a time: the futures of all other results are boxed.
     async fn compare_and_copy(&self) -> Result<Option<Outcome>, Failure> {
         let (copier, image) = (self.copier, self.image);
         let comparison = self.compare().await?;
@@ -123,14 +125,14 @@ impl DestinationCopy<'_> {
         let (digest, listed) = match comparison {
             Comparison::Unchanged { digest, listed } => (digest, listed),
             Comparison::Skipped { why } => {
-                self.cover_referrer_tags().await;
+                Box::pin(self.cover_referrer_tags()).await;
                 return Ok(Some(Outcome::Skipped { why }));
             }
             Comparison::Differs(difference) => {
-                let outcome = self.differing_outcome(difference).await?;
+                let outcome = Box::pin(self.differing_outcome(difference)).await?;
                 return Ok(Some(outcome.hidden(hidden)));
             }
-            Comparison::Missing(missing) => match self.push(&missing).await? {
+            Comparison::Missing(missing) => match Box::pin(self.push(&missing)).await? {
                 PushOutcome::Copied(copied) => {
                     let (copied, change) = (Outcome::Copied(copied), missing.change());
                     let outcome = copier.copy_outcome(image, copied, Some(change)).await?;
@@ -140,7 +142,7 @@ impl DestinationCopy<'_> {
             },
         };
         let outcome = if self.place.options.verify {
-            self.verify(digest).await?
+            Box::pin(self.verify(digest)).await?
         } else {
             let by = Evidence::Registry;
             Outcome::Unchanged { digest, by }
@@ -236,5 +238,23 @@ impl DestinationCopy<'_> {
             batch: &self.batch,
             found: AtomicUsize::new(0),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the size of the future that the function returns.
+    fn size_of_future<T, F: Future>(_: impl FnOnce(T) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A hundred of them are in memory at a time.
+    #[test]
+    fn the_future_of_a_comparison_has_no_room_for_rare_results() {
+        type Arguments = (DestinationCopy<'static>, &'static Pair);
+        let size = size_of_future(|(copy, pair): Arguments| copy.run(pair));
+        assert!(size < 2_600, "{size} bytes");
     }
 }

@@ -48,7 +48,7 @@ impl Copier {
         let cost = if self.only_checks() {
             None
         } else {
-            Some(cost(image, &copied).await?)
+            Some(Box::pin(cost(image, &copied)).await?)
         };
         let change = change.unwrap_or(if copied.losses.is_empty() {
             Change::Referrers

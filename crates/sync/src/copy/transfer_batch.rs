@@ -56,7 +56,8 @@ pub(super) struct ImageTransferBatch {
 
 enum BatchMessage {
     Compared,
-    Missing(MissingBlobs),
+    /// Boxed, since a channel allocates room for many messages, and most images send none of these.
+    Missing(Box<MissingBlobs>),
 }
 
 /// Blobs that one destination may lack.
@@ -119,7 +120,8 @@ impl BatchHandle {
             span: Span::current(),
         };
         // A batch that has ended drops the message, and with it the sender.
-        let _ = self.messages.send(BatchMessage::Missing(missing));
+        let missing = BatchMessage::Missing(Box::new(missing));
+        let _ = self.messages.send(missing);
         self.compared();
         let mut moved = vec![None; blobs.len()];
         while let Some((blob_index, outcome)) = outcomes.recv().await {
@@ -186,7 +188,7 @@ impl ImageTransferBatch {
             BatchMessage::Missing(missing) => {
                 self.deadline
                     .get_or_insert_with(|| Instant::now() + COMPARE_TIMEOUT);
-                self.waiting.push(missing);
+                self.waiting.push(*missing);
             }
         }
     }

@@ -87,7 +87,7 @@ impl TagAges {
     ) -> Result<Option<SystemTime>, Failure> {
         let image = self.image(source, Target::Digest(digest.clone()));
         let key = (source.repository().clone(), digest);
-        self.created.get(key, |_| 1, image.created()).await
+        self.created.get(key, |_| 1, || image.created()).await
     }
 
     fn image(&self, source: &Arc<dyn Source>, target: Target) -> SourceImage {

@@ -5,6 +5,7 @@ mod source_progress;
 mod stop;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
@@ -238,8 +239,12 @@ async fn copy_to_end(
     let copy = copier
         .copy(image, &pairs, covered, abandon)
         .instrument(pairs.span());
-    let copy = AssertUnwindSafe(copy).catch_unwind();
-    let rest = match abandon.run_until_cancelled(copy).await {
+    let ended = {
+        // Dropped before the rest is reported.
+        let copy = pin!(AssertUnwindSafe(copy).catch_unwind());
+        abandon.run_until_cancelled(copy).await
+    };
+    let rest = match ended {
         Some(Ok(())) => Failure::internal("an image ended without an outcome"),
         Some(Err(panic)) => Failure::panicked(&*panic),
         None => Failure::interrupted(),

@@ -47,7 +47,7 @@ impl ManifestCache {
         digest: &Digest,
     ) -> Result<Arc<Manifest>, Failure> {
         let key = (store.repository().clone(), digest.clone());
-        let fetch = async {
+        let fetch = || async {
             let manifest = store.manifest(&Target::Digest(digest.clone())).await;
             Ok(Arc::new(manifest?))
         };

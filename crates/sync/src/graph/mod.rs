@@ -243,7 +243,7 @@ impl SourceImage {
     /// Returns the root, after the filter: one GET by digest for all callers, unless [`SourceImage::head`] has it
     /// already, plus the manifests that the filter needs.
     pub(crate) async fn root(&self) -> Result<Root, Failure> {
-        let root = async {
+        let root = || async {
             let whole = self.unfiltered_root().await?;
             if self.is_filtered() {
                 self.narrow(whole).await
@@ -251,12 +251,13 @@ impl SourceImage {
                 Ok(Root::Whole(whole))
             }
         };
-        self.root.get_or_init(|| root).await.clone()
+        // Boxed, since most callers find the root.
+        self.root.get_or_init(|| Box::pin(root())).await.clone()
     }
 
     async fn resolve(&self) -> Result<ManifestHead, Failure> {
         let head = if self.needed {
-            self.resolve_by_root().await?
+            Box::pin(self.resolve_by_root()).await?
         } else {
             let head = self.store.resolve(&self.target).await;
             head?

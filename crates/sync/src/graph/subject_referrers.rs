@@ -70,7 +70,7 @@ impl ReferrerQueries {
     ) -> Result<Arc<SubjectReferrers>, Failure> {
         let key = (source.repository().clone(), subject.clone());
         let weight = |answer: &Arc<SubjectReferrers>| 1 + answer.len() as u64;
-        let query = async { self.query_source(source, subject).await.map(Arc::new) };
+        let query = || async { self.query_source(source, subject).await.map(Arc::new) };
         self.answers.get(key, weight, query).await
     }
 

@@ -50,23 +50,24 @@ impl<K: Clone + Eq + Hash, V: Clone, E: Clone> KeyedOnce<K, V, E> {
     ///
     /// # Errors
     /// The error of `compute`.
-    pub(crate) async fn get(
+    pub(crate) async fn get<F: Future<Output = Result<V, E>>>(
         &self,
         key: K,
         weight: impl FnOnce(&V) -> u64,
-        compute: impl Future<Output = Result<V, E>>,
+        compute: impl FnOnce() -> F,
     ) -> Result<V, E> {
         let entry = self.entry(key);
         let cell = entry.cell();
-        let compute = async {
-            let computed = compute.await;
+        let compute = || async {
+            let computed = compute().await;
             match &computed {
                 Ok(value) => entry.keep(weight(value)),
                 Err(_) => entry.remove(&cell),
             }
             computed
         };
-        cell.get_or_init(|| compute).await.clone()
+        // Boxed, so that the tasks that find the value or wait for it are small.
+        cell.get_or_init(|| Box::pin(compute())).await.clone()
     }
     /// Stores a value of `key` that was obtained otherwise. Returns the earlier one if there is one.
     pub(crate) fn insert(&self, key: K, weight: u64, value: V) -> V {
@@ -164,7 +165,7 @@ mod tests {
     }
 
     async fn get(once: &Numbers, key: &'static str, counter: &Counter) -> u32 {
-        once.get(key, |_| 1, counter.next()).await.unwrap()
+        once.get(key, |_| 1, || counter.next()).await.unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,7 +201,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_shared_by_those_that_wait_and_not_kept() {
         let (once, counter) = (Numbers::with_limit(9), Counter::default());
-        let fail = || once.get("a", |_| 1, counter.fail());
+        let fail = || once.get("a", |_| 1, || counter.fail());
         assert_eq!(
             tokio::join!(fail(), fail()),
             (Err("no value"), Err("no value"))

@@ -165,14 +165,14 @@ impl ReferrerCopier<'_> {
             if root.digest() != digest {
                 return Ok(None);
             }
-            digests = self.image.manifests_below(&root).await?;
+            digests = Box::pin(self.image.manifests_below(&root)).await?;
         } else if !is_whole
             && let Root::Whole(root) | Root::Filtered(root) = self.image.root().await?
         {
-            digests = self.image.manifests_below(&root).await?;
+            digests = Box::pin(self.image.manifests_below(&root)).await?;
         }
         if !is_whole {
-            self.cover_filtered(&digests).await?;
+            Box::pin(self.cover_filtered(&digests)).await?;
         }
         if !deep {
             // Children with referrer tags. New referrers of other children are not searched.
