@@ -10,7 +10,7 @@ use crate::measure::Invocation;
 pub(crate) struct Instructions {
     /// Instructions of all threads.
     pub(crate) all: u64,
-    /// Those of ciphers and hashes among them; 0 if the program has no symbols.
+    /// Instructions of ciphers and hashes among them; 0 if the program has no symbols.
     pub(crate) cryptography: u64,
 }
 

@@ -137,7 +137,7 @@ struct Row {
 #[derive(Clone, Copy)]
 struct Count {
     all: f64,
-    /// Those outside ciphers and hashes; `None` if the binary has no symbols.
+    /// Instructions outside ciphers and hashes; `None` if the binary has no symbols.
     rest: Option<f64>,
 }
 
