@@ -267,7 +267,7 @@ impl TokenExchange<'_> {
         let status = response.status;
         let host = authority(url);
         if !status.is_success() {
-            let error = Error::from_answer_of("it", action, &host, response).await;
+            let error = Error::from_answer_of("it", action, host, response).await;
             return Err(self.explain(error));
         }
         let body = response.body.bytes(MAX_REPLY).await?;

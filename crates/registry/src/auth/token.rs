@@ -204,7 +204,7 @@ impl TokenServer<'_> {
         let status = response.status;
         if !status.is_success() {
             let host = self.host();
-            let error = Error::from_answer_of("the token server", action, &host, response).await;
+            let error = Error::from_answer_of("the token server", action, host, response).await;
             return Err(if error.kind() == ErrorKind::Protocol {
                 error.with_cause(Cause::TokenServer)
             } else {

@@ -208,7 +208,7 @@ impl Authenticator {
         let state = self.state(endpoint);
         let mut withheld = lock(&state.withheld);
         if withheld.as_deref() != Some(host) {
-            let text = refusal::withheld(&self.registry, &host, access);
+            let text = refusal::withheld(&self.registry, host, access);
             self.transport
                 .observer()
                 .warning(self.registry.as_str(), &text);

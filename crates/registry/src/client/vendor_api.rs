@@ -119,7 +119,7 @@ impl Client {
     /// Returns the host of an API as the network sees it. Plain http is used only if the address says so.
     fn api_endpoint(&self, base: &Url, is_registry_insecure: bool) -> Endpoint {
         let registry = &self.inner.registry;
-        let host = Registry::parse(&authority(base)).unwrap_or_else(|_| registry.clone());
+        let host = Registry::parse(authority(base)).unwrap_or_else(|_| registry.clone());
         let is_insecure = host == *registry && is_registry_insecure;
         let mut endpoint = self.inner.transport.endpoint(&host, is_insecure);
         endpoint.exceptions.plain_http |= base.scheme() == "http";

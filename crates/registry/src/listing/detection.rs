@@ -340,7 +340,7 @@ impl ListingSettings {
             (None, Lister::Auto) => base_of(by_host(registry)?, registry)?,
             (None, lister) => base_of(lister, registry)?,
         };
-        let host = Registry::parse(&authority(&base)).ok()?;
+        let host = Registry::parse(authority(&base)).ok()?;
         (host != *registry).then_some(host)
     }
 }
