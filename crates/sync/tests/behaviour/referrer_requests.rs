@@ -39,6 +39,10 @@ impl Pair {
     }
     /// Copies `a` with these tags and its referrers. Returns the requests at source and destination.
     async fn copy(&self, tags: &str) -> [Requests; 2] {
+        self.copy_with(tags, settings(&[])).await
+    }
+    /// Does the same with these settings.
+    async fn copy_with(&self, tags: &str, settings: Settings) -> [Requests; 2] {
         let both = [&self.source, &self.destination];
         for registry in both {
             registry.clear_requests();
@@ -48,7 +52,7 @@ impl Pair {
         let settings = Settings {
             referrers: Some(Arc::default()),
             records: Some(Arc::clone(&records)),
-            ..settings(&[])
+            ..settings
         };
         let from = format!("{}/a{tags}", self.source.host());
         let to = format!("{}/a", self.destination.host());
@@ -119,6 +123,42 @@ async fn a_source_without_referrers_api_gets_one_request_for_all_images() {
         let [source, _] = pair.copy_kinds("").await;
         let counts = (count(&source, Kind::Referrers), count(&source, Kind::Tags));
         assert_eq!(counts, (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn tags_with_one_digest_cost_one_referrers_request() {
+    let pair = Pair::new(&Profile::zot()).await;
+    let image = index(1);
+    for tag in ["v1", "v1.2", "v1.2.3", "latest"] {
+        pair.source.push("a", Some(tag), &image);
+    }
+    // Of a new image, each child is queried as well.
+    for expected in [1 + 3, 1] {
+        let [source, _] = pair.copy_kinds("").await;
+        assert_eq!(count(&source, Kind::Referrers), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_the_api_gets_three_requests_for_a_repository() {
+    let gateway = Profile {
+        referrers: testkit::profile::Referrers::Refused(403),
+        ..Profile::distribution()
+    };
+    let pair = Pair::between(&gateway, &Profile::zot()).await;
+    for number in 0..8 {
+        pair.source
+            .push("a", Some(&format!("v{number}")), &image(number));
+    }
+    // The list of tags shows that there are no fallback tags. Requests that are under way already are not withdrawn.
+    let in_turn = Settings {
+        images: 1,
+        ..settings(&[])
+    };
+    for _ in 0..2 {
+        let [source, _] = pair.copy_with("", in_turn.clone()).await;
+        assert_eq!(count(&kinds(&source), Kind::Referrers), 3);
     }
 }
 
