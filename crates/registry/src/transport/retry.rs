@@ -80,7 +80,8 @@ pub struct Attempts {
 /// The wait before the next try.
 struct RetryDelay {
     delay: Duration,
-    whole_host: bool,
+    /// Pause of the whole host.
+    pause: Option<Duration>,
 }
 
 /// A `Retry-After` that is not respected, as a clause.
@@ -129,12 +130,11 @@ impl Attempts {
         };
         // Other operations pause as well, even if this one gives up.
         if let Some(RetryDelay {
-            delay,
-            whole_host: true,
+            pause: Some(pause), ..
         }) = wait
         {
             self.transport
-                .pause(&self.endpoint, delay, PauseReason::from_error(&error));
+                .pause(&self.endpoint, pause, PauseReason::from_error(&error));
         }
         let is_lasting = error.is_conflict() && self.conflicts > MAX_CONFLICTS;
         let may_retry = self.counted <= self.policy.retries && !is_lasting;
@@ -222,12 +222,17 @@ impl Attempts {
         }
         let own = self.backoff.next().unwrap_or(self.policy.max);
         let own = own.min(self.policy.max);
+        let is_overloaded = error.kind() == ErrorKind::RateLimited
+            || (error.status() == Some(StatusCode::SERVICE_UNAVAILABLE)
+                && self.transport.pauses.is_overloaded(&self.endpoint.registry));
+        // The backoff is that of this operation, which may have been refused often. Others wait as long as the host says.
+        let pause = match requested {
+            Some(requested) => Some(requested.max(self.policy.initial)),
+            None => is_overloaded.then_some(own),
+        };
         Ok(Some(RetryDelay {
             delay: requested.map_or(own, |requested| requested.max(own)),
-            whole_host: requested.is_some()
-                || error.kind() == ErrorKind::RateLimited
-                || (error.status() == Some(StatusCode::SERVICE_UNAVAILABLE)
-                    && self.transport.pauses.is_overloaded(&self.endpoint.registry)),
+            pause,
         }))
     }
     /// Records `bytes` transferred since the last failure. Real progress (1 MiB) resets the count of tries. Only bytes

@@ -126,6 +126,32 @@ async fn a_host_that_asks_for_time_gets_it_from_everybody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn others_wait_as_long_as_the_host_says_and_no_longer() {
+    let setting = Setting::new();
+    let mut attempts = setting.attempts(7);
+    for _ in 0..6 {
+        attempts.after(limited(1)).await.unwrap();
+    }
+    let start = Instant::now();
+    let other = async {
+        tokio::task::yield_now().await;
+        let get = call(
+            &setting.endpoint,
+            http::Method::GET,
+            "https://a.example/v2/",
+        );
+        setting.transport.send(get).await.unwrap();
+        start.elapsed()
+    };
+    let (own, other) = tokio::join!(attempts.after(limited(1)), other);
+    own.unwrap();
+    // Its seventh delay: 300 ms, doubled six times, at least.
+    assert!(start.elapsed() >= Duration::from_millis(19_200));
+    assert!(other >= Duration::from_secs(1));
+    assert!(other < Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_asks_for_too_much_time_has_failed() {
     let setting = Setting::new();
     let start = Instant::now();
