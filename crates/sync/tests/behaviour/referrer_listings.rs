@@ -132,13 +132,13 @@ async fn a_list_with_accessories_answers_for_the_whole_repository() {
     let early = pair.sign(0);
     // Each manifest of a new image is queried, and the signature.
     let (summary, asked) = pair.copy(with_referrers()).await;
-    assert_eq!(summary.copied as usize, TAGS);
+    assert_eq!(summary.copied, TAGS as u64);
     assert_eq!(asked, HALF + 4 * HALF + 1);
     assert!(pair.is_copied(&early));
     // The signed image alone.
     for _ in 0..2 {
         let (summary, asked) = pair.copy(with_referrers()).await;
-        assert_eq!((summary.unchanged as usize, asked), (TAGS, 1));
+        assert_eq!((summary.unchanged, asked), (TAGS as u64, 1));
         assert_eq!(count(&pair.source, Kind::ManifestHead), 0);
         assert_eq!(count(&pair.destination, Kind::Referrers), 1);
     }
@@ -185,7 +185,7 @@ async fn a_list_proves_nothing_before_the_referrers_were_requested_once() {
     let (_, asked) = pair.copy(with_referrers()).await;
     assert_eq!(asked, TAGS);
     let (summary, asked) = pair.copy(with_referrers()).await;
-    assert_eq!((summary.unchanged as usize, asked), (TAGS, 0));
+    assert_eq!((summary.unchanged, asked), (TAGS as u64, 0));
 }
 
 #[tokio::test]
