@@ -33,8 +33,8 @@ const COMPARE_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_BLOBS: usize = 16;
 
 /// Channel for the outcomes of one destination: the index of a blob in its request, and the way the blob got there or
-/// the failure.
-type OutcomeSender = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
+/// the failure, boxed like [`BatchMessage::Missing`].
+type OutcomeSender = mpsc::UnboundedSender<(usize, Result<Moved, Box<Failure>>)>;
 
 /// Connection of one destination to the batch. Dropping it cancels its remaining requests.
 pub(super) struct BatchHandle {
@@ -125,7 +125,7 @@ impl BatchHandle {
         self.compared();
         let mut moved = vec![None; blobs.len()];
         while let Some((blob_index, outcome)) = outcomes.recv().await {
-            let outcome = outcome?;
+            let outcome = outcome.map_err(|failure| *failure)?;
             if let Some(entry) = moved.get_mut(blob_index) {
                 *entry = Some(outcome);
             }
@@ -248,19 +248,15 @@ impl BlobJob {
             destinations: destinations.collect(),
         };
         let mut requests: Vec<Option<BlobRequest>> = self.requests.into_iter().map(Some).collect();
-        let (sender, mut outcomes) = mpsc::unbounded_channel();
-        let deliver = transfers.deliver(delivery, sender, &cancel);
-        let forward = async {
-            while let Some((destination_index, outcome)) = outcomes.recv().await {
-                let request = requests.get_mut(destination_index);
-                if let Some(request) = request.and_then(Option::take) {
-                    request.complete(outcome);
-                }
+        let complete = |destination_index: usize, outcome| {
+            let request = requests.get_mut(destination_index);
+            if let Some(request) = request.and_then(Option::take) {
+                request.complete(outcome);
             }
         };
-        let (ended, ()) = tokio::join!(AssertUnwindSafe(deliver).catch_unwind(), forward);
+        let deliver = transfers.deliver(delivery, complete, &cancel);
         // A delivery that did not panic has answered all requests.
-        let unanswered = match ended {
+        let unanswered = match AssertUnwindSafe(deliver).catch_unwind().await {
             Ok(()) => Failure::internal("a blob was neither moved nor refused"),
             Err(panic) => Failure::panicked(&*panic),
         };
@@ -273,6 +269,19 @@ impl BlobJob {
 impl BlobRequest {
     fn complete(self, outcome: Result<Moved, Failure>) {
         // A destination that has failed no longer listens.
+        let outcome = outcome.map_err(Box::new);
         let _ = self.outcomes.send((self.blob_index, outcome));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A channel allocates room for 32 messages at once, and each image in flight has several.
+    #[test]
+    fn messages_are_small() {
+        assert_eq!(size_of::<BatchMessage>(), 8);
+        assert_eq!(size_of::<(usize, Result<Moved, Box<Failure>>)>(), 24);
     }
 }

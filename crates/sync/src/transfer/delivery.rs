@@ -16,14 +16,15 @@ use crate::transfer::blob_upload::BlobUploadTask;
 use crate::transfer::completion::{Completion, CompletionResult};
 use crate::transfer::fan_out::{BlobDownload, FanOutReader};
 use crate::transfer::in_flight::Assignment;
-use crate::transfer::{Delivery, Moved, Outcomes, Transfers};
+use crate::transfer::{Delivery, Moved, Transfers};
 
 /// A delivery in progress.
-pub(super) struct ActiveDelivery<'a> {
+pub(super) struct ActiveDelivery<'a, F> {
     transfers: &'a Transfers,
     download: BlobDownload,
     destinations: Vec<DeliveryTarget>,
-    outcomes: Outcomes,
+    /// Receives the outcome of the destination at an index of the delivery.
+    on_outcome: F,
 }
 
 struct DeliveryTarget {
@@ -42,8 +43,8 @@ enum Step {
 /// All steps in progress, which advance concurrently.
 type Steps = FuturesUnordered<BoxFuture<'static, Step>>;
 
-impl<'a> ActiveDelivery<'a> {
-    pub(super) fn new(transfers: &'a Transfers, delivery: Delivery, outcomes: Outcomes) -> Self {
+impl<'a, F: FnMut(usize, Result<Moved, Failure>)> ActiveDelivery<'a, F> {
+    pub(super) fn new(transfers: &'a Transfers, delivery: Delivery, on_outcome: F) -> Self {
         let destinations = delivery.destinations.into_iter();
         Self {
             transfers,
@@ -58,7 +59,7 @@ impl<'a> ActiveDelivery<'a> {
                     has_outcome: false,
                 })
                 .collect(),
-            outcomes,
+            on_outcome,
         }
     }
     /// Drives all destinations to their outcomes.
@@ -73,7 +74,7 @@ impl<'a> ActiveDelivery<'a> {
             // Destinations that become ready together are decided together, so that they can share a download.
             loop {
                 match step {
-                    Step::Finished(index, outcome) => self.send_outcome(index, outcome),
+                    Step::Finished(index, outcome) => self.report_outcome(index, outcome),
                     Step::Retry(index) => pending.push(index),
                 }
                 match steps.next().now_or_never().flatten() {
@@ -83,10 +84,10 @@ impl<'a> ActiveDelivery<'a> {
             }
         }
     }
-    /// Sends an outcome for all destinations without one.
+    /// Reports an outcome for all destinations without one.
     pub(super) fn interrupt(&mut self) {
         for index in 0..self.destinations.len() {
-            self.send_outcome(index, Err(Failure::interrupted()));
+            self.report_outcome(index, Err(Failure::interrupted()));
         }
     }
 
@@ -128,7 +129,7 @@ impl<'a> ActiveDelivery<'a> {
             }
         }
         for index in present {
-            self.send_outcome(index, Ok(Moved::Present));
+            self.report_outcome(index, Ok(Moved::Present));
         }
     }
     /// Returns the span for a task of one of several destinations.
@@ -152,13 +153,12 @@ impl<'a> ActiveDelivery<'a> {
             reader,
         }
     }
-    /// Sends the outcome of a destination, unless it has one.
-    fn send_outcome(&mut self, index: usize, outcome: Result<Moved, Failure>) {
+    /// Reports the outcome of a destination, unless it has one.
+    fn report_outcome(&mut self, index: usize, outcome: Result<Moved, Failure>) {
         if let Some(target) = self.destinations.get_mut(index)
             && !std::mem::replace(&mut target.has_outcome, true)
         {
-            // The receiver may be gone; others still wait for this blob.
-            let _ = self.outcomes.send((index, outcome));
+            (self.on_outcome)(index, outcome);
         }
     }
 }

@@ -23,7 +23,7 @@ mod progress;
 use std::sync::Arc;
 
 use image_syncer_registry::{Descriptor, Digest};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::Repository;
@@ -68,9 +68,6 @@ pub struct Delivery {
     /// Destinations that may lack it; outcomes refer to them by their index here.
     pub destinations: Vec<Arc<dyn Destination>>,
 }
-
-/// Channel for outcomes: the index of a destination in the delivery, and the way the blob got there or the failure.
-pub type Outcomes = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 
 impl SharedTransfers {
     /// Creates transfers. At most `at_a_time` blobs are downloaded at a time (`None` and zero: only the limits of the
@@ -117,8 +114,8 @@ impl Transfers {
         let blobs = blobs.into_iter().cloned().collect();
         self.in_flight.commits.register(repository, blobs)
     }
-    /// Brings the blob to all destinations of `delivery`. Sends one outcome for each as soon as it is known, and
-    /// returns when all are known. A failure of the source fails the destinations that wait for it, a failure of a
+    /// Brings the blob to all destinations of `delivery`. Calls `on_outcome` once for each as soon as its outcome is known,
+    /// with its index in the delivery, and returns when all are known. A failure of the source fails the destinations that wait for it, a failure of a
     /// destination only that one. When `cancel` is cancelled, unfinished destinations are interrupted at once.
     ///
     /// Deliveries of one blob cooperate: a repository is sent its bytes once, others of its registry try a mount first,
@@ -127,10 +124,10 @@ impl Transfers {
     pub async fn deliver(
         &self,
         delivery: Delivery,
-        outcomes: Outcomes,
+        on_outcome: impl FnMut(usize, Result<Moved, Failure>),
         cancel: &CancellationToken,
     ) {
-        let mut active = ActiveDelivery::new(self, delivery, outcomes);
+        let mut active = ActiveDelivery::new(self, delivery, on_outcome);
         let interrupted = tokio::select! {
             biased;
             () = cancel.cancelled() => true,

@@ -77,7 +77,10 @@ impl Bench {
             destinations,
         };
         let cancel = CancellationToken::new();
-        self.transfers.deliver(delivery, sender, &cancel).await;
+        let send = move |index, outcome| {
+            let _ = sender.send((index, outcome));
+        };
+        self.transfers.deliver(delivery, send, &cancel).await;
         while let Some((position, outcome)) = receiver.recv().await {
             let outcome = outcome.map_err(|failure| (failure.side, failure.kind));
             assert!(outcomes[position].replace(outcome).is_none(), "told twice");

@@ -74,7 +74,10 @@ impl Bench {
     ) -> Vec<Outcome> {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let delivery = self.delivery(blob, source, to);
-        self.transfers.deliver(delivery, sender, cancel).await;
+        let send = move |index, outcome| {
+            let _ = sender.send((index, outcome));
+        };
+        self.transfers.deliver(delivery, send, cancel).await;
         let mut outcomes = vec![None; to.len()];
         while let Some((position, outcome)) = receiver.recv().await {
             let outcome = outcome.map_err(|failure: Failure| {
