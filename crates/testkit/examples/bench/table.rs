@@ -256,3 +256,58 @@ pub(crate) fn machine() -> String {
         kernel.trim()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::Asked;
+
+    fn row(name: &'static str, result: Result<Sample, Failure>) -> Row {
+        Row {
+            name,
+            is_peer: false,
+            result,
+            walls: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_row_has_every_column() {
+        let asked = Asked {
+            requests: 2000,
+            ..Asked::default()
+        };
+        let questions = Sample {
+            wall: 0.5,
+            cpu: 0.14,
+            peak: 20_480.0,
+            asked,
+            ..Sample::default()
+        };
+        let mut bytes = questions.clone();
+        bytes.asked.fetched = 2_000_000_000;
+        bytes.asked.sent = 2_000_000_000;
+        let outcome = Outcome {
+            name: "unchanged",
+            title: "tags",
+            rows: vec![
+                row("questions", Ok(questions)),
+                row("bytes", Ok(bytes)),
+                row("stopped", Err(Failure::Stopped(45.0))),
+            ],
+            verdicts: Vec::new(),
+        };
+        let markdown = outcome.markdown();
+        let lines: Vec<&str> = markdown.lines().filter(|l| l.starts_with('|')).collect();
+        assert_eq!(
+            lines,
+            [
+                "| | wall s | requests | fetched MB | sent MB | peak MiB | CPU s | CPU s/GB | CPU ms/question | servers CPU s |",
+                "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+                "| questions | 0.500 | 2000 | 0.0 | 0.0 | 20.0 | 0.14 |  | 0.070 | 0.00 |",
+                "| bytes | 0.500 | 2000 | 2000.0 | 2000.0 | 20.0 | 0.14 | 0.07 |  | 0.00 |",
+                "| stopped | stopped after 45 s | | | | | | | | |",
+            ]
+        );
+    }
+}
