@@ -7,6 +7,7 @@
 mod first_seen;
 mod manifest_scope;
 mod mounting;
+mod recorded_digests;
 pub mod records;
 mod referrers_checks;
 mod registry_facts;
@@ -22,7 +23,10 @@ use crate::Repository;
 use crate::rule::CopyOptions;
 pub use manifest_scope::ManifestScope;
 pub(crate) use mounting::{MountCapability, MountConfidence};
-use records::{RecordUpdate, RecordedCopies, RecordedCopy, Records};
+use recorded_digests::RecordedDigests;
+use records::{
+    RecordUpdate, RecordedCopies, RecordedCopy, RecordedSighting, Records, ReferrersChecks,
+};
 pub(crate) use registry_facts::DigestKey;
 use registry_facts::RegistryFacts;
 use repository_set::Epoch;
@@ -56,6 +60,10 @@ struct RecordedFacts {
     writes: bool,
     /// Names of the registries that earlier runs recorded facts about.
     registries: HashSet<String>,
+    /// Times of checks for referrers, in seconds since 1970.
+    checks: RecordedDigests<ReferrersChecks, i64>,
+    /// Times at which digests were first seen, by their repository at the source.
+    seen: RecordedDigests<Repository, RecordedSighting>,
 }
 
 /// Facts that decide how a blob gets to a repository.
@@ -101,6 +109,8 @@ impl Inventory {
                 registries: records.registries(),
                 records,
                 writes,
+                checks: RecordedDigests::default(),
+                seen: RecordedDigests::default(),
             }),
             ..Self::default()
         }
@@ -212,7 +222,7 @@ impl Inventory {
     }
     /// Reads from the records where these blobs are, for a repository that lacks them as far as this run knows.
     pub(crate) async fn recall(&self, repository: &Repository, blobs: &[Descriptor]) {
-        let Some(records) = self.records_about(repository) else {
+        let Some(RecordedFacts { records, .. }) = self.recorded_about(repository) else {
             return;
         };
         let blobs: Vec<DigestKey> = blobs
@@ -303,8 +313,8 @@ impl Inventory {
     ///
     /// One lookup, on a thread of its own, which never waits for a writer.
     pub(crate) async fn recorded_copies(&self, destination: &Repository) -> RecordedCopies {
-        match self.records_about(destination) {
-            Some(records) => records.copies(destination).await,
+        match self.recorded_about(destination) {
+            Some(recorded) => recorded.records.copies(destination).await,
             None => RecordedCopies::default(),
         }
     }
@@ -331,12 +341,11 @@ impl Inventory {
         let update = RecordUpdate::Copied(destination.clone(), destination_tag.clone(), copy);
         recorded.records.queue_update(update);
     }
-    /// Returns the records, if they have any of the registry of `repository` from earlier runs.
-    fn records_about(&self, repository: &Repository) -> Option<&Records> {
-        let recorded = self.recorded.as_ref()?;
+    /// Returns the recorded facts, if there are any about the registry of `repository` from earlier runs.
+    fn recorded_about(&self, repository: &Repository) -> Option<&RecordedFacts> {
         let name = repository.endpoint().record_name();
-        let is_known = recorded.registries.contains(&*name);
-        is_known.then_some(&*recorded.records)
+        let recorded = self.recorded.as_ref();
+        recorded.filter(|recorded| recorded.registries.contains(&*name))
     }
     fn queue_update(&self, update: impl FnOnce() -> RecordUpdate) {
         if let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) {

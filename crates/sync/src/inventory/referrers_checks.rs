@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use image_syncer_registry::Digest;
 
 use crate::Repository;
-use crate::inventory::Inventory;
-use crate::inventory::records::{RecordUpdate, ReferrersCheck};
+use crate::inventory::recorded_digests::DigestLookup;
+use crate::inventory::records::{RecordUpdate, ReferrersChecks, time};
+use crate::inventory::{DigestKey, Inventory, RecordedFacts};
 use crate::rule::CopyOptions;
 
 impl Inventory {
@@ -19,9 +20,17 @@ impl Inventory {
         root: &Digest,
         options: &CopyOptions,
     ) -> Option<Duration> {
-        let records = self.records_about(destination)?;
-        let check = referrers_check(source, root, options);
-        let checked = records.last_check(destination, check).await?;
+        let RecordedFacts {
+            records, checks, ..
+        } = self.recorded_about(destination)?;
+        let check = referrers_checks(source, destination, options);
+        let read = |limit| records.checks(check.clone(), limit);
+        let key = DigestKey::from_digest(root);
+        let checked = match checks.get(check.clone(), key, read).await {
+            DigestLookup::Read(checked) => checked,
+            DigestLookup::TooLong => records.last_check(check, root).await,
+        };
+        let checked = time(checked?)?;
         // A time in the future was written by a wrong clock.
         SystemTime::now().duration_since(checked).ok()
     }
@@ -36,17 +45,21 @@ impl Inventory {
         at: SystemTime,
     ) {
         if let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) {
-            let check = referrers_check(source, root, options);
-            let update = RecordUpdate::ReferrersChecked(destination.clone(), check, at);
+            let check = referrers_checks(source, destination, options);
+            let update = RecordUpdate::ReferrersChecked(check, root.clone(), at);
             recorded.records.queue_update(update);
         }
     }
 }
 
-fn referrers_check(source: &Repository, root: &Digest, options: &CopyOptions) -> ReferrersCheck {
-    ReferrersCheck {
+fn referrers_checks(
+    source: &Repository,
+    destination: &Repository,
+    options: &CopyOptions,
+) -> ReferrersChecks {
+    ReferrersChecks {
+        destination: destination.clone(),
         source: source.clone(),
-        root: root.clone(),
         scope: options.referrers_fingerprint(),
     }
 }

@@ -28,6 +28,7 @@ use image_syncer_registry::{Digest, Tag};
 use rusqlite::Connection;
 
 use crate::Repository;
+use crate::inventory::recorded_digests::DigestTable;
 use crate::inventory::registry_facts::DigestKey;
 use crate::lock::lock;
 
@@ -88,8 +89,8 @@ pub(super) enum RecordUpdate {
     Copied(Repository, Tag, RecordedCopy),
     /// The digest was in the source repository at that time.
     Seen(Repository, Digest, SystemTime),
-    /// All referrers of a root existed at that time.
-    ReferrersChecked(Repository, ReferrersCheck, SystemTime),
+    /// All referrers of this root existed at that time.
+    ReferrersChecked(ReferrersChecks, Digest, SystemTime),
 }
 
 /// Repositories of one registry that hold a blob: the requested one first, if it is among them.
@@ -105,13 +106,22 @@ pub(super) struct RecordedCopy {
     pub(super) digest: Digest,
 }
 
-/// Check for the referrers of a root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ReferrersCheck {
+/// Checks for the referrers of roots.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ReferrersChecks {
+    pub(super) destination: Repository,
     pub(super) source: Repository,
-    pub(super) root: Digest,
-    /// Fingerprint of the depth and types of the check: another check says nothing about this one.
+    /// Fingerprint of the depth and types of the checks: other checks say nothing about these.
     pub(super) scope: i64,
+}
+
+/// Times at which runs saw a digest at its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RecordedSighting {
+    /// Seconds since 1970.
+    pub(super) first: i64,
+    /// The last time is so recent that it need not be written again.
+    pub(super) is_recent: bool,
 }
 
 impl Records {
@@ -249,31 +259,40 @@ impl Records {
             .read(move |reader| reader.copies(&destination, today));
         copies.await.unwrap_or_default()
     }
-    /// Returns the time of the last answer to `check` for `destination`.
-    pub(super) async fn last_check(
+    /// Returns the times of the last of `checks`, in seconds since 1970; `None` if there are more than `limit`.
+    pub(super) async fn checks(
         &self,
-        destination: &Repository,
-        check: ReferrersCheck,
-    ) -> Option<SystemTime> {
-        let destination = destination.clone();
-        let seconds = self
-            .reader
-            .read(move |reader| reader.last_check(&destination, &check));
-        let since = Duration::from_secs(u64::try_from(seconds.await.flatten()?).ok()?);
-        SystemTime::UNIX_EPOCH.checked_add(since)
+        checks: ReferrersChecks,
+        limit: usize,
+    ) -> Option<DigestTable<i64>> {
+        let read = move |reader: &mut RecordsReader| reader.checks(&checks, limit);
+        self.reader.read(read).await.flatten()
     }
-    /// Returns the time at which a run first saw `digest` in `source`.
-    pub(super) async fn first_seen(
+    /// Returns the time of the last of `checks` of `root`, in seconds since 1970.
+    pub(super) async fn last_check(&self, checks: ReferrersChecks, root: &Digest) -> Option<i64> {
+        let root = root.clone();
+        let read = move |reader: &mut RecordsReader| reader.last_check(&checks, &root);
+        self.reader.read(read).await.flatten()
+    }
+    /// Returns the times at which runs saw the digests of `source`; `None` if there are more than `limit`.
+    pub(super) async fn sightings(
+        &self,
+        source: Repository,
+        limit: usize,
+    ) -> Option<DigestTable<RecordedSighting>> {
+        let today = self.today;
+        let read = move |reader: &mut RecordsReader| reader.sightings(&source, today, limit);
+        self.reader.read(read).await.flatten()
+    }
+    /// Returns the times at which runs saw `digest` in `source`.
+    pub(super) async fn sighting(
         &self,
         source: &Repository,
         digest: &Digest,
-    ) -> Option<SystemTime> {
-        let (source, digest) = (source.clone(), digest.clone());
-        let seconds = self
-            .reader
-            .read(move |reader| reader.first_seen(&source, &digest));
-        let since = Duration::from_secs(u64::try_from(seconds.await.flatten()?).ok()?);
-        SystemTime::UNIX_EPOCH.checked_add(since)
+    ) -> Option<RecordedSighting> {
+        let (source, digest, today) = (source.clone(), digest.clone(), self.today);
+        let read = move |reader: &mut RecordsReader| reader.sighting(&source, &digest, today);
+        self.reader.read(read).await.flatten()
     }
     /// Queues an update, unless too many wait.
     pub(super) fn queue_update(&self, update: RecordUpdate) {
@@ -297,8 +316,8 @@ impl RecordUpdate {
             | Self::Gone(repository, _)
             | Self::Forget(repository)
             | Self::Copied(repository, ..)
-            | Self::Seen(repository, ..)
-            | Self::ReferrersChecked(repository, ..) => repository,
+            | Self::Seen(repository, ..) => repository,
+            Self::ReferrersChecked(checks, ..) => &checks.destination,
         }
     }
 }
@@ -334,6 +353,12 @@ fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Re
 /// Days since 1970: coarse, so that most records that are seen again need no write.
 fn day(now: SystemTime) -> i64 {
     seconds(now) / DAY
+}
+
+/// Returns the time of so many seconds since 1970; `None` if the number is invalid, as it may be in a damaged file.
+pub(super) fn time(seconds: i64) -> Option<SystemTime> {
+    let since = Duration::from_secs(u64::try_from(seconds).ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(since)
 }
 
 /// Seconds since 1970.

@@ -5,11 +5,14 @@ use std::collections::hash_map::Entry;
 
 use image_syncer_registry::{Digest, Tag};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
+use crate::inventory::recorded_digests::DigestTable;
 use crate::inventory::records::copies::{MAX_COPIES, RecordedCopies, RecordedDigest, RecordedTag};
 use crate::inventory::records::writer::StoredDigest;
-use crate::inventory::records::{BlobRepositories, REFRESHED_AFTER, ReferrersCheck, file};
+use crate::inventory::records::{
+    BlobRepositories, REFRESHED_AFTER, RecordedSighting, ReferrersChecks, file,
+};
 use crate::inventory::registry_facts::DigestKey;
 use crate::{Endpoint, Repository};
 
@@ -50,18 +53,35 @@ const SOURCE: &str = "
     JOIN registries ON registries.id = repositories.registry
     WHERE repositories.id = ?1";
 
-const LOOKED_AT: &str = "
+const CHECKS: &str = "
+    SELECT digest, looked FROM referrers
+    WHERE repository = (
+        SELECT id FROM repositories
+        WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
+    ) AND source = (
+        SELECT id FROM repositories
+        WHERE registry = (SELECT id FROM registries WHERE name = ?3) AND path = ?4
+    ) AND asked = ?5 LIMIT ?6";
+
+const LAST_CHECK: &str = "
     SELECT looked FROM referrers
     WHERE repository = (
         SELECT id FROM repositories
         WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
-    ) AND digest = ?3 AND source = (
+    ) AND source = (
         SELECT id FROM repositories
-        WHERE registry = (SELECT id FROM registries WHERE name = ?4) AND path = ?5
-    ) AND asked = ?6";
+        WHERE registry = (SELECT id FROM registries WHERE name = ?3) AND path = ?4
+    ) AND asked = ?5 AND digest = ?6";
 
-const FIRST_SEEN: &str = "
-    SELECT first FROM seen
+const SIGHTINGS: &str = "
+    SELECT digest, first, last FROM seen
+    WHERE repository = (
+        SELECT id FROM repositories
+        WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
+    ) LIMIT ?3";
+
+const SIGHTING: &str = "
+    SELECT first, last FROM seen
     WHERE repository = (
         SELECT id FROM repositories
         WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
@@ -143,40 +163,111 @@ impl RecordsReader {
         }
         Ok(found)
     }
-    /// Returns the time of the last answer to `check` for `destination`, in seconds since 1970.
+    /// Returns the times of the last of `checks`, in seconds since 1970; `None` if there are more than `limit`.
+    pub(super) fn checks(
+        &mut self,
+        checks: &ReferrersChecks,
+        limit: usize,
+    ) -> rusqlite::Result<Option<DigestTable<i64>>> {
+        if self.version < file::WITH_REFERRERS {
+            return Ok(Some(DigestTable::new()));
+        }
+        let mut statement = self.connection().prepare_cached(CHECKS)?;
+        let rows = statement.query(params![
+            checks.destination.endpoint().record_name(),
+            checks.destination.path(),
+            checks.source.endpoint().record_name(),
+            checks.source.path(),
+            checks.scope,
+            i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+        ])?;
+        table(rows, limit, |row| row.get(1))
+    }
+    /// Returns the time of the last of `checks` of `root`, in seconds since 1970.
     pub(super) fn last_check(
         &mut self,
-        destination: &Repository,
-        check: &ReferrersCheck,
+        checks: &ReferrersChecks,
+        root: &Digest,
     ) -> rusqlite::Result<Option<i64>> {
         if self.version < file::WITH_REFERRERS {
             return Ok(None);
         }
         let key = params![
-            destination.endpoint().record_name(),
-            destination.path(),
-            StoredDigest(&check.root),
-            check.source.endpoint().record_name(),
-            check.source.path(),
-            check.scope
+            checks.destination.endpoint().record_name(),
+            checks.destination.path(),
+            checks.source.endpoint().record_name(),
+            checks.source.path(),
+            checks.scope,
+            StoredDigest(root)
         ];
-        let mut statement = self.connection().prepare_cached(LOOKED_AT)?;
+        let mut statement = self.connection().prepare_cached(LAST_CHECK)?;
         statement.query_row(key, |row| row.get(0)).optional()
     }
-    /// Returns the time at which a run first saw `digest` in `source`, in seconds since 1970.
-    pub(super) fn first_seen(
+    /// Returns the times at which runs saw the digests of `source`; `None` if there are more than `limit`.
+    pub(super) fn sightings(
+        &mut self,
+        source: &Repository,
+        today: i64,
+        limit: usize,
+    ) -> rusqlite::Result<Option<DigestTable<RecordedSighting>>> {
+        if self.version < file::WITH_SEEN {
+            return Ok(Some(DigestTable::new()));
+        }
+        let mut statement = self.connection().prepare_cached(SIGHTINGS)?;
+        let rows = statement.query(params![
+            source.endpoint().record_name(),
+            source.path(),
+            i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+        ])?;
+        table(rows, limit, |row| sighting(row, today))
+    }
+    /// Returns the times at which runs saw `digest` in `source`.
+    pub(super) fn sighting(
         &mut self,
         source: &Repository,
         digest: &Digest,
-    ) -> rusqlite::Result<Option<i64>> {
+        today: i64,
+    ) -> rusqlite::Result<Option<RecordedSighting>> {
         if self.version < file::WITH_SEEN {
             return Ok(None);
         }
         let name = source.endpoint().record_name();
         let key = params![name, source.path(), StoredDigest(digest)];
-        let mut statement = self.connection().prepare_cached(FIRST_SEEN)?;
-        statement.query_row(key, |row| row.get(0)).optional()
+        let mut statement = self.connection().prepare_cached(SIGHTING)?;
+        let found = statement.query_row(key, |row| sighting(row, today));
+        found.optional()
     }
+}
+
+/// Returns the values of `rows`, whose first column is a digest; `None` if there are more than `limit`. Invalid digests,
+/// as they may be in a damaged file, are skipped.
+fn table<T>(
+    mut rows: Rows<'_>,
+    limit: usize,
+    value: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Option<DigestTable<T>>> {
+    let mut table = DigestTable::new();
+    while let Some(row) = rows.next()? {
+        if table.len() >= limit {
+            return Ok(None);
+        }
+        let key = match digest(row.get_ref(0)?) {
+            Some(RecordedDigest::Sha256(key)) => key,
+            Some(RecordedDigest::Other(digest)) => DigestKey::from_digest(&digest),
+            None => continue,
+        };
+        table.insert(key, value(row)?);
+    }
+    Ok(Some(table))
+}
+
+/// Parses the columns `first` and `last` of a row.
+fn sighting(row: &Row<'_>, today: i64) -> rusqlite::Result<RecordedSighting> {
+    let last: i64 = row.get("last")?;
+    Ok(RecordedSighting {
+        first: row.get("first")?,
+        is_recent: today < last.saturating_add(REFRESHED_AFTER),
+    })
 }
 
 /// Returns the repository of this id; `None` if it was deleted, or its name is invalid, as it may be in a damaged file.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use crate::Repository;
 use crate::inventory::records::{
-    REFRESHED_AFTER, RecordUpdate, RecordedCopy, ReferrersCheck, file, maintenance, seconds,
+    REFRESHED_AFTER, RecordUpdate, RecordedCopy, ReferrersChecks, file, maintenance, seconds,
 };
 use crate::inventory::registry_facts::DigestKey;
 
@@ -117,8 +117,8 @@ impl WriteBatch<'_> {
             RecordUpdate::Forget(repository) => self.forget(&repository),
             RecordUpdate::Copied(destination, tag, copy) => self.copied(&destination, &tag, &copy),
             RecordUpdate::Seen(source, digest, at) => self.write_seen(&source, &digest, at),
-            RecordUpdate::ReferrersChecked(destination, check, at) => {
-                self.write_referrers_check(&destination, &check, at)
+            RecordUpdate::ReferrersChecked(checks, root, at) => {
+                self.write_referrers_check(&checks, &root, at)
             }
         }
     }
@@ -183,17 +183,17 @@ impl WriteBatch<'_> {
     }
     fn write_referrers_check(
         &mut self,
-        destination: &Repository,
-        check: &ReferrersCheck,
+        checks: &ReferrersChecks,
+        root: &Digest,
         at: SystemTime,
     ) -> rusqlite::Result<()> {
-        let number = self.number(destination)?.repository;
-        let source = self.number(&check.source)?.repository;
+        let number = self.number(&checks.destination)?.repository;
+        let source = self.number(&checks.source)?.repository;
         self.transaction.prepare_cached(LOOKED)?.execute(params![
             number,
-            StoredDigest(&check.root),
+            StoredDigest(root),
             source,
-            check.scope,
+            checks.scope,
             seconds(at)
         ])?;
         Ok(())

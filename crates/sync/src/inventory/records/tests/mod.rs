@@ -15,7 +15,7 @@ use super::reader::RecordsReader;
 use super::writer::RecordsWriter;
 use super::{
     DAY, RecordUpdate, RecordedCopy, Records, RecordsError, RecordsErrorKind, RecordsMaintenance,
-    ReferrersCheck, file,
+    ReferrersChecks, file,
 };
 use crate::Repository;
 use crate::inventory::Inventory;
@@ -356,13 +356,13 @@ fn a_record_takes_few_bytes() {
 
 fn looked(destination: &str, source: &str, day: u64) -> RecordUpdate {
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 24 * 60 * 60);
-    RecordUpdate::ReferrersChecked(repository(destination), check(source), at)
+    RecordUpdate::ReferrersChecked(checks(destination, source), Digest::sha256(b"root"), at)
 }
 
-fn check(source: &str) -> ReferrersCheck {
-    ReferrersCheck {
+fn checks(destination: &str, source: &str) -> ReferrersChecks {
+    ReferrersChecks {
+        destination: repository(destination),
         source: repository(source),
-        root: Digest::sha256(b"root"),
         scope: 7,
     }
 }
@@ -382,15 +382,19 @@ fn referrers_checks_are_pruned_and_forgotten() {
     write(&path, 150, updates);
     let known = || {
         let mut reader = reader(&path);
-        let other = ReferrersCheck {
+        let root = Digest::sha256(b"root");
+        let other = ReferrersChecks {
             scope: 8,
-            ..check("s.example/a")
+            ..checks(locations[0], "s.example/a")
         };
-        let is_other = reader.last_check(&repository(locations[0]), &other);
-        assert_eq!(is_other.unwrap(), None);
+        assert_eq!(reader.last_check(&other, &root), Ok(None));
+        assert!(reader.checks(&other, 9).unwrap().unwrap().is_empty());
         locations.map(|destination| {
-            let at = reader.last_check(&repository(destination), &check("s.example/a"));
-            at.unwrap().map(|at| at / DAY)
+            let checks = checks(destination, "s.example/a");
+            let at = reader.last_check(&checks, &root).unwrap();
+            let table = reader.checks(&checks, 1).unwrap().unwrap();
+            assert_eq!(table.get(&DigestKey::from_digest(&root)).copied(), at);
+            at.map(|at| at / DAY)
         })
     };
     assert_eq!(known(), [Some(100), Some(150), None]);

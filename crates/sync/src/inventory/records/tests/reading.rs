@@ -59,18 +59,12 @@ fn reading_refuses_foreign_files_and_accepts_older_ones() {
         .unwrap();
     drop(older);
     let records = open_to_read(&path).unwrap();
-    let check = ReferrersCheck {
-        source: repository("s.example/a"),
-        root: Digest::sha256(b"1"),
-        scope: 0,
-    };
-    assert_eq!(
-        block_on(records.last_check(&repository("d.example/b"), check)),
-        None
-    );
+    let checks = checks("d.example/b", "s.example/a");
     let (source, digest) = (repository("s.example/a"), Digest::sha256(b"1"));
-    let first_seen = records.first_seen(&source, &digest);
-    assert_eq!(block_on(first_seen), None);
+    assert_eq!(block_on(records.last_check(checks.clone(), &digest)), None);
+    assert_eq!(block_on(records.checks(checks, 9)).unwrap().len(), 0);
+    assert_eq!(block_on(records.sighting(&source, &digest)), None);
+    assert_eq!(block_on(records.sightings(source, 9)).unwrap().len(), 0);
     // In a directory without write permission, the file is read without its log.
     let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
     let mut reader = RecordsReader::over(connection, 1).unwrap();
@@ -107,12 +101,38 @@ async fn lookups_of_tasks_run_on_a_thread_of_their_own() {
     assert_eq!(copy.digest.to_digest(), root);
     let found = records.locations(&destination, vec![blob(1), blob(2)]);
     assert_eq!(found.await, [(blob(1), vec![repository("r.example/a")])]);
-    assert_eq!(
-        records.last_check(&source, check("s.example/a")).await,
-        None
-    );
+    let checks = checks("s.example/a", "s.example/a");
+    assert_eq!(records.last_check(checks, &root).await, None);
     records.close(PATIENCE);
     assert!(records.copies(&destination).await.is_empty());
+}
+
+#[test]
+fn the_digests_of_a_repository_are_read_at_once_and_unchanged_ones_not_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    let (source, destination) = (repository("s.example/a"), repository("d.example/b"));
+    let (whole, now) = (whole(), SystemTime::now());
+    let digests: Vec<Digest> = (0..5_u8).map(|number| Digest::sha256(&[number])).collect();
+    // Nothing is looked up in a new file.
+    for (lookups, updates, is_known) in [(0, 10, false), (2, 0, true)] {
+        let records = open(&path);
+        let inventory = Inventory::with_records(Arc::clone(&records));
+        for digest in &digests {
+            let first = block_on(inventory.first_seen(&source, digest, now)).unwrap();
+            assert_eq!(first < now, is_known);
+            let (from, to) = (&source, &destination);
+            let checked = inventory.last_referrers_check(from, to, digest, &whole);
+            assert_eq!(block_on(checked).is_some(), is_known);
+            if !is_known {
+                inventory.record_referrers_check(from, to, digest, &whole, now);
+            }
+        }
+        records.close(PATIENCE);
+        let activity = records.activity();
+        assert_eq!((activity.lookups, activity.updates), (lookups, updates));
+        assert_eq!(activity.transactions > 0, !is_known);
+    }
 }
 
 #[cfg(debug_assertions)]

@@ -25,8 +25,14 @@ fn seen(source: &str, digest: &str, day: u64) -> RecordUpdate {
 fn first_seen(path: &Path, source: &str, digest: &str) -> Option<SystemTime> {
     let mut reader = reader(path);
     let digest = Digest::sha256(digest.as_bytes());
-    let first = reader.first_seen(&repository(source), &digest).unwrap()?;
-    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(first.try_into().unwrap()))
+    let source = repository(source);
+    let sighting = reader.sighting(&source, &digest, 0).unwrap();
+    let table = reader.sightings(&source, 0, 9).unwrap().unwrap();
+    assert_eq!(
+        table.get(&DigestKey::from_digest(&digest)).copied(),
+        sighting
+    );
+    super::super::time(sighting?.first)
 }
 
 #[test]
@@ -76,7 +82,7 @@ fn empty_records_know_nothing_and_drop_updates() {
         let first_seen = inventory.first_seen(&source, &digest, at(100));
         assert_eq!(block_on(first_seen), Some(at(100)));
     }
-    assert_eq!(block_on(records.first_seen(&source, &digest)), None);
+    assert_eq!(block_on(records.sighting(&source, &digest)), None);
     let none = Inventory::new();
     let first_seen = none.first_seen(&source, &digest, at(100));
     assert_eq!(block_on(first_seen), None);

@@ -28,11 +28,12 @@ fn files_of_older_versions_are_extended_and_keep_their_records() {
         );
         let records = open(&path);
         assert_eq!(locations(&records, "r.example/a", 1), ["r.example/a"]);
-        let (source, destination) = (repository("s.example/a"), repository("r.example/a"));
-        let known = records.last_check(&destination, check("s.example/a"));
-        assert!(block_on(known).is_some());
-        let known = records.first_seen(&source, &digest);
-        assert_eq!(block_on(known), Some(at));
+        let checks = checks("r.example/a", "s.example/a");
+        let (root, source) = (Digest::sha256(b"root"), repository("s.example/a"));
+        let checked = block_on(records.last_check(checks, &root));
+        assert_eq!(checked.and_then(super::super::time), Some(at));
+        let sighting = block_on(records.sighting(&source, &digest)).unwrap();
+        assert_eq!(super::super::time(sighting.first), Some(at));
     }
 }
 
