@@ -187,7 +187,7 @@ impl DestinationTagIndex {
                 || several && detail == TagDetail::Digests && self.lists_digests(list, 0).await
             {
                 list.start(&self.tasks, detail);
-            } else if known {
+            } else if known && lists {
                 self.prepare(repository);
             }
         }
