@@ -70,6 +70,8 @@ impl<K, T> Default for RecordedDigests<K, T> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::future::{Ready, ready};
+
     use super::*;
 
     fn key(number: usize) -> DigestKey {
@@ -78,8 +80,8 @@ mod tests {
     }
 
     /// Returns a table of so many rows, or `None` if that is more than the limit.
-    async fn read(rows: usize, limit: usize) -> Option<DigestTable<usize>> {
-        (rows <= limit).then(|| (0..rows).map(|row| (key(row), row)).collect())
+    fn read(rows: usize, limit: usize) -> Ready<Option<DigestTable<usize>>> {
+        ready((rows <= limit).then(|| (0..rows).map(|row| (key(row), row)).collect()))
     }
 
     #[tokio::test]

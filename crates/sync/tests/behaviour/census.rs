@@ -103,6 +103,8 @@ async fn unchanged_tags_cost_two_heads_each_and_a_list_of_the_destination_only_w
         assert_eq!(summary.unchanged, 40);
         assert_eq!(asked(&source), [40, 0, 0, 5]);
         assert_eq!(asked(&destination), [40, 0, 0, lists]);
+        let requests = source.requests().len() + destination.requests().len();
+        assert_eq!(requests, 40 + 5 + 40 + lists);
     }
     records.close(PATIENCE);
     assert_eq!(records.activity(), only_lookups(5));
