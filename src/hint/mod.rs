@@ -45,13 +45,13 @@ fn access(failure: &Failure, target: &FailureTarget<'_>) -> Option<String> {
     let (host, path, login) = (target.host(), target.path(), target.login());
     Some(match failure.cause {
         Cause::LoginRefused => format!(
-            "check the username and password for {host} in the auth file, or log in: {login}"
+            "check the username and password for {host} in the auth file or the native file, or log in: {login}"
         ),
         Cause::NoLogin if failure.side == Side::Destination => format!(
-            "a push needs a login: give {host} a username and password in the auth file, or log in: {login}"
+            "a push needs a login: give {host} a username and password in the auth file or the native file, or log in: {login}"
         ),
         Cause::NoLogin => format!(
-            "give {host} a username and password in the auth file, or log in: {login}; if the image is public, check \
+            "give {host} a username and password in the auth file or the native file, or log in: {login}; if the image is public, check \
              its name: many registries answer like this for repositories that do not exist"
         ),
         Cause::CredentialHelper => {

@@ -62,7 +62,7 @@ fn a_missing_login_has_another_hint_for_a_push_than_for_a_pull() {
     let at = |side| hint(&failure(Cause::NoLogin, side, "r.example/a/b")).unwrap();
     assert_eq!(
         at(Side::Destination),
-        "a push needs a login: give r.example a username and password in the auth file, or log in: docker login r.example"
+        "a push needs a login: give r.example a username and password in the auth file or the native file, or log in: docker login r.example"
     );
     assert!(at(Side::Source).contains("if the image is public, check its name"));
 }
@@ -119,7 +119,7 @@ fn a_refusal_of_the_token_server_names_the_registry() {
     failure.host = "auth.docker.io".to_owned();
     let text = hint(&failure).unwrap();
     assert!(
-        text.contains("for docker.io in the auth file, or log in: docker login"),
+        text.contains("for docker.io in the auth file or the native file, or log in: docker login"),
         "{text}"
     );
 }
