@@ -413,6 +413,9 @@ impl Transport {
     /// Sends no request to the host of `endpoint` for `delay`.
     #[doc(hidden)]
     pub fn pause(&self, endpoint: &Endpoint, delay: Duration, why: PauseReason) {
+        if why == PauseReason::RateLimit {
+            self.rates.record_pause(&endpoint.registry, delay);
+        }
         if self.pauses.pause(&endpoint.registry, delay) {
             self.observer()
                 .pause(endpoint.registry.as_str(), delay, why);

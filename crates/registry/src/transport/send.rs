@@ -11,9 +11,9 @@ use url::Url;
 use crate::error::{Cause, Error, ErrorKind};
 use crate::reference::Registry;
 use crate::transport::body::{BodyGuard, ResponseBody};
-use crate::transport::context::{ErrorContext, authority};
+use crate::transport::context::{ErrorContext, authority, is_host_of};
 use crate::transport::exchange::{Exchanged, content_length};
-use crate::transport::limits::{Permit, ResponseHead, Throttle, Urgency};
+use crate::transport::limits::{Permit, ResponseHead, Throttle, Urgency, declares_quota};
 use crate::transport::request_body::{self, RequestBody};
 use crate::transport::request_plan::{Hop, RequestPlan};
 use crate::transport::shutdown_deadline::{DeadlineExceeded, OVER};
@@ -21,9 +21,16 @@ use crate::transport::{
     AnswerLimit, Call, Endpoint, ForbiddenRedirect, Lane, Response, Transport, Trust, redirect,
 };
 
+/// Longest pause that a reserved request waits for: its source is open, and its token may expire.
+const SHORT_PAUSE: Duration = Duration::from_secs(2);
+
 /// Permission for one call at one host, released when dropped.
 #[derive(Debug)]
-pub struct ReservedPermit(Permit);
+pub struct ReservedPermit {
+    permit: Permit,
+    /// Time from which the registry's limits allow the call. `None`: no registry had refused anything by then.
+    admitted: Option<Instant>,
+}
 
 impl Transport {
     /// Makes one try: waits for the host's permit and for the end of its pause, sends, follows redirects.
@@ -89,21 +96,26 @@ impl Transport {
             .acquire(&endpoint.registry, authority(url), lane, turn)
             .await;
         match self.wait_for_limits(&endpoint.registry).await {
-            Ok(()) => Ok(ReservedPermit(permit)),
-            Err(DeadlineExceeded) => {
-                Err(
-                    ErrorContext::new(action, endpoint, url, self.redactor.clone())
-                        .error(ErrorKind::Cancelled, OVER),
-                )
-            }
+            Ok(()) => Ok(self.reserved(permit)),
+            Err(DeadlineExceeded) => Err(self.cancelled(endpoint, url, action)),
         }
     }
 
-    /// Waits until `registry` is not paused and the user's limit allows another request.
+    fn reserved(&self, permit: Permit) -> ReservedPermit {
+        let admitted = self.rates.has_refusals().then(Instant::now);
+        ReservedPermit { permit, admitted }
+    }
+
+    fn cancelled(&self, endpoint: &Endpoint, url: &Url, action: &Arc<str>) -> Error {
+        ErrorContext::new(action, endpoint, url, self.redactor.clone())
+            .error(ErrorKind::Cancelled, OVER)
+    }
+
+    /// Waits until `registry` is not paused, and its limits allow another request.
     async fn wait_for_limits(&self, registry: &Registry) -> Result<(), DeadlineExceeded> {
         loop {
             self.pauses.resumed(registry, &self.shutdown).await?;
-            let Some(turn) = self.rates.request(registry) else {
+            let Some(turn) = self.rates.admit(registry) else {
                 return Ok(());
             };
             if turn <= Instant::now() {
@@ -127,13 +139,13 @@ impl Transport {
         lane: Lane,
     ) -> Option<ReservedPermit> {
         let registry = &endpoint.registry;
-        if self.pauses.is_paused(registry) {
+        if self.pauses.is_paused(registry) || self.rates.is_paced(registry) {
             return None;
         }
         let permit = self.limits.try_acquire(registry, authority(url), lane)?;
         // With a limit of the user's, optional calls would only delay the others.
         let limited = self.rates.limits_requests(registry) || self.rates.bytes(registry).is_some();
-        (!limited).then_some(ReservedPermit(permit))
+        (!limited).then(|| self.reserved(permit))
     }
 
     /// Makes one try like [`Transport::send`], with a permit for the same host and lane.
@@ -143,8 +155,19 @@ impl Transport {
         call: Call,
         reserved: ReservedPermit,
     ) -> Result<Response, Error> {
+        let ReservedPermit { permit, admitted } = reserved;
+        let registry = &call.endpoint.registry;
+        // After a pause, all that reserved before it would start at once.
+        if self.rates.was_paused_since(registry, admitted)
+            && !self.pauses.is_paused_beyond(registry, SHORT_PAUSE)
+        {
+            let waited = Box::pin(self.wait_for_limits(registry)).await;
+            waited.map_err(|DeadlineExceeded| {
+                self.cancelled(&call.endpoint, &call.url, &call.action)
+            })?;
+        }
         // Boxed, so that a future that waits for a permit stays small.
-        Box::pin(self.follow_redirects(call, reserved.0)).await
+        Box::pin(self.follow_redirects(call, permit)).await
     }
 
     async fn follow_redirects(&self, call: Call, mut permit: Permit) -> Result<Response, Error> {
@@ -161,6 +184,9 @@ impl Transport {
             let body = std::mem::replace(&mut body, RequestBody::Empty);
             let exchanged = self.exchange(&plan, &hop, body).await;
             contact.ended(exchanged.as_ref().err());
+            if let Ok(answered) = &exchanged {
+                self.record_refusal(&plan, &hop, answered);
+            }
             // Only the latencies of HEADs without redirects are comparable.
             let alike = hops == 0 && plan.method == Method::HEAD;
             self.record_outcome(
@@ -254,6 +280,20 @@ impl Transport {
             led_by_public: call.public_only,
         };
         Ok((plan, hop, call.body))
+    }
+
+    /// Records a 429 of the registry itself, which may teach the rate that it can take.
+    fn record_refusal(&self, plan: &RequestPlan, hop: &Hop, exchanged: &Exchanged) {
+        let (answer, _) = exchanged;
+        let registry = &plan.endpoint.registry;
+        if answer.status() != StatusCode::TOO_MANY_REQUESTS
+            || !is_host_of(registry, &hop.url)
+            || declares_quota(answer.headers())
+        {
+            return;
+        }
+        let accepted = || self.limits.restart_count(registry, authority(&hop.url));
+        self.rates.record_refusal(registry, accepted);
     }
 
     /// Adjusts the window after a request, and reports if it became narrower.

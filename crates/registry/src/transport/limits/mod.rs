@@ -2,14 +2,15 @@
 //!
 //! Each file has one concept: a [`window`] is the number of requests of one kind that may be in flight at a host, and
 //! adjusts itself; a [`queue`] orders the waiting requests; a [`gate`] combines the two, one for each host and lane;
-//! [`pauses`] are times without requests to a registry; a [`rate`] is a limit of the user's; a [`quota`] is the number
-//! of pulls that a registry has left for us.
+//! [`pauses`] are times without requests to a registry; a [`rate`] is a limit of the user's; [`pacing`] learns the rate
+//! that a registry can take; a [`quota`] is the number of pulls that a registry has left for us.
 //!
 //! Lanes cannot deadlock: a request that waits for a permit in one lane holds at most a permit of an earlier one in the
 //! order uploads, downloads, calls. The one exception, an upload that continues with another request while its source
 //! stays open, is admitted [immediately](Limits::acquire).
 
 mod gate;
+mod pacing;
 mod pauses;
 mod queue;
 mod quota;
@@ -25,8 +26,9 @@ use crate::transport::Lane;
 
 use gate::RequestGate;
 pub(super) use gate::{Permit, ResponseHead};
+use pacing::Accepted;
 pub(super) use pauses::Pauses;
-pub(super) use quota::{PullRefused, Quotas};
+pub(super) use quota::{PullRefused, Quotas, declares_quota};
 pub use rate::PerRegistry;
 pub(super) use rate::{Rates, Throttle};
 
@@ -134,6 +136,12 @@ impl Limits {
         lane: Lane,
     ) -> Option<Permit> {
         self.gate(registry, host, lane).try_enter()
+    }
+    /// Returns the number of requests that `host` accepted lately for `registry`, and begins a new count.
+    pub(super) fn restart_count(&self, registry: &Registry, host: &str) -> Accepted {
+        let [first, others @ ..] = [Lane::Calls, Lane::Downloads, Lane::Uploads]
+            .map(|lane| self.gate(registry, host, lane).restart_count());
+        others.into_iter().fold(first, Accepted::plus)
     }
     fn gate(&self, registry: &Registry, host: &str, lane: Lane) -> Arc<RequestGate> {
         match (lane, self.max_transfers.for_registry(registry)) {

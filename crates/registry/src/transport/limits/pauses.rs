@@ -76,6 +76,16 @@ impl Pauses {
     pub(in crate::transport) fn is_paused(&self, registry: &Registry) -> bool {
         self.paused_until(registry).is_some()
     }
+    /// Returns true if `registry` is paused for longer than `time`.
+    pub(in crate::transport) fn is_paused_beyond(
+        &self,
+        registry: &Registry,
+        time: Duration,
+    ) -> bool {
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        let until = self.paused_until(registry);
+        until.is_some_and(|until| left(until) > time)
+    }
     /// Returns the end of the pause of `registry`, if it is paused.
     fn paused_until(&self, registry: &Registry) -> Option<Instant> {
         let mut pauses = lock(&self.until);

@@ -1,10 +1,11 @@
-//! Limits of the user's: requests and bytes a second, for each registry.
+//! Limits of the user's: requests and bytes a second, for each registry; and the rates that registries [teach](pacing).
 //!
 //! Every request on behalf of a registry counts, wherever it goes: each redirect, its token server, its storage. Both
 //! buckets lend: a request starts as soon as the earlier ones are paid for, however much it takes, and the next ones
 //! wait until it is paid for. Bodies that share a bucket therefore take turns by the chunk.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::lock::lock;
 use crate::reference::Registry;
+use crate::transport::limits::pacing::{Accepted, Pacing};
 
 /// Time for which unused capacity is kept: a small burst.
 const KEPT: Duration = Duration::from_millis(100);
@@ -71,6 +73,9 @@ pub(in crate::transport) struct Rates {
     /// Bytes a second, in both directions together.
     bytes: PerRegistry<u64>,
     buckets: Mutex<HashMap<Registry, Buckets>>,
+    /// True if a registry has answered 429: without one, `pacing` is not locked.
+    has_refusals: AtomicBool,
+    pacing: Mutex<HashMap<Registry, Pacing>>,
 }
 
 /// The buckets of one registry.
@@ -89,6 +94,8 @@ struct Level {
     each: f64,
     /// Time at which everything taken is paid for.
     paid: Instant,
+    /// Time for which unused capacity is kept.
+    kept: Duration,
 }
 
 impl Rates {
@@ -97,7 +104,63 @@ impl Rates {
             requests,
             bytes,
             buckets: Mutex::default(),
+            has_refusals: AtomicBool::new(false),
+            pacing: Mutex::default(),
         }
+    }
+    /// Takes one request from the buckets of `registry`: the user's, and that of the rate that it can take. Returns the
+    /// time at which it may start, or `None` without a limit.
+    pub(in crate::transport) fn admit(&self, registry: &Registry) -> Option<Instant> {
+        let paced = self.with_pacing(registry, |pacing| pacing.take(Instant::now()));
+        self.request(registry).max(paced)
+    }
+    /// Returns true if a learned rate limits the requests to `registry`.
+    pub(in crate::transport) fn is_paced(&self, registry: &Registry) -> bool {
+        let rate = self.with_pacing(registry, |pacing| pacing.rate(Instant::now()));
+        rate.is_some()
+    }
+    /// Returns true if any registry has answered 429.
+    pub(in crate::transport) fn has_refusals(&self) -> bool {
+        self.has_refusals.load(Ordering::Relaxed)
+    }
+    /// Returns true if `registry` is paced, and the pause before ended or ends after `time`. `None` is before the first
+    /// refusal.
+    pub(in crate::transport) fn was_paused_since(
+        &self,
+        registry: &Registry,
+        time: Option<Instant>,
+    ) -> bool {
+        let is_later = |pacing: &mut Pacing| pacing.resumed(Instant::now()) > time;
+        self.with_pacing(registry, |pacing| is_later(pacing).then_some(()))
+            .is_some()
+    }
+    /// Records an answer of 429 for `registry`. `accepted` returns the count of accepted requests, and begins a new one.
+    pub(in crate::transport) fn record_refusal(
+        &self,
+        registry: &Registry,
+        accepted: impl FnOnce() -> Accepted,
+    ) {
+        self.has_refusals.store(true, Ordering::Relaxed);
+        let mut all = lock(&self.pacing);
+        let pacing = all.entry(registry.clone()).or_default();
+        pacing.record_refusal(Instant::now(), accepted);
+    }
+    /// Records a pause of `registry` after an answer of 429.
+    pub(in crate::transport) fn record_pause(&self, registry: &Registry, delay: Duration) {
+        self.with_pacing(registry, |pacing| {
+            pacing.record_pause(Instant::now(), delay);
+            None::<()>
+        });
+    }
+    fn with_pacing<T>(
+        &self,
+        registry: &Registry,
+        get: impl FnOnce(&mut Pacing) -> Option<T>,
+    ) -> Option<T> {
+        if !self.has_refusals() {
+            return None;
+        }
+        get(lock(&self.pacing).get_mut(registry)?)
     }
     /// Takes one request from the bucket of `registry`. Returns the time at which it may start, or `None` without a
     /// limit.
@@ -138,18 +201,29 @@ impl Rates {
 
 impl Bucket {
     /// Returns a bucket with a rate per second.
-    fn new(rate: f64) -> Self {
+    pub(super) fn new(rate: f64) -> Self {
         Self(Arc::new(Mutex::new(Level {
             each: 1.0 / rate,
             paid: Instant::now(),
+            kept: KEPT,
         })))
+    }
+    /// Changes the rate of what is taken from now on.
+    pub(super) fn set_rate(&self, rate: f64) {
+        lock(&self.0).each = 1.0 / rate;
+    }
+    /// Forgets what was taken after `paid`, and keeps unused capacity for the time `kept`.
+    pub(super) fn refill(&self, paid: Instant, kept: Duration) {
+        let mut level = lock(&self.0);
+        level.paid = paid;
+        level.kept = kept.max(KEPT);
     }
     /// Takes `amount`. Returns the time at which the earlier amounts are paid for, which is in the past if there is no
     /// wait.
     pub(in crate::transport) fn take(&self, amount: u64) -> Instant {
         let mut level = lock(&self.0);
         let now = Instant::now();
-        let start = match now.checked_sub(KEPT) {
+        let start = match now.checked_sub(level.kept) {
             Some(earliest) => level.paid.max(earliest),
             None => level.paid,
         };
@@ -157,7 +231,7 @@ impl Bucket {
         start
     }
     /// Returns the time at which everything taken is paid for.
-    fn next_free(&self) -> Instant {
+    pub(super) fn next_free(&self) -> Instant {
         lock(&self.0).paid
     }
 }

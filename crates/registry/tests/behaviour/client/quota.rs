@@ -1,10 +1,11 @@
 //! Docker Hub's pull quota.
 
 use futures_util::future::join_all;
-use image_syncer_registry::ErrorKind;
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::{ErrorKind, Repository};
 use testkit::{Image, Kind, Layer, Profile};
 
-use crate::client::kit::{Kit, tag};
+use crate::client::kit::{Kit, client_of, tag};
 
 #[tokio::test]
 async fn the_quota_is_used_and_the_rest_fails_without_a_request() {
@@ -85,4 +86,27 @@ async fn the_quota_is_used_and_the_rest_fails_without_a_request() {
             .await
             .unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_limits_requests_refuses_few() {
+    let server = testkit::Registry::builder()
+        .requests_per_second(20)
+        .start()
+        .await;
+    let image = Image::single([Layer::tar("a", 100)]);
+    server.push("library/a", Some("v1"), &image);
+    let (client, heard) = client_of(&server.host(), Credential::Anonymous);
+    let repository = Repository::new(client.registry().clone(), "library/a").unwrap();
+    let one = tag("v1");
+    let heads = (0..100).map(|_| client.head_manifest(&repository, &one));
+    for found in join_all(heads).await {
+        assert!(found.unwrap().is_some());
+    }
+    let totals = server.totals();
+    let refused = totals.too_many_requests;
+    assert_eq!(totals.requests - refused, 100);
+    assert_eq!(heard.retries() as u64, refused);
+    // A window of 64 is refused but for the first 20, and then a few.
+    assert!(refused <= 60, "{refused}");
 }

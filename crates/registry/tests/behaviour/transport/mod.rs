@@ -7,6 +7,7 @@ mod fake;
 mod http2;
 mod led_by_public;
 mod limits;
+mod pacing;
 mod probing;
 mod proxies;
 mod rebinding;

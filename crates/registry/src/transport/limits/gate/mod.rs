@@ -11,6 +11,7 @@ use crate::error::ErrorKind;
 use crate::lock::lock;
 use crate::transport::Lane;
 use crate::transport::limits::WindowBounds;
+use crate::transport::limits::pacing::{Accepted, AcceptedMeter};
 use crate::transport::limits::queue::{QueueTicket, WaitQueue};
 use crate::transport::limits::window::{ConcurrencyWindow, MeasuredResponse};
 
@@ -29,6 +30,7 @@ struct State {
     window: ConcurrencyWindow,
     within: usize,
     waiting: WaitQueue<oneshot::Sender<Permit>>,
+    accepted: AcceptedMeter,
 }
 
 /// Permission for one request. Released when dropped, with a note of its result.
@@ -65,6 +67,7 @@ impl RequestGate {
                 window: ConcurrencyWindow::new(bounds),
                 within: 0,
                 waiting: WaitQueue::new(),
+                accepted: AcceptedMeter::new(Instant::now()),
             }),
         })
     }
@@ -95,12 +98,17 @@ impl RequestGate {
     pub(super) fn acquire_at_once(self: &Arc<Self>) -> Permit {
         self.lock().admit(self)
     }
+    /// Returns the number of requests that were accepted lately, and begins a new count.
+    pub(super) fn restart_count(&self) -> Accepted {
+        self.lock().accepted.restart(Instant::now())
+    }
     fn release(self: &Arc<Self>, permit: &Permit) {
         let granted = {
             let mut state = self.lock();
             if let Some(good) = permit.good {
                 let answer = state.answer(self.lane, permit, good);
                 state.window.record_answer(&answer);
+                state.accepted.record(answer.at);
             }
             state.within = state.within.saturating_sub(1);
             state.grant(self)

@@ -284,6 +284,11 @@ fn advice(user: &str) -> &'static str {
     }
 }
 
+/// Returns true if the headers of an answer declare a quota.
+pub(in crate::transport) fn declares_quota(headers: &HeaderMap) -> bool {
+    read(headers).is_some()
+}
+
 /// Returns the quota in the headers of an answer.
 fn read(headers: &HeaderMap) -> Option<PullQuota> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
