@@ -260,7 +260,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         latency: 20,
         requests_per_second: Some(50),
         fill: limited,
-        figures: &[Figure::Refused(200), Figure::TimesLimit(1.6)],
+        figures: &[Figure::Refused(100), Figure::TimesLimit(1.3)],
         ..PLAIN
     },
     Workload {

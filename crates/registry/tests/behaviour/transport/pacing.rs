@@ -20,11 +20,14 @@ const MS: Duration = Duration::from_millis(1);
 /// Time from a request to its answer.
 const LATENCY: Duration = Duration::from_millis(20);
 
-/// A decision on each request: the seconds of `Retry-After` of a refusal, or none of them.
+/// The seconds of a refusal's `Retry-After`.
+struct Refusal(Option<u64>);
+
+/// A decision on each request.
 trait Limit: Send + 'static {
     /// True if its refusals declare a pull quota.
     const IS_QUOTA: bool = false;
-    fn refuse(&mut self, now: Instant, in_flight: usize) -> Option<Option<u64>>;
+    fn refuse(&mut self, now: Instant, in_flight: usize) -> Option<Refusal>;
 }
 
 /// A bucket of `most` permits, which gets `most` in each `period`.
@@ -49,12 +52,12 @@ impl Bucket {
 }
 
 impl Limit for Bucket {
-    fn refuse(&mut self, now: Instant, _: usize) -> Option<Option<u64>> {
+    fn refuse(&mut self, now: Instant, _: usize) -> Option<Refusal> {
         let share = (now - self.at).as_secs_f64() / self.period.as_secs_f64();
         self.permits = (self.permits + share * self.most).min(self.most);
         self.at = now;
         if self.permits < 1.0 {
-            return Some(self.retry_after);
+            return Some(Refusal(self.retry_after));
         }
         self.permits -= 1.0;
         None
@@ -70,14 +73,14 @@ struct PerMinute {
 }
 
 impl Limit for PerMinute {
-    fn refuse(&mut self, now: Instant, _: usize) -> Option<Option<u64>> {
+    fn refuse(&mut self, now: Instant, _: usize) -> Option<Refusal> {
         let seconds = (now - self.start).as_secs();
         if seconds / 60 != self.minute {
             self.minute = seconds / 60;
             self.count = 0;
         }
         self.count += 1;
-        (self.count > self.most).then_some(Some(60 - seconds % 60))
+        (self.count > self.most).then_some(Refusal(Some(60 - seconds % 60)))
     }
 }
 
@@ -85,8 +88,8 @@ impl Limit for PerMinute {
 struct InFlight(usize, Option<u64>);
 
 impl Limit for InFlight {
-    fn refuse(&mut self, _: Instant, in_flight: usize) -> Option<Option<u64>> {
-        (in_flight > self.0).then_some(self.1)
+    fn refuse(&mut self, _: Instant, in_flight: usize) -> Option<Refusal> {
+        (in_flight > self.0).then_some(Refusal(self.1))
     }
 }
 
@@ -94,9 +97,9 @@ impl Limit for InFlight {
 struct Mistakes(u32, std::ops::Range<u32>);
 
 impl Limit for Mistakes {
-    fn refuse(&mut self, _: Instant, _: usize) -> Option<Option<u64>> {
+    fn refuse(&mut self, _: Instant, _: usize) -> Option<Refusal> {
         self.0 += 1;
-        self.1.contains(&self.0).then_some(None)
+        self.1.contains(&self.0).then_some(Refusal(None))
     }
 }
 
@@ -105,23 +108,25 @@ struct Quota(Bucket);
 
 impl Limit for Quota {
     const IS_QUOTA: bool = true;
-    fn refuse(&mut self, now: Instant, in_flight: usize) -> Option<Option<u64>> {
+    fn refuse(&mut self, now: Instant, in_flight: usize) -> Option<Refusal> {
         self.0.refuse(now, in_flight)
     }
 }
 
-fn refusal(retry_after: Option<u64>, is_quota: bool) -> http::Response<ResponseBody> {
-    let mut response = answer(429, "");
-    let headers = response.headers_mut();
-    if let Some(seconds) = retry_after {
-        headers.insert("retry-after", seconds.into());
+impl Refusal {
+    fn response(self, is_quota: bool) -> http::Response<ResponseBody> {
+        let mut response = answer(429, "");
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.0 {
+            headers.insert("retry-after", seconds.into());
+        }
+        if is_quota {
+            let (limit, left) = ("100;w=21600", "0;w=21600");
+            headers.insert("ratelimit-limit", HeaderValue::from_static(limit));
+            headers.insert("ratelimit-remaining", HeaderValue::from_static(left));
+        }
+        response
     }
-    if is_quota {
-        let (limit, left) = ("100;w=21600", "0;w=21600");
-        headers.insert("ratelimit-limit", HeaderValue::from_static(limit));
-        headers.insert("ratelimit-remaining", HeaderValue::from_static(left));
-    }
-    response
 }
 
 fn transport<L: Limit>(limit: L) -> Arc<Transport> {
@@ -138,7 +143,7 @@ fn transport<L: Limit>(limit: L) -> Arc<Transport> {
             state.lock().unwrap().1 -= 1;
             Ok(match refused {
                 None => answer(200, ""),
-                Some(retry_after) => refusal(retry_after, L::IS_QUOTA),
+                Some(refusal) => refusal.response(L::IS_QUOTA),
             })
         })
     });
