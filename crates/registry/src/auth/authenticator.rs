@@ -148,7 +148,9 @@ impl Authenticator {
                     }
                     LoginAdmission::Refused(error) => return Err(error),
                     LoginAdmission::Check(guard) => {
-                        gate.checked(self.check_login(endpoint, access).await);
+                        // Boxed: it is rare, and the future of every request would have room for it.
+                        let check = Box::pin(self.check_login(endpoint, access));
+                        gate.checked(check.await);
                         drop(guard);
                     }
                 }

@@ -81,16 +81,13 @@ impl Client {
                     client,
                     context,
                     request,
-                } = target;
+                } = &**target;
                 Box::pin(client.pass(context, request, &address)).await?
             }
             None => self.pass(context, request, &address).await?,
         };
         match admission {
-            Admission::Pass(pass) => Ok(RequestAuth {
-                target: target.map(Box::new),
-                ..pass
-            }),
+            Admission::Pass(pass) => Ok(RequestAuth { target, ..pass }),
             Admission::Refused(error) => Err(error),
         }
     }

@@ -198,7 +198,7 @@ impl Client {
             ..CallState::default()
         };
         loop {
-            let attempt = match &mut target {
+            let attempt = match target.as_deref_mut() {
                 Some(TargetRequest {
                     client,
                     context,
@@ -286,7 +286,7 @@ impl Client {
             state.is_shown = true;
             // Drained first: it holds a permit of the host that is requested next.
             response.body.drain().await;
-            self.inner.auth.learn_challenge(&context.endpoint).await;
+            Box::pin(self.inner.auth.learn_challenge(&context.endpoint)).await;
             return Ok(AttemptOutcome::Again);
         }
         Ok(AttemptOutcome::Answer(response))

@@ -86,7 +86,7 @@ impl Client {
         context: &RequestContext,
         request: &RequestSpec,
         address: &mut CheckedUrl,
-    ) -> Result<Option<TargetRequest>, Error> {
+    ) -> Result<Option<Box<TargetRequest>>, Error> {
         if address.home {
             return Ok(None);
         }
@@ -124,7 +124,7 @@ impl Client {
         context: &RequestContext,
         request: &RequestSpec,
         response: &Response,
-    ) -> Result<Option<TargetRequest>, Error> {
+    ) -> Result<Option<Box<TargetRequest>>, Error> {
         if repository_path(&response.url).is_none() || !challenge_in(&response.headers) {
             return Ok(None);
         }
@@ -149,7 +149,7 @@ impl Client {
         context: &RequestContext,
         request: &RequestSpec,
         url: &Url,
-    ) -> Result<Option<TargetRequest>, Error> {
+    ) -> Result<Option<Box<TargetRequest>>, Error> {
         let registry = client.registry().clone();
         let Some(repository) =
             repository_path(url).and_then(|path| Repository::new(registry.clone(), path).ok())
@@ -171,7 +171,7 @@ impl Client {
         }
         // A registry of the public internet leads to public addresses only.
         request.public_only |= !self.inner.transport.is_inside(&self.inner.registry);
-        Ok(Some(TargetRequest {
+        Ok(Some(Box::new(TargetRequest {
             context: RequestContext {
                 resource: Resource::Repository(repository),
                 endpoint,
@@ -181,7 +181,7 @@ impl Client {
             },
             client,
             request,
-        }))
+        })))
     }
 }
 
