@@ -27,6 +27,7 @@
 mod callgrind;
 mod figures;
 mod instructions;
+mod invocation;
 mod measure;
 mod peers;
 mod providers;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::callgrind::Instructions;
+use crate::invocation::Invocation;
 use crate::servers::Asked;
 
 /// Measurements of one run of a program.
@@ -51,12 +52,6 @@ impl From<String> for Failure {
     fn from(why: String) -> Self {
         Self::Failed(why)
     }
-}
-
-/// A program with its arguments and environment.
-pub(crate) struct Invocation {
-    pub(crate) arguments: Vec<String>,
-    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 /// Runs a program under `/usr/bin/time`, in `directory`, for at most `limit`. Its environment has only `PATH`, a home

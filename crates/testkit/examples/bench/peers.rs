@@ -6,7 +6,7 @@ use std::process::Command;
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
-use crate::measure::Invocation;
+use crate::invocation::Invocation;
 use crate::providers::Provider;
 use crate::relay;
 use crate::servers::{PASSWORD, USER};
