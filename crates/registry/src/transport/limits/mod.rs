@@ -9,6 +9,7 @@
 //! order uploads, downloads, calls. The one exception, an upload that continues with another request while its source
 //! stays open, is admitted [immediately](Limits::acquire).
 
+mod bucket;
 mod gate;
 mod pacing;
 mod pauses;
@@ -24,13 +25,14 @@ use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::Lane;
 
+pub(super) use bucket::Throttle;
 use gate::RequestGate;
 pub(super) use gate::{Permit, ResponseHead};
 use pacing::Accepted;
 pub(super) use pauses::Pauses;
 pub(super) use quota::{PullRefused, Quotas, declares_quota};
 pub use rate::PerRegistry;
-pub(super) use rate::{Rates, Throttle};
+pub(super) use rate::Rates;
 
 /// Bounds of the number of requests of one kind in flight at a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::transport::limits::rate::Bucket;
+use crate::transport::limits::bucket::Bucket;
 
 /// Number of refusals in a row that suggest a limit. Fewer are chance.
 const REFUSALS: u32 = 3;

@@ -1,25 +1,18 @@
 //! Limits of the user's: requests and bytes a second, for each registry; and the rates that registries [teach](pacing).
 //!
-//! Every request on behalf of a registry counts, wherever it goes: each redirect, its token server, its storage. Both
-//! buckets lend: a request starts as soon as the earlier ones are paid for, however much it takes, and the next ones
-//! wait until it is paid for. Bodies that share a bucket therefore take turns by the chunk.
+//! Every request on behalf of a registry counts, wherever it goes: each redirect, its token server, its storage.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::lock::lock;
 use crate::reference::Registry;
+use crate::transport::limits::bucket::Bucket;
 use crate::transport::limits::pacing::{Accepted, Pacing};
-
-/// Time for which unused capacity is kept: a small burst.
-const KEPT: Duration = Duration::from_millis(100);
-/// Longest time to pay for a single item. Lower rates are of no use.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A limit for all registries, and others for some.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,19 +76,6 @@ pub(in crate::transport) struct Rates {
 struct Buckets {
     requests: Option<Bucket>,
     bytes: Option<Bucket>,
-}
-
-/// A rate and its present debt; shared.
-#[derive(Clone, Debug)]
-pub(in crate::transport) struct Bucket(Arc<Mutex<Level>>);
-
-#[derive(Debug)]
-struct Level {
-    each: f64,
-    /// Time at which everything taken is paid for.
-    paid: Instant,
-    /// Time for which unused capacity is kept.
-    kept: Duration,
 }
 
 impl Rates {
@@ -199,84 +179,6 @@ impl Rates {
     }
 }
 
-impl Bucket {
-    /// Returns a bucket with a rate per second.
-    pub(super) fn new(rate: f64) -> Self {
-        Self(Arc::new(Mutex::new(Level {
-            each: 1.0 / rate,
-            paid: Instant::now(),
-            kept: KEPT,
-        })))
-    }
-    /// Changes the rate of what is taken from now on.
-    pub(super) fn set_rate(&self, rate: f64) {
-        lock(&self.0).each = 1.0 / rate;
-    }
-    /// Forgets what was taken after `paid`, and keeps unused capacity for the time `kept`.
-    pub(super) fn refill(&self, paid: Instant, kept: Duration) {
-        let mut level = lock(&self.0);
-        level.paid = paid;
-        level.kept = kept.max(KEPT);
-    }
-    /// Takes `amount`. Returns the time at which the earlier amounts are paid for, which is in the past if there is no
-    /// wait.
-    pub(in crate::transport) fn take(&self, amount: u64) -> Instant {
-        let mut level = lock(&self.0);
-        let now = Instant::now();
-        let start = match now.checked_sub(level.kept) {
-            Some(earliest) => level.paid.max(earliest),
-            None => level.paid,
-        };
-        level.paid = start + level.cost(amount);
-        start
-    }
-    /// Returns the time at which everything taken is paid for.
-    pub(super) fn next_free(&self) -> Instant {
-        lock(&self.0).paid
-    }
-}
-
-impl Level {
-    fn cost(&self, amount: u64) -> Duration {
-        #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
-        let seconds = amount as f64 * self.each;
-        Duration::try_from_secs_f64(seconds).map_or(LONGEST, |cost| cost.min(LONGEST))
-    }
-}
-
-/// Takes the bytes of a body from a bucket, and waits while the bucket is empty. This wait is ours: the body does not
-/// blame the peer for it.
-#[derive(Debug)]
-pub(in crate::transport) struct Throttle {
-    bucket: Bucket,
-    waits: Option<std::pin::Pin<Box<Sleep>>>,
-}
-
-impl Throttle {
-    pub(in crate::transport) fn new(bucket: Bucket) -> Self {
-        Self {
-            bucket,
-            waits: None,
-        }
-    }
-    /// Records `bytes` that were transferred. The next bytes wait until they are paid for.
-    pub(in crate::transport) fn record_bytes(&mut self, bytes: u64) {
-        self.bucket.take(bytes);
-        let paid = self.bucket.next_free();
-        if paid > Instant::now() {
-            self.waits = Some(Box::pin(tokio::time::sleep_until(paid)));
-        }
-    }
-    /// Waits until the next bytes may flow.
-    pub(in crate::transport) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(waits) = self.waits.as_mut() {
-            ready!(waits.as_mut().poll(cx));
-            self.waits = None;
-        }
-        Poll::Ready(())
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -331,20 +233,5 @@ mod tests {
         assert_eq!(times(&rates, "other.example", 1), [None]);
         assert_eq!(times(&rates, "index.docker.io", 1), [Some(0)]);
         assert_eq!(times(&rates, "docker.io", 1), [Some(1000)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn bodies_share_a_bucket() {
-        let start = Instant::now();
-        let bucket = Bucket::new(1000.0);
-        let mut bodies = [Throttle::new(bucket.clone()), Throttle::new(bucket)];
-        for _ in 0..3 {
-            for body in &mut bodies {
-                std::future::poll_fn(|cx| body.poll_ready(cx)).await;
-                body.record_bytes(500);
-            }
-        }
-        // The next bytes pay for the last ones.
-        assert_eq!(start.elapsed(), Duration::from_secs(2));
     }
 }
