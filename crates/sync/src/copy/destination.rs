@@ -255,6 +255,6 @@ mod tests {
     fn the_future_of_a_comparison_has_no_room_for_rare_results() {
         type Arguments = (DestinationCopy<'static>, &'static Pair);
         let size = size_of_future(|(copy, pair): Arguments| copy.run(pair));
-        assert!(size < 2_600, "{size} bytes");
+        assert!(size < 3_000, "{size} bytes");
     }
 }
