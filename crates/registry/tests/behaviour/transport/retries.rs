@@ -95,21 +95,24 @@ async fn permanent_errors_are_not_retried() {
     assert!(setting.notes.take().is_empty());
 }
 
+/// Returns the time until another operation at the host has its answer.
+async fn time_of_another(setting: &Setting) -> Duration {
+    let start = Instant::now();
+    tokio::task::yield_now().await;
+    let get = call(
+        &setting.endpoint,
+        http::Method::GET,
+        "https://a.example/v2/",
+    );
+    setting.transport.send(get).await.unwrap();
+    start.elapsed()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_host_that_asks_for_time_gets_it_from_everybody() {
     let setting = Setting::new();
-    let start = Instant::now();
     let mut attempts = setting.attempts(2);
-    let other = async {
-        tokio::task::yield_now().await;
-        let get = call(
-            &setting.endpoint,
-            http::Method::GET,
-            "https://a.example/v2/",
-        );
-        setting.transport.send(get).await.unwrap();
-        start.elapsed()
-    };
+    let other = time_of_another(&setting);
     let (own, other) = tokio::join!(attempts.after(limited(20)), other);
     own.unwrap();
     assert!(other >= Duration::from_secs(20));
@@ -133,16 +136,7 @@ async fn others_wait_as_long_as_the_host_says_and_no_longer() {
         attempts.after(limited(1)).await.unwrap();
     }
     let start = Instant::now();
-    let other = async {
-        tokio::task::yield_now().await;
-        let get = call(
-            &setting.endpoint,
-            http::Method::GET,
-            "https://a.example/v2/",
-        );
-        setting.transport.send(get).await.unwrap();
-        start.elapsed()
-    };
+    let other = time_of_another(&setting);
     let (own, other) = tokio::join!(attempts.after(limited(1)), other);
     own.unwrap();
     // Its seventh delay: 300 ms, doubled six times, at least.
