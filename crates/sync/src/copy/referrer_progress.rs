@@ -50,7 +50,7 @@ impl StepScope {
             checks,
         }
     }
-    /// Returns the scope of warnings about images of `source`, whatever their destinations.
+    /// Returns the scope of warnings about images of `source`, for all destinations.
     pub(super) fn at_source(source: &Repository) -> Self {
         Self::new(source, source, ReferrerChecks::default())
     }

@@ -34,6 +34,8 @@ pub(super) enum ApiAnswer {
     NoRepository,
     /// An error that may be about the subject or about the API: Quay's for a subject that it does not have.
     Unclear,
+    /// A denial, which may be about the API, about rights, or about the subject.
+    Denied,
 }
 
 /// Outcome of a request for a page.
@@ -70,7 +72,7 @@ impl Client {
         match &told {
             Ok(ApiAnswer::Listed(descriptors)) => capabilities.record_list(descriptors.is_empty()),
             Ok(ApiAnswer::NoApi) => capabilities.missing(),
-            Ok(ApiAnswer::NoRepository | ApiAnswer::Unclear) | Err(_) => {}
+            Ok(ApiAnswer::NoRepository | ApiAnswer::Unclear | ApiAnswer::Denied) | Err(_) => {}
         }
         if first.is_some() {
             capabilities.record_probe();
@@ -236,8 +238,9 @@ fn interpret_error(error: Error) -> Result<ApiAnswer, Error> {
     let status = error.status().map_or(0, |status| status.as_u16());
     match (status, error.code().unwrap_or_default()) {
         (400 | 404, "NAME_UNKNOWN" | "NAME_INVALID") => Ok(ApiAnswer::NoRepository),
+        (400 | 404, "MANIFEST_UNKNOWN" | "MANIFEST_INVALID") => Ok(ApiAnswer::Unclear),
         // Gateways answer 403 for unknown paths.
-        (400 | 404, "MANIFEST_UNKNOWN" | "MANIFEST_INVALID") | (403, _) => Ok(ApiAnswer::Unclear),
+        (403, _) => Ok(ApiAnswer::Denied),
         (400 | 404 | 405 | 406 | 410 | 415 | 422 | 501, _) => Ok(ApiAnswer::NoApi),
         _ => Err(error),
     }

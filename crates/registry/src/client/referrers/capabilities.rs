@@ -14,8 +14,11 @@ use crate::lock::lock;
 /// have answered in its place.
 const MISSING_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// Number of refusals after which a repository is not asked again, as long as the registry has never listed anything.
-const MAX_REFUSALS: u8 = 3;
+/// Maximum number of repositories whose denials are remembered.
+const MAX_REPOSITORIES: usize = 16 * 1024;
+
+/// Number of denials after which a repository is not asked again, as long as the registry has never listed anything.
+const MAX_DENIALS: u8 = 3;
 
 /// Number of fallback tags that can be written at a time. Two that share a lock wait for each other.
 const TURNS: usize = 64;
@@ -37,8 +40,9 @@ pub(in crate::client) enum ApiSupport {
 /// Facts that are remembered for the run.
 pub(in crate::client) struct ReferrersCapabilities {
     state: Mutex<State>,
-    /// Refusals by repository, where they may be about the API, about rights, or about single subjects.
-    refusals: Mutex<HashMap<String, Refusals>>,
+    /// Denials (403) by repository. Each may be about the API, about rights, or about a single subject; a warning tells of
+    /// the first.
+    denials: Mutex<HashMap<String, Denials>>,
     /// Held by the first request, so that others learn from its answer.
     first: tokio::sync::Mutex<()>,
     /// Locks for the writers of fallback tags in this process.
@@ -63,8 +67,8 @@ struct State {
     says_subject: bool,
 }
 
-/// Refusals in one repository.
-struct Refusals {
+/// Denials in one repository.
+struct Denials {
     count: u8,
     until: Instant,
 }
@@ -73,7 +77,7 @@ impl Default for ReferrersCapabilities {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
-            refusals: Mutex::default(),
+            denials: Mutex::default(),
             first: tokio::sync::Mutex::default(),
             turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
             hasher: RandomState::new(),
@@ -134,28 +138,31 @@ impl ReferrersCapabilities {
             state.missing_until = until;
         }
     }
-    /// Records a refusal that says neither that the API is missing nor that there are no referrers.
-    pub(super) fn record_refusal(&self, repository: &str) {
-        let mut refusals = lock(&self.refusals);
-        let new = || Refusals {
+    /// Records a denial. The repositories that are remembered are dropped at the bound, and cost requests again.
+    pub(super) fn record_denial(&self, repository: &str) {
+        let mut denials = lock(&self.denials);
+        if denials.len() >= MAX_REPOSITORIES && !denials.contains_key(repository) {
+            denials.clear();
+        }
+        let new = || Denials {
             count: 0,
             until: Instant::now() + MISSING_FOR,
         };
-        let refusals = refusals.entry(repository.to_owned()).or_insert_with(new);
-        refusals.count = refusals.count.saturating_add(1);
+        let denials = denials.entry(repository.to_owned()).or_insert_with(new);
+        denials.count = denials.count.saturating_add(1);
     }
-    /// Returns whether further requests in the repository are likely refused as well.
-    pub(super) fn is_refused(&self, repository: &str) -> bool {
+    /// Returns whether further requests in the repository are likely denied as well.
+    pub(super) fn is_denied(&self, repository: &str) -> bool {
         if self.api() != ApiSupport::Unknown {
             return false;
         }
-        let mut refusals = lock(&self.refusals);
-        match refusals.get(repository) {
+        let mut denials = lock(&self.denials);
+        match denials.get(repository) {
             Some(known) if Instant::now() >= known.until => {
-                refusals.remove(repository);
+                denials.remove(repository);
                 false
             }
-            Some(known) => known.count >= MAX_REFUSALS,
+            Some(known) => known.count >= MAX_DENIALS,
             None => false,
         }
     }
@@ -243,19 +250,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refusals_count_for_their_repository_until_the_registry_lists() {
+    async fn denials_count_for_their_repository_until_the_registry_lists() {
         let capabilities = ReferrersCapabilities::default();
-        for number in 0..MAX_REFUSALS {
-            assert!(!capabilities.is_refused("a"), "{number}");
-            capabilities.record_refusal("a");
+        for number in 0..MAX_DENIALS {
+            assert!(!capabilities.is_denied("a"), "{number}");
+            capabilities.record_denial("a");
         }
-        assert!(capabilities.is_refused("a") && !capabilities.is_refused("b"));
+        assert!(capabilities.is_denied("a") && !capabilities.is_denied("b"));
         tokio::time::advance(MISSING_FOR).await;
-        assert!(!capabilities.is_refused("a"));
-        for _ in 0..MAX_REFUSALS {
-            capabilities.record_refusal("a");
+        assert!(!capabilities.is_denied("a"));
+        for _ in 0..MAX_DENIALS {
+            capabilities.record_denial("a");
         }
         capabilities.record_list(true);
-        assert!(!capabilities.is_refused("a"));
+        assert!(!capabilities.is_denied("a"));
     }
 }

@@ -67,7 +67,7 @@ impl Referrers {
 impl Client {
     /// Lists the referrers of `subject` in `repository`, of any artifact type. One request, and one for each further
     /// page: to the referrers API, or to the fallback tag if the registry is known to lack the API, which takes one
-    /// request an hour for all repositories. Where three requests in a repository were refused, and the registry has not
+    /// request an hour for all repositories. Where three requests in a repository were denied, and the registry has not
     /// listed anything, the fallback tag is read without a further one for an hour. A subject without referrers is no
     /// error, nor is a missing subject or repository.
     ///
@@ -162,7 +162,7 @@ impl Client {
         subject: &Digest,
     ) -> Result<Option<Referrers>, Error> {
         let capabilities = &self.inner.capabilities.referrers;
-        if capabilities.is_refused(repository.path()) {
+        if capabilities.is_denied(repository.path()) {
             return Ok(None);
         }
         match self.request_referrers(repository, scopes, subject).await? {
@@ -171,16 +171,16 @@ impl Client {
                 origin: ReferrersOrigin::Api,
             })),
             ApiAnswer::NoRepository => Ok(Some(Referrers::empty())),
-            ApiAnswer::Unclear
+            ApiAnswer::Unclear | ApiAnswer::Denied
                 if matches!(capabilities.api(), ApiSupport::Answers | ApiSupport::Lists) =>
             {
                 Ok(Some(Referrers::empty()))
             }
-            ApiAnswer::Unclear => {
-                capabilities.record_refusal(repository.path());
+            ApiAnswer::Denied => {
+                capabilities.record_denial(repository.path());
                 Ok(None)
             }
-            ApiAnswer::NoApi => Ok(None),
+            ApiAnswer::Unclear | ApiAnswer::NoApi => Ok(None),
         }
     }
 }

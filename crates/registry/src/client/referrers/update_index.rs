@@ -129,7 +129,9 @@ impl Client {
                 Ok(false)
             }
             ApiAnswer::NoApi => Ok(false),
-            ApiAnswer::NoRepository | ApiAnswer::Unclear => Ok(capabilities.says_subject()),
+            ApiAnswer::NoRepository | ApiAnswer::Unclear | ApiAnswer::Denied => {
+                Ok(capabilities.says_subject())
+            }
         }
     }
 }

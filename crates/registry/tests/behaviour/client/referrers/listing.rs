@@ -180,9 +180,30 @@ async fn an_error_about_the_subject_says_nothing_about_the_api() {
     assert_eq!(kit.took(), [refused]);
 }
 
+/// A registry may answer so for each subject without referrers, and list those of the others.
 #[tokio::test]
-async fn three_refusals_in_a_repository_are_enough_until_the_registry_lists() {
-    // Gateways answer 403 for unknown paths, and others refuse a single image.
+async fn answers_about_single_subjects_say_nothing_about_the_next_one() {
+    let kit = Kit::open(Profile::zot()).await;
+    let image = subject("x");
+    let sbom = sbom(&image, "{}");
+    kit.server.push("a/b", Some("v1"), &image);
+    kit.server.push("a/b", None, &sbom);
+    let unknown = Action::error(404, "MANIFEST_UNKNOWN", "manifest unknown");
+    kit.server
+        .fault(Fault::on(Kind::Referrers).times(5), unknown);
+    let repository = kit.repository("a/b");
+    for _ in 0..5 {
+        let told = kit.client.referrers(&repository, &digest(&image)).await;
+        assert_eq!(told.unwrap().origin, ReferrersOrigin::Nobody);
+        assert_eq!(kit.took(), [NO_API, NO_TAG]);
+    }
+    let told = kit.client.referrers(&repository, &digest(&image)).await;
+    assert_eq!(told.unwrap().descriptors, descriptors([&sbom]));
+}
+
+#[tokio::test]
+async fn three_denials_in_a_repository_are_enough() {
+    // Gateways answer 403 for unknown paths.
     let kit = Kit::open(with(Referrers::Refused(403))).await;
     let image = subject("x");
     let refused = (Kind::Referrers, 403);
