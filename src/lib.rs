@@ -18,6 +18,8 @@ mod replacement;
 mod report;
 mod run;
 mod run_summary;
+#[cfg(feature = "service")]
+mod service;
 pub mod ui;
 
 use std::ffi::OsString;

@@ -12,10 +12,13 @@ mod file_kind;
 pub(crate) mod fuzzing;
 mod native;
 mod registry_entry;
+mod schedule;
+mod service;
 mod snippet;
 mod syntax;
 mod variables;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +35,11 @@ pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
 pub use error::{ConfigError, Problem};
 pub use native::{native_reference, native_schema};
 pub use registry_entry::{InvalidLimit, RegistryEntry, RegistryLimits};
+pub use schedule::{CronTime, Schedule, Times};
+pub use service::{
+    HookConfig, NotifyConfig, NotifyKind, SecretPlace, ServiceConfig, TlsFiles, TokenConfig,
+    TokenScope,
+};
 
 /// Content of the files.
 #[derive(Debug, Default)]
@@ -44,6 +52,10 @@ pub struct Config {
     pub credentials: Vec<KeychainEntry>,
     /// The registries of native files.
     pub registries: Vec<RegistryEntry>,
+    /// Times of the runs of rules with a schedule, by the name of the rule. Only a service reads them.
+    pub schedules: HashMap<Arc<str>, Schedule>,
+    /// Settings of the service.
+    pub service: ServiceConfig,
     /// Likely mistakes that do not stop a run.
     pub warnings: Vec<Problem>,
 }

@@ -6,6 +6,7 @@ use super::fields::{Fields, items, pairs, text};
 use super::findings::Findings;
 use super::reading::Source;
 use super::{scalar, schedule, tables};
+use crate::config::Schedule;
 use crate::config::document::{Node, NodeValue};
 use crate::rule::{
     ConflictAction, ConflictPolicy, IfEmpty, Immutable, OptionOverrides, PlatformFilter, Referrers,
@@ -17,6 +18,7 @@ use crate::rule::{
 pub(super) struct Defaults {
     pub(super) overrides: OptionOverrides,
     pub(super) if_empty: IfEmpty,
+    pub(super) schedule: Option<Schedule>,
 }
 
 impl Defaults {
@@ -24,19 +26,17 @@ impl Defaults {
         Self {
             overrides: rule_options(source, fields, findings),
             if_empty: if_empty(fields).unwrap_or_default(),
+            schedule: schedule(source, fields, findings),
         }
     }
 }
 
-/// Reads the options of a rule, or of `defaults`, and checks its schedule.
+/// Reads the options of a rule, or of `defaults`.
 pub(super) fn rule_options(
     source: &Source<'_>,
     fields: &Fields<'_>,
     findings: &mut Findings,
 ) -> OptionOverrides {
-    if let Some(node) = fields.node("schedule") {
-        schedule::check(source, node, findings);
-    }
     let patterns = fields.node("immutable");
     OptionOverrides {
         strip_attestations: fields.text("attestations").map(|text| text == "strip"),
@@ -61,6 +61,16 @@ pub(super) fn destination_options(
         conflict: conflict.map(|node| self::conflict(source, node, findings)),
         ..OptionOverrides::default()
     }
+}
+
+/// Reads the schedule of a rule, or of `defaults`.
+pub(super) fn schedule(
+    source: &Source<'_>,
+    fields: &Fields<'_>,
+    findings: &mut Findings,
+) -> Option<Schedule> {
+    let node = fields.node("schedule")?;
+    Some(schedule::read(source, node, findings))
 }
 
 /// Reads `if-empty`.

@@ -9,7 +9,8 @@ use super::fields::{Fields, text};
 use super::findings::Findings;
 use super::registries::Registries;
 use super::rules::Rules;
-use super::{check, include, options, rules, secrets, service, substitution, tables};
+use super::service::ServiceSettings;
+use super::{check, include, options, rules, secrets, substitution, tables};
 use crate::config::document::{Node, NodeValue, Position};
 use crate::config::file::ConfigFile;
 use crate::config::file_kind::Opened;
@@ -29,6 +30,7 @@ pub(super) struct Reading<'a> {
     registries: Registries,
     /// `None` to read registries alone.
     rules: Option<Rules>,
+    service: ServiceSettings,
 }
 
 /// A file, and what its parts have in common.
@@ -85,6 +87,7 @@ impl<'a> Reading<'a> {
             identities: HashSet::new(),
             registries: Registries::default(),
             rules: Some(Rules::default()),
+            service: ServiceSettings::default(),
         }
     }
 
@@ -164,7 +167,7 @@ impl<'a> Reading<'a> {
                 rules.read(&context, node, &mut self.findings);
             }
         }
-        service::check(&source, &fields, &mut self.findings);
+        self.service.read(&source, &fields, &mut self.findings);
     }
 
     /// Returns true if a file was read before.
@@ -176,7 +179,7 @@ impl<'a> Reading<'a> {
     pub(super) fn finish(mut self) -> Result<Config, ConfigError> {
         let has_mistakes = self.findings.count() > 0;
         let registries = self.registries.finish();
-        let rules = self.rules.map(|rules| rules.set);
+        let (rules, schedules) = self.rules.map(Rules::into_parts).unzip();
         let (rules, patterns) = rules
             .map(|mut set| {
                 set.check_harbor(&registries, &mut self.findings);
@@ -192,6 +195,8 @@ impl<'a> Reading<'a> {
             patterns,
             credentials: Vec::new(),
             registries,
+            schedules: schedules.unwrap_or_default(),
+            service: self.service.finish(),
             warnings,
         })
     }

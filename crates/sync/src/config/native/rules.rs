@@ -11,6 +11,7 @@ use super::options::{self, Defaults};
 use super::reading::Source;
 use super::tag_choice::{self, TagChoice};
 use super::{sources, tables};
+use crate::config::Schedule;
 use crate::config::document::{Node, Position};
 use crate::id::RuleId;
 use crate::rule::{
@@ -32,6 +33,7 @@ pub(super) struct Context<'a> {
 #[derive(Default)]
 pub(super) struct Rules {
     names: HashMap<String, Location>,
+    schedules: HashMap<Arc<str>, Schedule>,
     pub(super) set: MergedRules,
 }
 
@@ -62,6 +64,11 @@ impl Rules {
         }
     }
 
+    /// Returns the rules, and their schedules by name.
+    pub(super) fn into_parts(self) -> (MergedRules, HashMap<Arc<str>, Schedule>) {
+        (self.set, self.schedules)
+    }
+
     /// Reads a rule. Returns `None` after a mistake that leaves nothing to check.
     fn rule<'a>(
         &mut self,
@@ -77,7 +84,11 @@ impl Rules {
             from.check_without_tags(context.source, &fields, findings);
         }
         let own = options::rule_options(context.source, &fields, findings);
+        let schedule = options::schedule(context.source, &fields, findings);
         let name = self.name(context, &fields, &from.text, findings)?;
+        if let Some(schedule) = schedule.or_else(|| context.defaults.schedule.clone()) {
+            self.schedules.insert(Arc::clone(&name), schedule);
+        }
         let location = context.source.location(fields.at);
         self.set.overridden(context.flags, &own, &name, &location);
         let layers = [&context.defaults.overrides, context.flags, &own];

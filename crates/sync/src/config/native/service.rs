@@ -1,4 +1,4 @@
-//! Check of `service` and `share`. Only their own commands read them, so secrets are not looked up here.
+//! Reader of `service`, and check of `share`. Only their own commands use them, so secrets are not looked up here.
 
 use std::collections::HashSet;
 
@@ -7,91 +7,186 @@ use super::findings::Findings;
 use super::reading::Source;
 use super::secret_value::{self, is_map};
 use super::tables;
+use crate::config::document::Node;
+use crate::config::{
+    HookConfig, NotifyConfig, NotifyKind, SecretPlace, ServiceConfig, TlsFiles, TokenConfig,
+    TokenScope,
+};
+use crate::rule::Location;
 
-/// Checks both keys of a file.
-pub(super) fn check(source: &Source<'_>, file: &Fields<'_>, findings: &mut Findings) {
-    if let Some(node) = file.node("service") {
-        let fields = Fields::new(&tables::SERVICE, node);
-        Check { source, findings }.service(&fields);
-    }
-    if let Some(node) = file.node("share") {
-        let mut check = Check { source, findings };
-        if is_map(node) {
+/// Settings of the service, which one file has.
+#[derive(Default)]
+pub(super) struct ServiceSettings {
+    config: ServiceConfig,
+    place: Option<Location>,
+}
+
+impl ServiceSettings {
+    /// Reads both keys of a file.
+    pub(super) fn read(&mut self, source: &Source<'_>, file: &Fields<'_>, findings: &mut Findings) {
+        if let Some(node) = file.node("service") {
+            self.refuse_second(source, file, findings);
+            let fields = Fields::new(&tables::SERVICE, node);
+            self.config = Reader { source, findings }.service(&fields);
+        }
+        if let Some(node) = file.node("share")
+            && is_map(node)
+        {
             let fields = Fields::new(&tables::SHARE, node);
-            check.secret(&fields, "url");
+            Reader { source, findings }.secret(&fields, "url");
             // Checked by its kind alone.
             let _ = fields.node("timeout");
         }
     }
+
+    /// Returns the settings of all files.
+    pub(super) fn finish(self) -> ServiceConfig {
+        self.config
+    }
+
+    fn refuse_second(&mut self, source: &Source<'_>, file: &Fields<'_>, findings: &mut Findings) {
+        let at = file.key_at("service");
+        match &self.place {
+            Some(first) => {
+                let message = format!(
+                    "`service` is given {} already. Keep one of the two.",
+                    source.place(first)
+                );
+                findings.mistake(&source.file, at, message);
+            }
+            None => self.place = Some(source.location(at)),
+        }
+    }
 }
 
-struct Check<'a> {
+struct Reader<'a> {
     source: &'a Source<'a>,
     findings: &'a mut Findings,
 }
 
-impl Check<'_> {
-    fn service(&mut self, service: &Fields<'_>) {
+impl Reader<'_> {
+    fn service(&mut self, service: &Fields<'_>) -> ServiceConfig {
+        let runs = service.text("runs");
+        ServiceConfig {
+            listen: self.addresses(service),
+            tokens: self.tokens(service),
+            anonymous_reads: service.text("anonymous") == Some("read"),
+            runs: runs.and_then(|number| number.parse().ok()),
+            tls: self.tls(service),
+            hooks: self.hooks(service),
+            notify: self.receivers(service),
+        }
+    }
+
+    fn addresses(&mut self, service: &Fields<'_>) -> Vec<String> {
+        let mut addresses = Vec::new();
         for (address, node) in service.texts("listen") {
-            if !is_address(address) {
+            if is_address(address) {
+                addresses.push(address.to_owned());
+            } else {
                 let message = format!(
                     "`{address}` is not an address with a port. Write one such as 127.0.0.1:8080."
                 );
                 self.findings.mistake(&self.source.file, node.at, message);
             }
         }
+        addresses
+    }
+
+    fn tokens(&mut self, service: &Fields<'_>) -> Vec<TokenConfig> {
         let mut names = HashSet::new();
+        let mut tokens = Vec::new();
         for node in service.node("tokens").map(items).unwrap_or_default() {
             let token = Fields::new(&tables::TOKEN, node);
-            self.secret(&token, "secret");
-            // Checked by its kind alone.
-            let _ = token.node("scope");
-            if let Some(name) = token.text("name").filter(|name| !names.insert(*name)) {
+            let secret = self.secret(&token, "secret");
+            let scope = match token.text("scope") {
+                Some("sync") => TokenScope::Sync,
+                _ => TokenScope::Read,
+            };
+            let name = token.text("name");
+            if let Some(name) = name.filter(|name| !names.insert(*name)) {
                 let message = format!("the token name `{name}` is used twice. Write another one.");
                 let at = token.key_at("name");
                 self.findings.mistake(&self.source.file, at, message);
             }
-        }
-        if let Some(node) = service.node("hooks") {
-            let hooks = Fields::new(&tables::HOOKS, node);
-            for key in tables::HOOKS.keys {
-                if let Some(node) = hooks.node(key.name) {
-                    self.secret(&Fields::new(&tables::HOOK, node), "secret");
-                }
+            if let (Some(name), Some(secret)) = (name, secret) {
+                tokens.push(TokenConfig {
+                    name: name.to_owned(),
+                    secret,
+                    scope,
+                });
             }
         }
-        for node in service.node("notify").map(items).unwrap_or_default() {
-            self.receiver(&Fields::new(&tables::NOTIFY, node));
-        }
-        let tls = service.node("tls");
-        if let Some(tls) = tls.map(|node| Fields::new(&tables::SERVICE_TLS, node)) {
-            let _ = (tls.node("cert"), tls.node("key"));
-        }
-        let _ = (service.node("anonymous"), service.node("runs"));
+        tokens
     }
 
-    fn receiver(&mut self, receiver: &Fields<'_>) {
-        self.secret(receiver, "url");
-        self.secret(receiver, "secret");
-        let _ = receiver.node("kind");
+    fn tls(&self, service: &Fields<'_>) -> Option<TlsFiles> {
+        let tls = Fields::new(&tables::SERVICE_TLS, service.node("tls")?);
+        let path = |key| tls.text(key).map(|written| self.source.path(written));
+        Some(TlsFiles {
+            cert: path("cert")?,
+            key: path("key")?,
+        })
+    }
+
+    fn hooks(&mut self, service: &Fields<'_>) -> Vec<HookConfig> {
+        let Some(node) = service.node("hooks") else {
+            return Vec::new();
+        };
+        let hooks = Fields::new(&tables::HOOKS, node);
+        let kinds = tables::HOOKS.keys.iter().map(|key| key.name);
+        let hooks = kinds.filter_map(|kind| {
+            let hook = Fields::new(&tables::HOOK, hooks.node(kind)?);
+            Some(HookConfig {
+                kind: kind.to_owned(),
+                secret: self.secret(&hook, "secret")?,
+            })
+        });
+        hooks.collect()
+    }
+
+    fn receivers(&mut self, service: &Fields<'_>) -> Vec<NotifyConfig> {
+        let nodes = service.node("notify").map(items).unwrap_or_default();
+        let receivers = nodes.iter().filter_map(|node| self.receiver(node));
+        receivers.collect()
+    }
+
+    fn receiver(&mut self, node: &Node) -> Option<NotifyConfig> {
+        let receiver = Fields::new(&tables::NOTIFY, node);
+        let url = self.secret(&receiver, "url");
+        let secret = self.secret(&receiver, "secret");
+        let kind = receiver.text("kind");
+        let mut on = Vec::new();
         for (event, node) in receiver.texts("on") {
             let is_name = event
                 .split('.')
                 .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase()));
-            if !is_name || !event.contains('.') {
+            if is_name && event.contains('.') {
+                on.push(event.to_owned());
+            } else {
                 let message = format!(
                     "`{event}` is not an event. Write one such as rule.failing or rule.recovered."
                 );
                 self.findings.mistake(&self.source.file, node.at, message);
             }
         }
+        Some(NotifyConfig {
+            kind: match kind? {
+                "slack" => NotifyKind::Slack,
+                "feishu" => NotifyKind::Feishu,
+                "dingtalk" => NotifyKind::DingTalk,
+                _ => NotifyKind::CloudEvents,
+            },
+            url: url?,
+            secret,
+            on,
+        })
     }
 
-    /// Checks the form of a secret.
-    fn secret(&mut self, fields: &Fields<'_>, key: &str) {
-        if let Some(node) = fields.node(key) {
-            secret_value::check_form(self.source, key, node, self.findings);
-        }
+    /// Reads the place of a secret.
+    fn secret(&mut self, fields: &Fields<'_>, key: &str) -> Option<SecretPlace> {
+        let node = fields.node(key)?;
+        secret_value::place(self.source, key, node, self.findings)
     }
 }
 

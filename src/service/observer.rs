@@ -1,0 +1,54 @@
+//! The seam between the runs and everything that shows or keeps them: history, metrics, live events, notifications, log.
+
+use std::sync::Arc;
+
+use image_syncer_sync::Event;
+
+use crate::service::run::{Run, RunId};
+use crate::service::runs::Sample;
+
+/// Receives the states and events of all runs. Called from many tasks; must not block for long.
+pub(crate) trait RunObserver: Send + Sync {
+    /// A run was requested, started or ended; `run` has its new state. Called in the order of the states. All events of a
+    /// run come before its end.
+    fn changed(&self, _run: &Run) {}
+    /// An event of a run in progress.
+    fn event(&self, _run: RunId, _event: &Event) {}
+    /// The progress of a run, once a second while it is running.
+    fn progress(&self, _run: &Run, _sample: &Sample) {}
+    /// The rules were read, at the start and after each reload.
+    fn rules(&self, _rules: &crate::service::rule_book::RuleBook) {}
+}
+
+/// Several observers as one.
+#[derive(Clone, Default)]
+pub(crate) struct RunObservers(Arc<[Arc<dyn RunObserver>]>);
+
+impl RunObservers {
+    /// Creates the observer that forwards to all of these, in their order.
+    pub(crate) fn new(observers: impl IntoIterator<Item = Arc<dyn RunObserver>>) -> Self {
+        Self(observers.into_iter().collect())
+    }
+}
+
+impl RunObserver for RunObservers {
+    fn changed(&self, run: &Run) {
+        self.0.iter().for_each(|observer| observer.changed(run));
+    }
+
+    fn event(&self, run: RunId, event: &Event) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.event(run, event));
+    }
+
+    fn progress(&self, run: &Run, sample: &Sample) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.progress(run, sample));
+    }
+
+    fn rules(&self, rules: &crate::service::rule_book::RuleBook) {
+        self.0.iter().for_each(|observer| observer.rules(rules));
+    }
+}

@@ -1,0 +1,272 @@
+//! Runs in progress.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt as _;
+use image_syncer_sync::engine::Stop;
+use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::rule::{RuleScope, RuleSet};
+use image_syncer_sync::session::{RunHandle, RunOptions};
+use image_syncer_sync::settings::Intent;
+use image_syncer_sync::transfer::Progress;
+use image_syncer_sync::{Event, Listener, Session};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::lock::lock;
+use crate::service::observer::{RunObserver as _, RunObservers};
+use crate::service::rule_book::ServiceRule;
+use crate::service::run::{Purpose, Run, RunCounts, RunId, RunState, Scope};
+use crate::service::runs::queue::QueuedRun;
+use crate::service::runs::{RequestError, RunLimits, Sample, Throughput};
+
+/// A run in progress.
+pub(super) struct ActiveRun {
+    id: RunId,
+    rule: Arc<str>,
+    states: watch::Sender<Run>,
+    stop: Stop,
+    report: Arc<Report>,
+    /// Set when the run has started.
+    progress: Arc<Mutex<Option<Arc<Progress>>>>,
+    began: Instant,
+    throughput: Throughput,
+}
+
+/// Results of a run in progress, so far.
+pub(crate) struct LiveRun {
+    /// The run, with its numbers so far.
+    pub(crate) run: Run,
+    /// Its results.
+    pub(crate) report: Arc<Report>,
+    /// Its transfers; `None` before it has any.
+    pub(crate) progress: Option<Arc<Progress>>,
+    /// Its speed over time.
+    pub(crate) throughput: Throughput,
+}
+
+/// What a run needs, for the task that carries it out.
+pub(super) struct RunSetup {
+    run: Run,
+    /// `None` if the rule does not exist any more.
+    rule: Option<Arc<ServiceRule>>,
+    session: Session,
+    options: RunOptions,
+    stop: Stop,
+    report: Arc<Report>,
+    progress: Arc<Mutex<Option<Arc<Progress>>>>,
+    observers: RunObservers,
+}
+
+impl ActiveRun {
+    /// Turns a run that waits into one in progress. The setup has to be carried out.
+    pub(super) fn start(
+        queued: QueuedRun,
+        rule: Option<Arc<ServiceRule>>,
+        session: Session,
+        limits: &RunLimits,
+        observers: &RunObservers,
+    ) -> (Self, RunSetup) {
+        let states = queued.into_states();
+        states.send_modify(|run| {
+            run.state = RunState::Running;
+            run.started = Some(Timestamp::now());
+        });
+        let run = states.borrow().clone();
+        observers.changed(&run);
+        let stop = Stop::new(limits.grace);
+        let intent = match run.purpose {
+            Purpose::Sync => Intent::Copy,
+            Purpose::Check => Intent::Check,
+        };
+        let options = RunOptions::default()
+            .with_intent(intent)
+            .with_listing(limits.listing)
+            .with_stop(stop.clone());
+        let report = Arc::new(Report::new());
+        let progress = Arc::default();
+        let setup = RunSetup {
+            run: run.clone(),
+            rule,
+            session,
+            options,
+            stop: stop.clone(),
+            report: Arc::clone(&report),
+            progress: Arc::clone(&progress),
+            observers: observers.clone(),
+        };
+        let active = Self {
+            id: run.id,
+            rule: run.rule,
+            states,
+            stop,
+            report,
+            progress,
+            began: Instant::now(),
+            throughput: Throughput::default(),
+        };
+        (active, setup)
+    }
+
+    /// Returns the id.
+    pub(super) fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// Returns the name of the rule.
+    pub(super) fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// Stops the run in order.
+    pub(super) fn stop(&self) {
+        self.stop.cancel.cancel();
+    }
+
+    /// Drops the images in flight.
+    pub(super) fn abandon(&self) {
+        self.stop.abandon.cancel();
+    }
+
+    /// Returns the states of the run.
+    pub(super) fn states(&self) -> watch::Receiver<Run> {
+        self.states.subscribe()
+    }
+
+    /// Returns the run with its numbers so far.
+    pub(super) fn run(&self) -> Run {
+        let mut run = self.states.borrow().clone();
+        run.counts = self.counts();
+        run
+    }
+
+    /// Returns the run with its results so far.
+    pub(super) fn live(&self) -> LiveRun {
+        LiveRun {
+            run: self.run(),
+            report: Arc::clone(&self.report),
+            progress: lock(&self.progress).clone(),
+            throughput: self.throughput.clone(),
+        }
+    }
+
+    /// Samples the run; `None` before it has transfers.
+    pub(super) fn sample(&mut self) -> Option<(Run, Sample)> {
+        let progress = lock(&self.progress).clone()?;
+        let run = self.run();
+        let sample = Sample {
+            second: self.began.elapsed().as_secs(),
+            fetched_bytes: run.counts.fetched_bytes,
+            sent_bytes: run.counts.sent_bytes,
+            ended_images: run.counts.ended(),
+            uploads: progress.uploads_under_way(),
+        };
+        self.throughput.add(sample);
+        Some((run, sample))
+    }
+
+    /// Publishes the end of the run.
+    pub(super) fn end(self, run: Run) {
+        self.states.send_replace(run);
+    }
+
+    fn counts(&self) -> RunCounts {
+        let progress = lock(&self.progress).clone();
+        counts(&self.report.summary(), progress.as_deref())
+    }
+}
+
+fn counts(summary: &Summary, progress: Option<&Progress>) -> RunCounts {
+    let fetched = progress.map_or(0, Progress::bytes_fetched);
+    let sent = progress.map_or(0, Progress::bytes_streamed);
+    RunCounts::new(summary, fetched, sent)
+}
+
+/// Returns the rules that carry out a part of `rule`.
+///
+/// # Errors
+/// The rule has no such part.
+pub(super) fn rules_in_scope(rule: &ServiceRule, scope: &Scope) -> Result<RuleSet, RequestError> {
+    let scope = RuleScope {
+        repository: scope.repository.clone(),
+        tags: scope.tags.clone(),
+        force: scope.force,
+        verify: scope.verify,
+    };
+    let set = rule.set.within(&scope);
+    set.map_err(|error| RequestError::OutOfScope(error.to_string()))
+}
+
+impl RunSetup {
+    /// Returns the id of the run.
+    pub(super) fn id(&self) -> RunId {
+        self.run.id
+    }
+
+    /// Carries out the run, and returns it with its final state. A panic is a failure of the run.
+    pub(super) async fn carry_out(self) -> Run {
+        let mut run = self.run.clone();
+        let failure = match self.rules() {
+            Ok(rules) => self.copy(rules).await.err(),
+            Err(failure) => Some(failure),
+        };
+        let mut summary = self.report.summary();
+        let was_stopped = self.stop.cancel.is_cancelled();
+        summary.finish(summary.rules, was_stopped);
+        run.counts = counts(&summary, lock(&self.progress).as_deref());
+        run.ended = Some(Timestamp::now());
+        run.failure = failure.or_else(|| first_failure(&summary));
+        run.state = match summary.exit_code() {
+            _ if run.failure.is_some() => RunState::Failed,
+            130 => RunState::Cancelled,
+            0 => RunState::Succeeded,
+            _ => RunState::Failed,
+        };
+        run
+    }
+
+    fn rules(&self) -> Result<RuleSet, String> {
+        let rule = self.rule.as_ref();
+        let rule = rule.ok_or("the rule is not in the files any more")?;
+        rules_in_scope(rule, &self.run.scope).map_err(|error| error.to_string())
+    }
+
+    async fn copy(&self, rules: RuleSet) -> Result<(), String> {
+        let listener = Arc::new(RunListener {
+            id: self.run.id,
+            report: Arc::clone(&self.report),
+            observers: self.observers.clone(),
+        });
+        let handle = self.session.run_with(rules, self.options.clone(), listener);
+        *lock(&self.progress) = Some(Arc::clone(handle.progress()));
+        let waited = AssertUnwindSafe(RunHandle::wait(handle))
+            .catch_unwind()
+            .await;
+        waited.map(drop).map_err(|panic| {
+            let failure = image_syncer_sync::Failure::panicked(&*panic);
+            format!("the run ended early: {}", failure.reason)
+        })
+    }
+}
+
+/// Returns the first failure of a run, with its image.
+fn first_failure(summary: &Summary) -> Option<String> {
+    let first = summary.failures.first()?;
+    Some(format!("{}: {}", first.source, first.failure.reason))
+}
+
+/// Forwards the events of a run.
+struct RunListener {
+    id: RunId,
+    report: Arc<Report>,
+    observers: RunObservers,
+}
+
+impl Listener for RunListener {
+    fn event(&self, event: &Event) {
+        self.report.event(event);
+        self.observers.event(self.id, event);
+    }
+}

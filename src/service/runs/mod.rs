@@ -1,0 +1,316 @@
+//! The runs of the service: a queue, a limit, and no overlap.
+//!
+//! A run carries out one rule. A rule never overlaps itself: a request during a run of the rule waits for its end, and
+//! further requests are merged with the one that waits. Some runs are in progress at a time, in the order of their
+//! requests. A panic fails its run only.
+
+mod active;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod throughput;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use image_syncer_sync::Session;
+use image_syncer_sync::settings::Listing;
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+
+use crate::lock::lock;
+use crate::service::observer::{RunObserver as _, RunObservers};
+use crate::service::rule_book::RuleBook;
+use crate::service::run::{Cause, Purpose, Run, RunCounts, RunId, RunState, Scope};
+
+pub(crate) use active::LiveRun;
+use active::{ActiveRun, RunSetup};
+use queue::Queue;
+pub(crate) use throughput::{Sample, Throughput};
+
+/// Request for a run.
+#[derive(Clone, Debug)]
+pub(crate) struct RunRequest {
+    /// Name of the rule.
+    pub(crate) rule: Arc<str>,
+    /// Reason.
+    pub(crate) cause: Cause,
+    /// Purpose.
+    pub(crate) purpose: Purpose,
+    /// Part of the rule.
+    pub(crate) scope: Scope,
+}
+
+/// Reason for a refused request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// There is no such rule.
+    #[error("there is no rule called `{0}`")]
+    UnknownRule(String),
+    /// The rule does not copy the requested part.
+    #[error("{0}")]
+    OutOfScope(String),
+    /// The service ends.
+    #[error("the service is stopping, so no run starts any more")]
+    Stopping,
+}
+
+/// Accepted request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// The run.
+    pub(crate) id: RunId,
+    /// True if the request was merged with an earlier one, whose run has not started.
+    pub(crate) merged: bool,
+}
+
+/// Settings of all runs.
+#[derive(Clone, Debug)]
+pub(crate) struct RunLimits {
+    /// Maximum number of runs at a time; at least 1.
+    pub(crate) runs: usize,
+    /// Maximum time that images may go on after a run was stopped.
+    pub(crate) grace: Duration,
+    /// Use of lists with digests.
+    pub(crate) listing: Listing,
+}
+
+/// The runs of the service. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Runs(Arc<Shared>);
+
+struct Shared {
+    limits: RunLimits,
+    observers: RunObservers,
+    state: Mutex<State>,
+    /// A run was requested, or one ended.
+    changed: Notify,
+}
+
+struct State {
+    session: Session,
+    rules: Arc<RuleBook>,
+    queue: Queue,
+    active: Vec<ActiveRun>,
+    last: Option<RunId>,
+    is_stopping: bool,
+}
+
+impl Runs {
+    /// Creates the runs of `rules`, the first of which gets an id after `last`.
+    pub(crate) fn new(
+        session: Session,
+        rules: Arc<RuleBook>,
+        limits: RunLimits,
+        observers: RunObservers,
+        last: Option<RunId>,
+    ) -> Self {
+        observers.rules(&rules);
+        Self(Arc::new(Shared {
+            limits,
+            observers,
+            state: Mutex::new(State {
+                session,
+                rules,
+                queue: Queue::default(),
+                active: Vec::new(),
+                last,
+                is_stopping: false,
+            }),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Returns the current rules.
+    pub(crate) fn rules(&self) -> Arc<RuleBook> {
+        Arc::clone(&self.state().rules)
+    }
+
+    /// Replaces the rules, and the session if one is given. Runs in progress go on with the old ones.
+    pub(crate) fn replace(&self, rules: Arc<RuleBook>, session: Option<Session>) {
+        {
+            let mut state = self.state();
+            state.rules = Arc::clone(&rules);
+            if let Some(session) = session {
+                state.session = session;
+            }
+        }
+        self.0.observers.rules(&rules);
+        self.0.changed.notify_one();
+    }
+
+    /// Requests a run.
+    ///
+    /// # Errors
+    /// There is no such rule, the rule has no such part, or the service ends.
+    pub(crate) fn request(&self, request: RunRequest) -> Result<Accepted, RequestError> {
+        let mut state = self.state();
+        if state.is_stopping {
+            return Err(RequestError::Stopping);
+        }
+        let rule = state.rules.get(&request.rule).cloned();
+        let rule = rule.ok_or_else(|| RequestError::UnknownRule(request.rule.to_string()))?;
+        active::rules_in_scope(&rule, &request.scope)?;
+        if let Some(id) = state.queue.merge(&request) {
+            return Ok(Accepted { id, merged: true });
+        }
+        let now = Timestamp::now();
+        let id = RunId::after(now, state.last);
+        state.last = Some(id);
+        let run = Run {
+            id,
+            rule: Arc::clone(&rule.name),
+            cause: request.cause,
+            purpose: request.purpose,
+            scope: request.scope,
+            state: RunState::Queued,
+            requested: now,
+            started: None,
+            ended: None,
+            counts: RunCounts::default(),
+            failure: None,
+        };
+        state.queue.add(run.clone());
+        // Observers see the states in their order.
+        self.0.observers.changed(&run);
+        drop(state);
+        self.0.changed.notify_one();
+        Ok(Accepted { id, merged: false })
+    }
+
+    /// Cancels a run that waits, or stops one in progress. Returns false if there is no such run, or it is over.
+    pub(crate) fn cancel(&self, id: RunId) -> bool {
+        let mut state = self.state();
+        if let Some(run) = state.queue.cancel(id) {
+            self.0.observers.changed(&run);
+            return true;
+        }
+        let active = state.active.iter().find(|active| active.id() == id);
+        active.map(ActiveRun::stop).is_some()
+    }
+
+    /// Returns the runs that wait or are in progress, the oldest first.
+    pub(crate) fn unfinished(&self) -> Vec<Run> {
+        let state = self.state();
+        let active = state.active.iter().map(ActiveRun::run);
+        let mut runs: Vec<Run> = active.chain(state.queue.runs()).collect();
+        runs.sort_by_key(|run| run.id);
+        runs
+    }
+
+    /// Returns a run in progress, with its results so far.
+    pub(crate) fn live(&self, id: RunId) -> Option<LiveRun> {
+        let state = self.state();
+        let active = state.active.iter().find(|active| active.id() == id);
+        active.map(ActiveRun::live)
+    }
+
+    /// Waits until a run is over, and returns it; `None` if there is no such run any more.
+    pub(crate) async fn wait(&self, id: RunId) -> Option<Run> {
+        let mut states = self.states(id)?;
+        let ended = states.wait_for(|run| run.state.is_over()).await;
+        ended.ok().map(|run| run.clone())
+    }
+
+    fn states(&self, id: RunId) -> Option<watch::Receiver<Run>> {
+        let state = self.state();
+        let active = state.active.iter().find(|active| active.id() == id);
+        active
+            .map(ActiveRun::states)
+            .or_else(|| state.queue.states(id))
+    }
+
+    /// Refuses further requests, and cancels the runs that wait. Runs in progress go on.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.is_stopping = true;
+        for run in state.queue.cancel_all() {
+            self.0.observers.changed(&run);
+        }
+        drop(state);
+        self.0.changed.notify_one();
+    }
+
+    /// Stops the runs in progress: they may go on for the grace period.
+    pub(crate) fn stop(&self) {
+        let state = self.state();
+        state.session.set_shutdown_deadline(self.0.limits.grace);
+        state.active.iter().for_each(ActiveRun::stop);
+    }
+
+    /// Drops the images in flight of the runs in progress.
+    pub(crate) fn abandon(&self) {
+        self.state().active.iter().for_each(ActiveRun::abandon);
+    }
+
+    /// Starts runs as they may start, and samples those in progress once a second. Returns after [`Runs::close`], when
+    /// no run is in progress.
+    pub(crate) async fn drive(&self) {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            while let Some(setup) = self.next() {
+                let runs = self.clone();
+                tokio::spawn(async move {
+                    let id = setup.id();
+                    let run = setup.carry_out().await;
+                    runs.ended(id, &run);
+                });
+            }
+            let (is_over, is_idle) = {
+                let state = self.state();
+                let is_idle = state.active.is_empty();
+                (state.is_stopping && is_idle, is_idle)
+            };
+            if is_over {
+                return;
+            }
+            tokio::select! {
+                () = self.0.changed.notified() => {}
+                _ = seconds.tick(), if !is_idle => self.sample(),
+            }
+        }
+    }
+
+    /// Takes the next run out of the queue that may start.
+    fn next(&self) -> Option<RunSetup> {
+        let mut state = self.state();
+        if state.active.len() >= self.0.limits.runs {
+            return None;
+        }
+        let State { queue, active, .. } = &mut *state;
+        let is_busy = |rule: &str| active.iter().any(|active| active.rule() == rule);
+        let queued = queue.next(is_busy)?;
+        let rule = state.rules.get(&queued.rule()).cloned();
+        let session = state.session.clone();
+        let (active, setup) =
+            ActiveRun::start(queued, rule, session, &self.0.limits, &self.0.observers);
+        state.active.push(active);
+        Some(setup)
+    }
+
+    fn ended(&self, id: RunId, run: &Run) {
+        let mut state = self.state();
+        let position = state.active.iter().position(|active| active.id() == id);
+        let active = position.map(|position| state.active.remove(position));
+        self.0.observers.changed(run);
+        drop(state);
+        if let Some(active) = active {
+            active.end(run.clone());
+        }
+        self.0.changed.notify_one();
+    }
+
+    fn sample(&self) {
+        let mut state = self.state();
+        for active in &mut state.active {
+            if let Some((run, sample)) = active.sample() {
+                self.0.observers.progress(&run, &sample);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0.state)
+    }
+}

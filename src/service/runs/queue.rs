@@ -1,0 +1,107 @@
+//! Runs that wait.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::service::run::{Run, RunId, RunState, Scope};
+use crate::service::runs::RunRequest;
+
+/// Runs that wait, in the order of their requests: at most one of a rule for each purpose.
+#[derive(Default)]
+pub(super) struct Queue(Vec<QueuedRun>);
+
+/// A run that waits.
+pub(super) struct QueuedRun(watch::Sender<Run>);
+
+impl QueuedRun {
+    /// Returns the name of the rule.
+    pub(super) fn rule(&self) -> Arc<str> {
+        Arc::clone(&self.0.borrow().rule)
+    }
+
+    /// Returns the states of the run.
+    pub(super) fn into_states(self) -> watch::Sender<Run> {
+        self.0
+    }
+
+    fn cancel(&self) -> Run {
+        self.0.send_modify(|run| {
+            run.state = RunState::Cancelled;
+            run.ended = Some(Timestamp::now());
+        });
+        self.0.borrow().clone()
+    }
+}
+
+impl Queue {
+    /// Adds a run.
+    pub(super) fn add(&mut self, run: Run) {
+        self.0.push(QueuedRun(watch::Sender::new(run)));
+    }
+
+    /// Adds `request` to the run of its rule and purpose that waits, if there is one. Returns its id.
+    pub(super) fn merge(&self, request: &RunRequest) -> Option<RunId> {
+        let same = self.0.iter().find(|queued| {
+            let run = queued.0.borrow();
+            run.rule == request.rule && run.purpose == request.purpose
+        })?;
+        same.0.send_modify(|run| run.scope.merge(&request.scope));
+        let id = same.0.borrow().id;
+        Some(id)
+    }
+
+    /// Takes the first run whose rule is not busy.
+    pub(super) fn next(&mut self, is_busy: impl Fn(&str) -> bool) -> Option<QueuedRun> {
+        let mut queued = self.0.iter();
+        let position = queued.position(|queued| !is_busy(&queued.0.borrow().rule))?;
+        Some(self.0.remove(position))
+    }
+
+    /// Cancels a run, and returns it.
+    pub(super) fn cancel(&mut self, id: RunId) -> Option<Run> {
+        let position = self
+            .0
+            .iter()
+            .position(|queued| queued.0.borrow().id == id)?;
+        Some(self.0.remove(position).cancel())
+    }
+
+    /// Cancels all runs, and returns them.
+    pub(super) fn cancel_all(&mut self) -> Vec<Run> {
+        let queued = std::mem::take(&mut self.0);
+        queued.iter().map(QueuedRun::cancel).collect()
+    }
+
+    /// Returns the runs.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        self.0.iter().map(|queued| queued.0.borrow().clone())
+    }
+
+    /// Returns the states of a run.
+    pub(super) fn states(&self, id: RunId) -> Option<watch::Receiver<Run>> {
+        let queued = self.0.iter().find(|queued| queued.0.borrow().id == id)?;
+        Some(queued.0.subscribe())
+    }
+}
+
+impl Scope {
+    /// Extends the scope so that it includes `other`: two repositories are the whole rule.
+    fn merge(&mut self, other: &Self) {
+        self.force |= other.force;
+        self.verify |= other.verify;
+        if self.repository != other.repository {
+            self.repository = None;
+            self.tags = Vec::new();
+        } else if self.tags.is_empty() || other.tags.is_empty() {
+            self.tags = Vec::new();
+        } else {
+            for tag in &other.tags {
+                if !self.tags.contains(tag) {
+                    self.tags.push(tag.clone());
+                }
+            }
+        }
+    }
+}

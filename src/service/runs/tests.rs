@@ -1,0 +1,1 @@
+//! Tests of the queue and the limit, over stores in memory.

@@ -1,0 +1,91 @@
+//! Speed of a run over time, for its plot.
+
+use serde::Serialize;
+
+/// Maximum number of samples. When they are full, every second one is dropped, and the interval doubles.
+const MOST: usize = 512;
+
+/// State of a run at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Sample {
+    /// Seconds since the start of the run.
+    pub(crate) second: u64,
+    /// Bytes of blobs that were read from sources, in total.
+    pub(crate) fetched_bytes: u64,
+    /// Bytes of blobs that were sent to destinations, in total.
+    pub(crate) sent_bytes: u64,
+    /// Images that ended, in total.
+    pub(crate) ended_images: u64,
+    /// Uploads in progress.
+    pub(crate) uploads: u64,
+}
+
+/// Samples of a run from its start to now, a bounded number.
+#[derive(Clone, Debug)]
+pub(crate) struct Throughput {
+    samples: Vec<Sample>,
+    /// Interval between two samples, in seconds.
+    interval: u64,
+}
+
+impl Default for Throughput {
+    fn default() -> Self {
+        Self {
+            samples: Vec::new(),
+            interval: 1,
+        }
+    }
+}
+
+impl Throughput {
+    /// Adds the state at a further second.
+    pub(crate) fn add(&mut self, sample: Sample) {
+        if !sample.second.is_multiple_of(self.interval) {
+            return;
+        }
+        if self.samples.len() >= MOST {
+            self.interval *= 2;
+            let interval = self.interval;
+            self.samples
+                .retain(|sample| sample.second.is_multiple_of(interval));
+            if !sample.second.is_multiple_of(interval) {
+                return;
+            }
+        }
+        self.samples.push(sample);
+    }
+
+    /// Returns the samples, the oldest first.
+    pub(crate) fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_samples_is_bounded_and_they_span_the_whole_run() {
+        let mut throughput = Throughput::default();
+        for second in 0..100_000 {
+            throughput.add(Sample {
+                second,
+                sent_bytes: 10 * second,
+                ..Sample::default()
+            });
+        }
+        let samples = throughput.samples();
+        assert!(
+            samples.len() <= MOST && samples.len() >= MOST / 4,
+            "{}",
+            samples.len()
+        );
+        assert_eq!(samples.first().map(|sample| sample.second), Some(0));
+        assert!(samples.last().is_some_and(|sample| sample.second > 99_000));
+        assert!(samples.windows(2).all(|pair| match pair {
+            [a, b] => b.second - a.second == 256,
+            _ => false,
+        }));
+    }
+}
