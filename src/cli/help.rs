@@ -14,6 +14,7 @@ pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer plan --images FILE [--auth FILE] [flags]
        image-syncer check --images FILE [--auth FILE] [flags]
        image-syncer validate --images FILE [--auth FILE]
+       image-syncer serve --config FILE [--listen ADDRESS:PORT]
        image-syncer tags SOURCE | --config FILE [--rule GLOB]
        image-syncer convert --images FILE [--auth FILE]
        image-syncer schema
@@ -115,6 +116,29 @@ Exit codes:
     1  at least one copy failed
     2  the command line or a file is wrong; nothing was done
   130  interrupted by SIGINT, SIGTERM, SIGQUIT or SIGHUP";
+
+/// Text after the help of `serve`.
+#[cfg(feature = "service")]
+pub(super) const SERVE: &str = "\
+Examples:
+  rules.yaml
+      version: 1
+      rules:
+      - name: base
+        from: docker.io/library/{alpine,debian}
+        to: registry.example.com/mirror/{name}
+        schedule: \"0 3 * * *\"
+
+  image-syncer serve --config rules.yaml
+  image-syncer serve --config rules.yaml --listen 0.0.0.0:8080 --state /var/lib/image-syncer
+
+SIGTERM and SIGINT: no further run starts, and running images may go on for --grace seconds.
+SIGHUP: the files are read again; changed files are noticed as well.
+
+Exit codes:
+    0  the service was stopped
+    1  the service failed
+    2  the command line or a file is wrong";
 
 /// Text after the help of `plan`.
 pub(super) const PLAN: &str = "\

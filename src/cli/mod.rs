@@ -4,6 +4,8 @@ mod args;
 mod help;
 mod ignored_values;
 mod parse;
+#[cfg(feature = "service")]
+mod serve;
 mod styles;
 mod suggestions;
 
@@ -19,6 +21,8 @@ pub use args::{
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
 pub(crate) use parse::parse;
+#[cfg(feature = "service")]
+pub use serve::ServeArgs;
 pub(crate) use suggestions::advise;
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
@@ -66,6 +70,10 @@ pub enum Command {
     /// Read the files and show their rules and logins, without any request
     #[command(after_help = help::VALIDATE, args_override_self = true)]
     Validate(ValidateArgs),
+    /// Run the rules of the files by their schedules, with an API, metrics and a page
+    #[cfg(feature = "service")]
+    #[command(after_help = help::SERVE, args_override_self = true)]
+    Serve(Box<ServeArgs>),
     /// List the tags of a repository, with digests and push times
     #[command(after_help = help::TAGS, args_override_self = true)]
     Tags(TagsArgs),

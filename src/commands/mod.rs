@@ -13,6 +13,8 @@ mod records;
 mod registry_settings;
 mod run_flags;
 mod schema;
+#[cfg(feature = "service")]
+mod serve;
 mod setup;
 mod sync;
 mod tags;
@@ -30,6 +32,8 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
         Some(Command::Copy(copy)) => copy::execute(*copy, problems, printer),
         Some(Command::Plan(plan)) => plan::execute(*plan, problems, printer),
         Some(Command::Check(check)) => check::execute(*check, problems, printer),
+        #[cfg(feature = "service")]
+        Some(Command::Serve(serve)) => serve::execute(*serve, problems, printer),
         Some(Command::Validate(validate)) => validate::execute(validate, problems, printer),
         Some(Command::Tags(tags)) => tags::execute(tags, problems, printer),
         Some(Command::Convert(convert)) => convert::execute(convert, problems, printer),

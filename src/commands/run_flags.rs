@@ -91,7 +91,7 @@ impl RunFlags {
 }
 
 /// Returns the use of lists with digests that the flag chooses.
-fn listing(choice: cli::ListingChoice) -> Listing {
+pub(super) fn listing(choice: cli::ListingChoice) -> Listing {
     match choice {
         cli::ListingChoice::Auto => Listing::Auto,
         cli::ListingChoice::Off => Listing::Off,
@@ -99,7 +99,7 @@ fn listing(choice: cli::ListingChoice) -> Listing {
 }
 
 /// Returns the records that the flags choose.
-fn records(flags: cli::Remembering) -> RecordsChoice {
+pub(super) fn records(flags: cli::Remembering) -> RecordsChoice {
     match flags.records {
         _ if flags.no_records => RecordsChoice::Unused,
         Some(path) => RecordsChoice::Named(path),

@@ -8,7 +8,7 @@ use crate::problems::Problems;
 use crate::replacement;
 
 /// A flag, or the name of a file without one, and the path.
-pub(super) type Named<'a> = (&'static str, &'a Path);
+pub(crate) type Named<'a> = (&'static str, &'a Path);
 
 /// Identity of a file, the same for all links and names that lead to it.
 #[derive(PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Inputs {
 
 /// Adds a mistake for each of `outputs` that is the same file as an earlier one or as one of `inputs`, or that a link of
 /// another user leads to.
-pub(super) fn refuse(inputs: &Inputs, outputs: &[Named<'_>], problems: &mut Problems) {
+pub(crate) fn refuse(inputs: &Inputs, outputs: &[Named<'_>], problems: &mut Problems) {
     let mut seen: Vec<(Named<'_>, Identity)> = Vec::new();
     for (flag, path) in &inputs.0 {
         seen.extend(identity(path).map(|identity| ((*flag, path.as_path()), identity)));

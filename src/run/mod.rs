@@ -1,12 +1,13 @@
 //! A run: its specification as plain data, and the runner that carries it out on a terminal.
 
 mod active;
-mod collisions;
+pub(crate) mod collisions;
 mod concurrency;
 mod in_flight;
 mod listeners;
-mod observers;
+pub(crate) mod observers;
 mod output_files;
+pub(crate) mod process;
 mod records;
 mod run_outputs;
 mod spec;

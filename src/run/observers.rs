@@ -6,7 +6,7 @@ use std::time::Duration;
 use image_syncer_registry::transport::{Lane, Observer, PauseReason, RequestRecord};
 
 /// Forwards every call to each of them, in order.
-pub(super) struct Observers(pub(super) Vec<Arc<dyn Observer>>);
+pub(crate) struct Observers(pub(crate) Vec<Arc<dyn Observer>>);
 
 impl Observer for Observers {
     fn request(&self, record: &RequestRecord<'_>) {

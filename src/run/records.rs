@@ -16,7 +16,7 @@ use crate::ui::{LineLabel, LineWriter, Log};
 const DEFAULT: &str = "image-syncer/records.sqlite3";
 
 /// Records of earlier runs that a run uses.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum RecordsChoice {
     /// No records.
     #[default]
@@ -36,7 +36,7 @@ impl RecordsChoice {
     }
 
     /// Returns the file with its flag or name, if there is one.
-    pub(super) fn named(&self) -> Option<Named<'_>> {
+    pub(crate) fn named(&self) -> Option<Named<'_>> {
         match self {
             Self::Unused | Self::Unknown => None,
             Self::Default(path) => Some(("records file", path)),
@@ -46,7 +46,7 @@ impl RecordsChoice {
 
     /// Opens the records. A warning says why a requested file cannot be used. A run that does not copy opens existing
     /// records only.
-    pub(super) fn open(
+    pub(crate) fn open(
         &self,
         intent: Intent,
         lines: &LineWriter,
@@ -112,7 +112,7 @@ pub(crate) fn default_path(variable: impl Fn(&str) -> Option<OsString>) -> Optio
 }
 
 /// Creates the directory of a file in the user's state directory, for the user alone, as that specification demands.
-fn make_directory_of(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_directory_of(path: &Path) -> anyhow::Result<()> {
     let Some(directory) = path.parent() else {
         return Ok(());
     };

@@ -17,6 +17,7 @@ use crate::problems::Problems;
 use crate::run::active::{ActiveRun, RunEnd};
 use crate::run::collisions::{self, Inputs};
 use crate::run::output_files::Outputs;
+use crate::run::process;
 use crate::run::run_outputs::{FinishedRun, RunOutputs};
 use crate::run::spec::RunSpec;
 use crate::run::stdout_output::Purpose;
@@ -24,9 +25,6 @@ use crate::run::wiring;
 use crate::ui::live::ProgressDisplay;
 use crate::ui::screen::ScreenThread;
 use crate::ui::{LineLabel, LineWriter, Log, Printer};
-
-/// Maximum number of worker threads of the runtime. Each costs memory, and threads beyond the cores are useless.
-const MOST_THREADS: usize = 512;
 
 /// Maximum time for which the end of a run waits for its last records.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -86,7 +84,7 @@ impl TerminalRunner {
     pub(crate) fn run(mut self, printer: &Printer) -> anyhow::Result<Exit> {
         let writing = ScreenThread::to(std::io::stderr()).context("cannot start a thread")?;
         let beside = printer.clone().by_way_of(writing.screen());
-        let log = self.open_log(&beside)?;
+        let log = process::open_log(&mut self.logging, &mut self.warnings, &beside)?;
         let (_entered, _closing) = (log.attach(), log.closing());
         let stop = Stop::new(self.spec.grace);
         let Self {
@@ -106,7 +104,7 @@ impl TerminalRunner {
                 outputs.lines.print(LineLabel::Warning, warning);
             }
         }
-        let runtime = runtime(&log)?;
+        let runtime = process::runtime(&log)?;
         let rules = spec.rules.clone();
         let (run, mut interrupts) = {
             let _entered = runtime.enter();
@@ -125,19 +123,6 @@ impl TerminalRunner {
         // A name that is still being resolved must not hold the process.
         runtime.shutdown_background();
         Ok(exit)
-    }
-
-    /// Opens the log. A file that cannot be opened is a warning, and the log goes to stderr.
-    fn open_log(&mut self, printer: &Printer) -> anyhow::Result<Log> {
-        match Log::open(&self.logging, printer.clone()) {
-            Err(error) if self.logging.log.is_some() => {
-                let warning = format!("{error:#}; the log goes to stderr");
-                self.warnings.push(warning);
-                self.logging.log = None;
-                Log::open(&self.logging, printer.clone())
-            }
-            opened => opened,
-        }
     }
 }
 
@@ -211,41 +196,4 @@ fn drive(
         moved: &moved,
         cancelled,
     })
-}
-
-/// Returns a runtime whose threads log to `log`.
-fn runtime(log: &Log) -> anyhow::Result<Runtime> {
-    let log = log.clone();
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(worker_threads(std::env::var("TOKIO_WORKER_THREADS").ok()))
-        .enable_all()
-        .on_thread_start(move || log.attach_thread())
-        .build()
-        .context("cannot start the runtime")
-}
-
-/// Returns the number of threads in `requested` (`TOKIO_WORKER_THREADS`), by default one for each core. Tokio itself
-/// panics if the variable is not a positive number.
-fn worker_threads(requested: Option<String>) -> usize {
-    let requested = requested.and_then(|number| number.trim().parse().ok());
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    match requested {
-        Some(number @ 1..=MOST_THREADS) => number,
-        _ => cores().min(MOST_THREADS),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::worker_threads;
-
-    #[test]
-    fn a_number_of_threads_that_is_none_counts_as_unset() {
-        let cores = worker_threads(None);
-        assert!(cores > 0);
-        for unset in ["", "0", "-1", "many", "99999999999999999999", "1000000"] {
-            assert_eq!(worker_threads(Some(unset.to_owned())), cores, "{unset}");
-        }
-        assert_eq!(worker_threads(Some(" 3".to_owned())), 3);
-    }
 }

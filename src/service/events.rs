@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use image_syncer_registry::transport::{Observer, PauseReason};
 use image_syncer_sync::{Event, Outcome};
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -107,15 +108,6 @@ impl LiveEvents {
         (missed.unwrap_or_default(), self.0.sender.subscribe())
     }
 
-    /// Reports a pause of a registry.
-    pub(crate) fn paused(&self, host: &str, delay: Duration, why: &'static str) {
-        self.send(LiveEvent::Registry {
-            host: host.into(),
-            paused_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-            why,
-        });
-    }
-
     fn send(&self, event: LiveEvent) {
         // Sent within the lock, so that the order is that of the numbers.
         let mut kept = lock(&self.0.kept);
@@ -165,6 +157,19 @@ impl RunObserver for LiveEvents {
         self.send(LiveEvent::Progress {
             run: Arc::new(run.clone()),
             sample: *sample,
+        });
+    }
+}
+
+impl Observer for LiveEvents {
+    fn pause(&self, host: &str, delay: Duration, why: PauseReason) {
+        self.send(LiveEvent::Registry {
+            host: host.into(),
+            paused_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            why: match why {
+                PauseReason::RateLimit => "rate-limit",
+                PauseReason::Overload => "overload",
+            },
         });
     }
 }

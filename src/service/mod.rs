@@ -1,9 +1,23 @@
 //! The service: runs by schedule, request and hook, and everything that shows them.
-#![allow(dead_code, reason = "the command that uses it follows")]
+//!
+//! `runs` carries out the rules of `rule_book`, one run for each request. `schedule` requests runs at their times. What
+//! happens reaches everything else through [`observer::RunObserver`]: the live events, the lines for people.
+#![allow(dead_code, reason = "the parts that use it follow")]
 
+mod clock;
 mod events;
+mod health;
+mod lines;
 mod observer;
+mod reload;
 mod rule_book;
 mod run;
 mod runs;
+mod schedule;
+mod serving;
+mod spec;
 mod state;
+
+pub(crate) use reload::FileReader;
+pub(crate) use serving::serve;
+pub(crate) use spec::{LoadedFiles, ServiceSpec};

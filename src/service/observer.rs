@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use image_syncer_sync::Event;
 
+use crate::service::rule_book::RuleBook;
 use crate::service::run::{Run, RunId};
 use crate::service::runs::Sample;
 
@@ -17,7 +18,9 @@ pub(crate) trait RunObserver: Send + Sync {
     /// The progress of a run, once a second while it is running.
     fn progress(&self, _run: &Run, _sample: &Sample) {}
     /// The rules were read, at the start and after each reload.
-    fn rules(&self, _rules: &crate::service::rule_book::RuleBook) {}
+    fn rules(&self, _rules: &Arc<RuleBook>) {}
+    /// The files were read again, or have mistakes. [`RunObserver::rules`] precedes it.
+    fn reloaded(&self, _rules: Result<&Arc<RuleBook>, &str>) {}
 }
 
 /// Several observers as one.
@@ -48,7 +51,11 @@ impl RunObserver for RunObservers {
             .for_each(|observer| observer.progress(run, sample));
     }
 
-    fn rules(&self, rules: &crate::service::rule_book::RuleBook) {
+    fn rules(&self, rules: &Arc<RuleBook>) {
         self.0.iter().for_each(|observer| observer.rules(rules));
+    }
+
+    fn reloaded(&self, rules: Result<&Arc<RuleBook>, &str>) {
+        self.0.iter().for_each(|observer| observer.reloaded(rules));
     }
 }

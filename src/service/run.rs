@@ -140,9 +140,9 @@ pub(crate) enum RunState {
     Succeeded,
     /// An image or the rule failed.
     Failed,
-    /// A person or the end of the service stopped it.
+    /// A person stopped it.
     Cancelled,
-    /// The process ended before the run did.
+    /// The service ended before the run did.
     Interrupted,
 }
 

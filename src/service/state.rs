@@ -1,7 +1,10 @@
 //! The parts of a running service, for its HTTP routes and pages.
 
 use crate::service::events::LiveEvents;
+use crate::service::health::Health;
+use crate::service::reload::Reload;
 use crate::service::runs::Runs;
+use crate::service::schedule::Schedules;
 
 /// The parts of a running service.
 pub(crate) struct ServiceState {
@@ -9,4 +12,10 @@ pub(crate) struct ServiceState {
     pub(crate) runs: Runs,
     /// Events for clients.
     pub(crate) events: LiveEvents,
+    /// Times of the next runs.
+    pub(crate) schedules: Schedules,
+    /// Health of the service.
+    pub(crate) health: Health,
+    /// Reloads of the files.
+    pub(crate) reload: Reload,
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use crate::cli::args::values::path;
 
 /// The classic files.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Files")]
 pub struct Files {
     /// Rules: a map from source to destinations

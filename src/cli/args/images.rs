@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::args::values::duration;
 
 /// The platform filter.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Platforms")]
 pub struct Platforms {
     /// Only these operating systems: `os[:os.version]`

@@ -19,9 +19,11 @@ pub use registries::{Asking, ListingChoice, Safety};
 pub use shell::{CompletionsArgs, ManArgs, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing, TagsFormat};
 pub(in crate::cli) use values::days;
+#[cfg(feature = "service")]
+pub(in crate::cli) use values::path;
 
 /// Flags of all commands that send requests to registries.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Common {
     /// Platforms to copy.
     #[command(flatten)]

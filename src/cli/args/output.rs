@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use crate::cli::args::values::path;
 
 /// Output files for programs.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
     /// The report.
@@ -29,7 +29,7 @@ pub struct Output {
 }
 
 /// The report file, for all commands that compare images.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Reporting {
     /// Write the result of each image as JSON
@@ -50,7 +50,7 @@ pub enum ImagesFormat {
 }
 
 /// Output for people.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Logging {
     /// Append the log to a file

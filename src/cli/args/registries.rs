@@ -82,7 +82,7 @@ impl Default for Asking {
 }
 
 /// Hosts that registries may redirect to, and token servers that may receive a login.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Safety")]
 pub struct Safety {
     /// Let public registries redirect to this host

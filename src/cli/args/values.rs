@@ -27,7 +27,7 @@ fn seconds(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
 }
 
 /// Parses a path, which may be empty: the parser of clap refuses an empty one.
-pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+pub(in crate::cli) fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 

@@ -1,7 +1,9 @@
 //! Runs in progress.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use image_syncer_sync::engine::Stop;
@@ -11,11 +13,11 @@ use image_syncer_sync::session::{RunHandle, RunOptions};
 use image_syncer_sync::settings::Intent;
 use image_syncer_sync::transfer::Progress;
 use image_syncer_sync::{Event, Listener, Session};
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::lock::lock;
+use crate::service::clock::Clock;
 use crate::service::observer::{RunObserver as _, RunObservers};
 use crate::service::rule_book::ServiceRule;
 use crate::service::run::{Purpose, Run, RunCounts, RunId, RunState, Scope};
@@ -28,11 +30,15 @@ pub(super) struct ActiveRun {
     rule: Arc<str>,
     states: watch::Sender<Run>,
     stop: Stop,
+    /// True if the service ended before the run.
+    is_interrupted: Arc<AtomicBool>,
     report: Arc<Report>,
     /// Set when the run has started.
     progress: Arc<Mutex<Option<Arc<Progress>>>>,
     began: Instant,
     throughput: Throughput,
+    /// Last sample that differs from the one before, and its time.
+    moved: (Sample, Instant),
 }
 
 /// Results of a run in progress, so far.
@@ -55,6 +61,8 @@ pub(super) struct RunSetup {
     session: Session,
     options: RunOptions,
     stop: Stop,
+    is_interrupted: Arc<AtomicBool>,
+    clock: Clock,
     report: Arc<Report>,
     progress: Arc<Mutex<Option<Arc<Progress>>>>,
     observers: RunObservers,
@@ -72,7 +80,7 @@ impl ActiveRun {
         let states = queued.into_states();
         states.send_modify(|run| {
             run.state = RunState::Running;
-            run.started = Some(Timestamp::now());
+            run.started = Some(limits.clock.now());
         });
         let run = states.borrow().clone();
         observers.changed(&run);
@@ -87,12 +95,15 @@ impl ActiveRun {
             .with_stop(stop.clone());
         let report = Arc::new(Report::new());
         let progress = Arc::default();
+        let is_interrupted = Arc::new(AtomicBool::default());
         let setup = RunSetup {
             run: run.clone(),
             rule,
             session,
             options,
             stop: stop.clone(),
+            is_interrupted: Arc::clone(&is_interrupted),
+            clock: limits.clock,
             report: Arc::clone(&report),
             progress: Arc::clone(&progress),
             observers: observers.clone(),
@@ -102,10 +113,12 @@ impl ActiveRun {
             rule: run.rule,
             states,
             stop,
+            is_interrupted,
             report,
             progress,
             began: Instant::now(),
             throughput: Throughput::default(),
+            moved: (Sample::default(), Instant::now()),
         };
         (active, setup)
     }
@@ -125,8 +138,15 @@ impl ActiveRun {
         self.stop.cancel.cancel();
     }
 
-    /// Drops the images in flight.
+    /// Stops the run in order, as the service ends.
+    pub(super) fn interrupt(&self) {
+        self.is_interrupted.store(true, Ordering::Relaxed);
+        self.stop();
+    }
+
+    /// Drops the images in flight, as the service ends.
     pub(super) fn abandon(&self) {
+        self.is_interrupted.store(true, Ordering::Relaxed);
         self.stop.abandon.cancel();
     }
 
@@ -164,7 +184,19 @@ impl ActiveRun {
             uploads: progress.uploads_under_way(),
         };
         self.throughput.add(sample);
+        if !sample.is_standstill_since(&self.moved.0) {
+            self.moved = (sample, Instant::now());
+        }
         Some((run, sample))
+    }
+
+    /// Returns true if transfers are in flight, and nothing has moved for `limit`.
+    pub(super) fn stands_still(&self, limit: Duration) -> bool {
+        let progress = lock(&self.progress).clone();
+        let uploads = progress.map(|progress| progress.in_flight());
+        // Uploads that wait for a registry do not flow.
+        let mut uploads = uploads.iter().flatten();
+        self.moved.1.elapsed() >= limit && uploads.any(|upload| upload.done().is_some())
     }
 
     /// Publishes the end of the run.
@@ -216,11 +248,12 @@ impl RunSetup {
         let was_stopped = self.stop.cancel.is_cancelled();
         summary.finish(summary.rules, was_stopped);
         run.counts = counts(&summary, lock(&self.progress).as_deref());
-        run.ended = Some(Timestamp::now());
+        run.ended = Some(self.clock.now());
         run.failure = failure.or_else(|| first_failure(&summary));
         run.state = match summary.exit_code() {
-            _ if run.failure.is_some() => RunState::Failed,
+            130 if self.is_interrupted.load(Ordering::Relaxed) => RunState::Interrupted,
             130 => RunState::Cancelled,
+            _ if run.failure.is_some() => RunState::Failed,
             0 => RunState::Succeeded,
             _ => RunState::Failed,
         };

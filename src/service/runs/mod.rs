@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use image_syncer_sync::Session;
 use image_syncer_sync::settings::Listing;
-use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::lock::lock;
+use crate::service::clock::Clock;
 use crate::service::observer::{RunObserver as _, RunObservers};
 use crate::service::rule_book::RuleBook;
 use crate::service::run::{Cause, Purpose, Run, RunCounts, RunId, RunState, Scope};
@@ -73,6 +73,8 @@ pub(crate) struct RunLimits {
     pub(crate) grace: Duration,
     /// Use of lists with digests.
     pub(crate) listing: Listing,
+    /// The clock.
+    pub(crate) clock: Clock,
 }
 
 /// The runs of the service. Cheap to clone.
@@ -126,17 +128,21 @@ impl Runs {
         Arc::clone(&self.state().rules)
     }
 
-    /// Replaces the rules, and the session if one is given. Runs in progress go on with the old ones.
-    pub(crate) fn replace(&self, rules: Arc<RuleBook>, session: Option<Session>) {
+    /// Replaces the rules and the session, since the files were read again. Runs in progress go on with the old ones.
+    pub(crate) fn replace(&self, rules: Arc<RuleBook>, session: Session) {
         {
             let mut state = self.state();
             state.rules = Arc::clone(&rules);
-            if let Some(session) = session {
-                state.session = session;
-            }
+            state.session = session;
         }
         self.0.observers.rules(&rules);
+        self.0.observers.reloaded(Ok(&rules));
         self.0.changed.notify_one();
+    }
+
+    /// Keeps the rules, since the files that were read again have `mistakes`.
+    pub(crate) fn keep(&self, mistakes: &str) {
+        self.0.observers.reloaded(Err(mistakes));
     }
 
     /// Requests a run.
@@ -154,7 +160,7 @@ impl Runs {
         if let Some(id) = state.queue.merge(&request) {
             return Ok(Accepted { id, merged: true });
         }
-        let now = Timestamp::now();
+        let now = self.0.limits.clock.now();
         let id = RunId::after(now, state.last);
         state.last = Some(id);
         let run = Run {
@@ -181,7 +187,7 @@ impl Runs {
     /// Cancels a run that waits, or stops one in progress. Returns false if there is no such run, or it is over.
     pub(crate) fn cancel(&self, id: RunId) -> bool {
         let mut state = self.state();
-        if let Some(run) = state.queue.cancel(id) {
+        if let Some(run) = state.queue.cancel(id, self.0.limits.clock.now()) {
             self.0.observers.changed(&run);
             return true;
         }
@@ -205,6 +211,14 @@ impl Runs {
         active.map(ActiveRun::live)
     }
 
+    /// Returns a run with transfers in flight of which nothing has moved for `limit`.
+    pub(crate) fn standing_still(&self, limit: Duration) -> Option<RunId> {
+        let state = self.state();
+        let mut active = state.active.iter();
+        let standing = active.find(|active| active.stands_still(limit))?;
+        Some(standing.id())
+    }
+
     /// Waits until a run is over, and returns it; `None` if there is no such run any more.
     pub(crate) async fn wait(&self, id: RunId) -> Option<Run> {
         let mut states = self.states(id)?;
@@ -220,25 +234,25 @@ impl Runs {
             .or_else(|| state.queue.states(id))
     }
 
-    /// Refuses further requests, and cancels the runs that wait. Runs in progress go on.
+    /// Refuses further requests, and ends the runs that wait. Runs in progress go on.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.is_stopping = true;
-        for run in state.queue.cancel_all() {
+        for run in state.queue.interrupt_all(self.0.limits.clock.now()) {
             self.0.observers.changed(&run);
         }
         drop(state);
         self.0.changed.notify_one();
     }
 
-    /// Stops the runs in progress: they may go on for the grace period.
-    pub(crate) fn stop(&self) {
+    /// Interrupts the runs in progress, since the service ends: they may go on for the grace period.
+    pub(crate) fn interrupt(&self) {
         let state = self.state();
         state.session.set_shutdown_deadline(self.0.limits.grace);
-        state.active.iter().for_each(ActiveRun::stop);
+        state.active.iter().for_each(ActiveRun::interrupt);
     }
 
-    /// Drops the images in flight of the runs in progress.
+    /// Interrupts the runs in progress, and drops their images in flight.
     pub(crate) fn abandon(&self) {
         self.state().active.iter().for_each(ActiveRun::abandon);
     }

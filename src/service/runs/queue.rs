@@ -26,10 +26,10 @@ impl QueuedRun {
         self.0
     }
 
-    fn cancel(&self) -> Run {
+    fn end(&self, state: RunState, now: Timestamp) -> Run {
         self.0.send_modify(|run| {
-            run.state = RunState::Cancelled;
-            run.ended = Some(Timestamp::now());
+            run.state = state;
+            run.ended = Some(now);
         });
         self.0.borrow().clone()
     }
@@ -60,18 +60,19 @@ impl Queue {
     }
 
     /// Cancels a run, and returns it.
-    pub(super) fn cancel(&mut self, id: RunId) -> Option<Run> {
-        let position = self
-            .0
-            .iter()
-            .position(|queued| queued.0.borrow().id == id)?;
-        Some(self.0.remove(position).cancel())
+    pub(super) fn cancel(&mut self, id: RunId, now: Timestamp) -> Option<Run> {
+        let mut queued = self.0.iter();
+        let position = queued.position(|queued| queued.0.borrow().id == id)?;
+        Some(self.0.remove(position).end(RunState::Cancelled, now))
     }
 
-    /// Cancels all runs, and returns them.
-    pub(super) fn cancel_all(&mut self) -> Vec<Run> {
+    /// Ends all runs, and returns them.
+    pub(super) fn interrupt_all(&mut self, now: Timestamp) -> Vec<Run> {
         let queued = std::mem::take(&mut self.0);
-        queued.iter().map(QueuedRun::cancel).collect()
+        let ended = queued.iter();
+        ended
+            .map(|queued| queued.end(RunState::Interrupted, now))
+            .collect()
     }
 
     /// Returns the runs.

@@ -20,6 +20,17 @@ pub(crate) struct Sample {
     pub(crate) uploads: u64,
 }
 
+impl Sample {
+    /// Returns true if nothing has moved since an earlier sample, apart from the time.
+    pub(crate) fn is_standstill_since(&self, earlier: &Self) -> bool {
+        *self
+            == Self {
+                second: self.second,
+                ..*earlier
+            }
+    }
+}
+
 /// Samples of a run from its start to now, a bounded number.
 #[derive(Clone, Debug)]
 pub(crate) struct Throughput {

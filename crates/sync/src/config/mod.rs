@@ -19,7 +19,7 @@ mod syntax;
 mod variables;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image_syncer_registry::Registry;
@@ -56,6 +56,8 @@ pub struct Config {
     pub schedules: HashMap<Arc<str>, Schedule>,
     /// Settings of the service.
     pub service: ServiceConfig,
+    /// The files that were read, included ones as well.
+    pub files: Vec<PathBuf>,
     /// Likely mistakes that do not stop a run.
     pub warnings: Vec<Problem>,
 }
@@ -69,6 +71,17 @@ pub struct ConfigFiles {
     pub auth: Vec<Input>,
     /// Rules.
     pub images: Vec<Input>,
+}
+
+impl ConfigFiles {
+    /// Returns the files without standard input.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let inputs = self.config.iter().chain(&self.auth).chain(&self.images);
+        inputs.filter_map(|input| match input {
+            Input::File(path) => Some(path.as_path()),
+            Input::Stdin => None,
+        })
+    }
 }
 
 /// A file or standard input.
@@ -121,6 +134,7 @@ impl Config {
             FileKind::Classic => {
                 let mut config = classic::read(files, opened, defaults, environment)?;
                 config.set_options(flags);
+                config.files = files.paths().map(Path::to_owned).collect();
                 Ok(config)
             }
         }

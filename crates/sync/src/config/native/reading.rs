@@ -197,6 +197,7 @@ impl<'a> Reading<'a> {
             registries,
             schedules: schedules.unwrap_or_default(),
             service: self.service.finish(),
+            files: self.order,
             warnings,
         })
     }

@@ -1,0 +1,118 @@
+//! Lines about runs, for the log and the terminal.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use image_syncer_sync::{Event, Listener as _};
+use jiff::Timestamp;
+
+use crate::lock::lock;
+use crate::service::observer::RunObserver;
+use crate::service::rule_book::RuleBook;
+use crate::service::run::{Purpose, Run, RunId, RunState};
+use crate::ui::units;
+use crate::ui::{EventLines, LineLabel, LineWriter};
+
+/// Prints a line for the start and the end of each run, and for each image that is not unchanged.
+pub(crate) struct RunLines {
+    lines: LineWriter,
+    /// Lines about images of each run in progress. Each run reports a failure that it shares with others.
+    events: Mutex<HashMap<RunId, Arc<EventLines>>>,
+}
+
+impl RunLines {
+    /// Prints to `lines`.
+    pub(crate) fn new(lines: LineWriter) -> Self {
+        Self {
+            lines,
+            events: Mutex::default(),
+        }
+    }
+}
+
+impl RunObserver for RunLines {
+    fn changed(&self, run: &Run) {
+        let Run {
+            id, rule, cause, ..
+        } = run;
+        let what = match run.purpose {
+            Purpose::Sync => "run",
+            Purpose::Check => "check",
+        };
+        match run.state {
+            RunState::Queued => {}
+            RunState::Running => {
+                let events = Arc::new(EventLines::new(self.lines.clone()));
+                lock(&self.events).insert(*id, events);
+                let text = format!("{what} {id} of {rule} started ({cause})");
+                self.lines.print(LineLabel::Note, &text);
+            }
+            state => {
+                lock(&self.events).remove(id);
+                let label = match state {
+                    RunState::Failed => LineLabel::Failed,
+                    RunState::Interrupted | RunState::Cancelled => LineLabel::Interrupted,
+                    _ => LineLabel::Note,
+                };
+                let text = format!("{what} {id} of {rule} {state}{}", details(run));
+                self.lines.print(label, &text);
+            }
+        }
+    }
+
+    fn event(&self, run: RunId, event: &Event) {
+        let events = lock(&self.events).get(&run).cloned();
+        if let Some(events) = events {
+            events.event(event);
+        }
+    }
+
+    fn reloaded(&self, rules: Result<&Arc<RuleBook>, &str>) {
+        match rules {
+            Ok(rules) => {
+                let rules = units::count(rules.rules().len() as u64, "rule");
+                let text = format!("the files were read again: {rules}");
+                self.lines.print(LineLabel::Note, &text);
+            }
+            Err(mistakes) => {
+                let text = format!(
+                    "the files were not read again, and the old rules stay in force. Correct:\n\n{mistakes}"
+                );
+                self.lines.print(LineLabel::Failed, &text);
+            }
+        }
+    }
+}
+
+/// Returns the numbers of a run that is over, and its first failure.
+fn details(run: &Run) -> String {
+    let counts = &run.counts;
+    let numbers = [
+        (counts.copied, "copied"),
+        (counts.different, "different"),
+        (counts.unchanged, "unchanged"),
+        (counts.skipped, "skipped"),
+        (counts.failed, "failed"),
+        (counts.interrupted, "interrupted"),
+    ];
+    let numbers = numbers.iter().filter(|(number, _)| *number > 0);
+    let mut parts: Vec<String> = numbers
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
+    if counts.sent_bytes > 0 {
+        parts.push(format!("{} sent", units::bytes(counts.sent_bytes)));
+    }
+    if let Some(elapsed) = elapsed(run.started, run.ended) {
+        parts.push(format!("in {}", units::time(elapsed)));
+    }
+    let mut text = format!(": {}", parts.join(", "));
+    if let Some(failure) = &run.failure {
+        text.push_str(&format!("; {failure}"));
+    }
+    text
+}
+
+fn elapsed(started: Option<Timestamp>, ended: Option<Timestamp>) -> Option<Duration> {
+    Duration::try_from(ended?.duration_since(started?)).ok()
+}

@@ -1,0 +1,162 @@
+//! Reload of the files: on request, and when they change.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use image_syncer_registry::Digest;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::problems::Problems;
+use crate::service::LoadedFiles;
+
+/// Time between two looks at the files.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Maximum number of requests that wait.
+const WAITING: usize = 16;
+
+/// Reads the files again.
+pub(crate) type FileReader = Box<dyn Fn(&mut Problems) -> LoadedFiles + Send + Sync>;
+
+/// Result of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct ReloadOutcome {
+    /// Number of rules of the files.
+    pub(crate) rules: usize,
+}
+
+type Answer = oneshot::Sender<Result<ReloadOutcome, String>>;
+
+/// Requests reloads. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reload(mpsc::Sender<Option<Answer>>);
+
+/// Receives the requests for reloads, and notices changed files.
+pub(crate) struct Reloader {
+    requests: mpsc::Receiver<Option<Answer>>,
+    read: Arc<FileReader>,
+    files: Vec<PathBuf>,
+    seen: Fingerprint,
+}
+
+/// Fingerprint of files: their contents, and the names beside them, which change if a glob matches further files.
+type Fingerprint = Digest;
+
+impl Reload {
+    /// Creates the requests, and their receiver, which reads files with `read`. `files` were read before.
+    pub(crate) fn new(read: FileReader, files: Vec<PathBuf>) -> (Self, Reloader) {
+        let (sender, requests) = mpsc::channel(WAITING);
+        let reloader = Reloader {
+            requests,
+            read: Arc::new(read),
+            seen: fingerprint(&files),
+            files,
+        };
+        (Self(sender), reloader)
+    }
+
+    /// Requests a reload, and waits for its result.
+    ///
+    /// # Errors
+    /// All mistakes of the files, which stay as they were; or the service ends.
+    pub(crate) async fn request(&self) -> Result<ReloadOutcome, String> {
+        let (answer, result) = oneshot::channel();
+        let stopping = || "the service is stopping".to_owned();
+        let sent = self.0.send(Some(answer)).await;
+        sent.map_err(|_| stopping())?;
+        result.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Requests a reload without waiting for it.
+    pub(crate) fn notify(&self) {
+        // With so many requests that wait, one of them suffices.
+        let _ = self.0.try_send(None);
+    }
+}
+
+impl Reloader {
+    /// Reads the files at each request and each change, and passes them to `apply` with the warnings about them, or the
+    /// mistakes as one text.
+    pub(crate) async fn drive(
+        mut self,
+        apply: impl Fn(Result<(LoadedFiles, Vec<String>), &str>) -> Result<ReloadOutcome, String>,
+    ) {
+        loop {
+            let answer = match tokio::time::timeout(LOOK, self.requests.recv()).await {
+                Ok(Some(answer)) => answer,
+                Ok(None) => return,
+                Err(_) if self.have_changed().await => None,
+                Err(_) => continue,
+            };
+            let outcome = match self.load().await {
+                Ok(loaded) => apply(Ok(loaded)),
+                Err(mistakes) => apply(Err(&mistakes)).and(Err(mistakes)),
+            };
+            if let Some(answer) = answer {
+                // The client may have gone away.
+                let _ = answer.send(outcome);
+            }
+        }
+    }
+
+    async fn have_changed(&self) -> bool {
+        let files = self.files.clone();
+        let now = tokio::task::spawn_blocking(move || fingerprint(&files)).await;
+        now.is_ok_and(|now| now != self.seen)
+    }
+
+    async fn load(&mut self) -> Result<(LoadedFiles, Vec<String>), String> {
+        let (read, files) = (Arc::clone(&self.read), self.files.clone());
+        let loading = move || {
+            // A change between the two is noticed by the next look.
+            let before = fingerprint(&files);
+            let mut problems = Problems::default();
+            let loaded = read(&mut problems);
+            let warnings = problems.finish();
+            let result = match warnings {
+                Ok(warnings) => Ok((loaded, warnings)),
+                Err(mistakes) => Err(format!("{mistakes:#}")),
+            };
+            (before, result)
+        };
+        let loaded = tokio::task::spawn_blocking(loading).await;
+        let (before, result) = loaded.map_err(|_| "the files cannot be read".to_owned())?;
+        self.seen = before;
+        if let Ok((loaded, _)) = &result
+            && loaded.config.files != self.files
+        {
+            self.files.clone_from(&loaded.config.files);
+            self.seen = fingerprint(&self.files);
+        }
+        result
+    }
+}
+
+/// Returns the fingerprint of files; a file that cannot be read counts as empty.
+fn fingerprint(files: &[PathBuf]) -> Fingerprint {
+    let mut text = Vec::new();
+    let mut add = |part: &[u8]| {
+        text.extend((part.len() as u64).to_be_bytes());
+        text.extend(part);
+    };
+    let mut folders: Vec<&Path> = Vec::new();
+    for file in files {
+        add(file.as_os_str().as_encoded_bytes());
+        let content = std::fs::read(file).unwrap_or_default();
+        add(Digest::sha256(&content).as_str().as_bytes());
+        let folder = file.parent().filter(|folder| *folder != Path::new(""));
+        folders.push(folder.unwrap_or(Path::new(".")));
+    }
+    folders.sort_unstable();
+    folders.dedup();
+    for folder in folders {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort_unstable();
+        for name in names {
+            add(name.as_encoded_bytes());
+        }
+    }
+    Digest::sha256(&text)
+}

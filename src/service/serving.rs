@@ -1,0 +1,256 @@
+//! The life of a service: from its start to its end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use image_syncer_registry::transport::Observer;
+use image_syncer_sync::Session;
+use image_syncer_sync::inventory::records::Records;
+use image_syncer_sync::settings::Intent;
+
+use crate::exit::Exit;
+use crate::interrupt::Signals;
+use crate::problems::Problems;
+use crate::run::observers::Observers;
+use crate::run::{collisions, open_session, process};
+use crate::service::clock::Clock;
+use crate::service::events::LiveEvents;
+use crate::service::health::Health;
+use crate::service::lines::RunLines;
+use crate::service::observer::{RunObserver, RunObservers};
+use crate::service::reload::{FileReader, Reload, ReloadOutcome, Reloader};
+use crate::service::rule_book::RuleBook;
+use crate::service::runs::{RunLimits, Runs};
+use crate::service::schedule::Schedules;
+use crate::service::spec::{LoadedFiles, ServiceSpec};
+use crate::service::state::ServiceState;
+use crate::ui::screen::ScreenThread;
+use crate::ui::{LineLabel, LineWriter, Log, Printer, RequestLogger};
+
+/// Maximum number of runs at a time by default.
+const RUNS: usize = 4;
+
+/// Maximum time for which the end of the service waits for its last records.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// Reads the files with `reader`, and serves until a signal.
+///
+/// # Errors
+/// All mistakes that were found before the start, together.
+pub(crate) fn serve(
+    mut spec: ServiceSpec,
+    reader: FileReader,
+    mut problems: Problems,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    let loaded = reader(&mut problems);
+    problems.collect(Log::check(&spec.logging));
+    refuse_collisions(&spec, &mut problems);
+    let mut warnings = problems.finish()?;
+    let writing = ScreenThread::to(std::io::stderr()).context("cannot start a thread")?;
+    let beside = printer.clone().by_way_of(writing.screen());
+    let log = process::open_log(&mut spec.logging, &mut warnings, &beside)?;
+    let (_entered, _closing) = (log.attach(), log.closing());
+    let lines = LineWriter::new(beside, &log);
+    for warning in &warnings {
+        lines.print(LineLabel::Warning, warning);
+    }
+    let runtime = process::runtime(&log)?;
+    let (exit, mut signals) = runtime.block_on(async {
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let service = Service::start(&spec, reader, loaded, &lines, &log)?;
+        anyhow::Ok((service.run(&spec, &mut signals).await?, signals))
+    })?;
+    log.close();
+    let written = runtime.block_on(writing.finish(signals.next()));
+    // A name that is still being resolved must not hold the process.
+    runtime.shutdown_background();
+    Ok(if written { exit } else { Exit::Interrupted })
+}
+
+/// Refuses files that two parts of the service would write.
+fn refuse_collisions(spec: &ServiceSpec, problems: &mut Problems) {
+    let (history, records) = (spec.history(), spec.records());
+    let log = spec.logging.log.as_deref().map(|path| ("--log", path));
+    let history = history.as_deref().map(|path| ("history", path));
+    let outputs: Vec<_> = log
+        .into_iter()
+        .chain(history)
+        .chain(records.named())
+        .collect();
+    collisions::refuse(&spec.inputs, &outputs, problems);
+}
+
+/// A service that runs.
+struct Service {
+    state: Arc<ServiceState>,
+    schedules: Schedules,
+    reloader: Reloader,
+    sessions: SessionFactory,
+    lines: LineWriter,
+}
+
+/// Opens sessions, which report to the same observers and use the same records.
+struct SessionFactory {
+    observer: Arc<dyn Observer>,
+    records: Option<Arc<Records>>,
+    transfers: Option<usize>,
+}
+
+impl SessionFactory {
+    fn open(&self, access: crate::run::RegistryAccess) -> anyhow::Result<Session> {
+        let (records, observer) = (self.records.clone(), Arc::clone(&self.observer));
+        open_session(access, self.transfers, records, observer)
+    }
+}
+
+impl Service {
+    /// Opens everything that the service needs.
+    fn start(
+        spec: &ServiceSpec,
+        reader: FileReader,
+        loaded: LoadedFiles,
+        lines: &LineWriter,
+        log: &Log,
+    ) -> anyhow::Result<Self> {
+        let LoadedFiles { config, access } = loaded;
+        let clock = Clock::default();
+        let events = LiveEvents::default();
+        let schedules = Schedules::new(clock, HashMap::new());
+        let observers: Vec<Arc<dyn RunObserver>> = vec![
+            Arc::new(RunLines::new(lines.clone())),
+            Arc::new(schedules.clone()),
+            Arc::new(events.clone()),
+        ];
+        let sessions = SessionFactory {
+            observer: Arc::new(Observers(vec![
+                Arc::new(RequestLogger::new(lines.clone())),
+                Arc::new(events.clone()),
+            ])),
+            records: spec.records().open(Intent::Copy, lines, log),
+            transfers: spec.transfers,
+        };
+        let limits = RunLimits {
+            runs: config.service.runs.unwrap_or(RUNS),
+            grace: spec.grace,
+            listing: spec.listing,
+            clock,
+        };
+        let (reload, reloader) = Reload::new(reader, config.files.clone());
+        let rules = Arc::new(RuleBook::new(&config));
+        let session = sessions.open(access)?;
+        let runs = Runs::new(session, rules, limits, RunObservers::new(observers), None);
+        let health = Health::new(schedules.clone(), runs.clone(), spec.stall);
+        Ok(Self {
+            state: Arc::new(ServiceState {
+                runs,
+                events,
+                schedules: schedules.clone(),
+                health,
+                reload,
+            }),
+            schedules,
+            reloader,
+            sessions,
+            lines: lines.clone(),
+        })
+    }
+
+    /// Serves until a signal, and ends in order.
+    async fn run(self, spec: &ServiceSpec, signals: &mut Signals) -> anyhow::Result<Exit> {
+        let Self {
+            state,
+            schedules,
+            reloader,
+            sessions,
+            lines,
+        } = self;
+        let runs = &state.runs;
+        state.health.set_ready();
+        lines.print(LineLabel::Note, &schedules.description());
+        schedules.start(runs, spec.sync_at_start);
+        let reloads = reloader.drive(|read| apply(read, runs, &sessions, &lines));
+        let work = async {
+            tokio::join!(runs.drive(), async {
+                tokio::select! {
+                    () = schedules.drive(runs) => {}
+                    () = reloads => {}
+                }
+            })
+        };
+        tokio::select! {
+            _ = work => {}
+            () = handle_signals(&state, spec, signals, &lines) => return Ok(Exit::Interrupted),
+        }
+        if let Some(records) = &sessions.records {
+            records.close(CLOSING);
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Puts the files that were read into force, or reports their mistakes.
+fn apply(
+    read: Result<(LoadedFiles, Vec<String>), &str>,
+    runs: &Runs,
+    sessions: &SessionFactory,
+    lines: &LineWriter,
+) -> Result<ReloadOutcome, String> {
+    let opened = match read {
+        Ok((loaded, warnings)) => {
+            for warning in &warnings {
+                lines.print(LineLabel::Warning, warning);
+            }
+            let rules = Arc::new(RuleBook::new(&loaded.config));
+            let session = sessions.open(loaded.access);
+            session
+                .map(|session| (rules, session))
+                .map_err(|error| format!("{error:#}"))
+        }
+        Err(mistakes) => Err(mistakes.to_owned()),
+    };
+    match opened {
+        Ok((rules, session)) => {
+            let outcome = ReloadOutcome {
+                rules: rules.rules().len(),
+            };
+            runs.replace(rules, session);
+            Ok(outcome)
+        }
+        Err(mistakes) => {
+            runs.keep(&mistakes);
+            Err(mistakes)
+        }
+    }
+}
+
+/// Ends the runs in order on the first signal, and at once on the second; returns on the third. SIGHUP reloads.
+async fn handle_signals(
+    state: &ServiceState,
+    spec: &ServiceSpec,
+    signals: &mut Signals,
+    lines: &LineWriter,
+) {
+    let name = loop {
+        match signals.next().await {
+            "SIGHUP" => state.reload.notify(),
+            name => break name,
+        }
+    };
+    let grace = spec.grace.as_secs();
+    let text = format!(
+        "{name}: no further run starts; running images may go on for {grace} s, until a second signal"
+    );
+    lines.print(LineLabel::Warning, &text);
+    state.runs.close();
+    state.runs.interrupt();
+    let name = signals.next().await;
+    lines.print(
+        LineLabel::Warning,
+        &format!("{name}: running images are dropped"),
+    );
+    state.runs.abandon();
+    signals.next().await;
+}
