@@ -13,6 +13,8 @@ mod host_counts;
 mod images_file;
 mod interrupt;
 mod lock;
+#[cfg(feature = "service")]
+mod metrics;
 mod problems;
 mod replacement;
 mod report;

@@ -12,6 +12,7 @@ use image_syncer_sync::settings::Intent;
 
 use crate::exit::Exit;
 use crate::interrupt::Signals;
+use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::run::observers::Observers;
 use crate::run::{collisions, open_session, process};
@@ -97,12 +98,15 @@ struct SessionFactory {
     observer: Arc<dyn Observer>,
     records: Option<Arc<Records>>,
     transfers: Option<usize>,
+    metrics: Metrics,
 }
 
 impl SessionFactory {
     fn open(&self, access: crate::run::RegistryAccess) -> anyhow::Result<Session> {
         let (records, observer) = (self.records.clone(), Arc::clone(&self.observer));
-        open_session(access, self.transfers, records, observer)
+        let session = open_session(access, self.transfers, records, observer)?;
+        self.metrics.set_session(&session);
+        Ok(session)
     }
 }
 
@@ -119,18 +123,23 @@ impl Service {
         let clock = Clock::default();
         let events = LiveEvents::default();
         let schedules = Schedules::new(clock, HashMap::new());
+        let metrics = Metrics::default();
+        metrics.set_schedules(&schedules);
         let observers: Vec<Arc<dyn RunObserver>> = vec![
             Arc::new(RunLines::new(lines.clone())),
             Arc::new(schedules.clone()),
             Arc::new(events.clone()),
+            Arc::new(metrics.clone()),
         ];
         let sessions = SessionFactory {
             observer: Arc::new(Observers(vec![
                 Arc::new(RequestLogger::new(lines.clone())),
                 Arc::new(events.clone()),
+                Arc::new(metrics.clone()),
             ])),
             records: spec.records().open(Intent::Copy, lines, log),
             transfers: spec.transfers,
+            metrics: metrics.clone(),
         };
         let limits = RunLimits {
             runs: config.service.runs.unwrap_or(RUNS),
@@ -150,6 +159,7 @@ impl Service {
                 schedules: schedules.clone(),
                 health,
                 reload,
+                metrics,
             }),
             schedules,
             reloader,

@@ -1,5 +1,6 @@
 //! The parts of a running service, for its HTTP routes and pages.
 
+use crate::metrics::Metrics;
 use crate::service::events::LiveEvents;
 use crate::service::health::Health;
 use crate::service::reload::Reload;
@@ -18,4 +19,6 @@ pub(crate) struct ServiceState {
     pub(crate) health: Health,
     /// Reloads of the files.
     pub(crate) reload: Reload,
+    /// Metrics of the process.
+    pub(crate) metrics: Metrics,
 }

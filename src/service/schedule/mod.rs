@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -28,6 +28,15 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Times of the next runs. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Schedules(Arc<Shared>);
+
+/// The next run of a rule by its schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlannedRun {
+    /// Its start.
+    pub(crate) start: Timestamp,
+    /// Time until the start after that.
+    pub(crate) interval: Option<SignedDuration>,
+}
 
 struct Shared {
     clock: Clock,
@@ -65,6 +74,18 @@ impl Schedules {
     /// Returns the time of the next run of a rule; `None` for a rule without a schedule.
     pub(crate) fn next(&self, rule: &str) -> Option<Timestamp> {
         self.state().next.get(rule).copied()
+    }
+
+    /// Returns the next run of a rule; `None` for a rule without a schedule.
+    pub(crate) fn planned(&self, rule: &str) -> Option<PlannedRun> {
+        let state = self.state();
+        let start = state.next.get(rule).copied()?;
+        let rule = state.rules.get(rule)?;
+        let following = next_start(&rule.schedule, &rule.name, LastStart::At(start));
+        Some(PlannedRun {
+            start,
+            interval: following.map(|following| following.duration_since(start)),
+        })
     }
 
     /// Returns a sentence with the number of rules that have a schedule, and the first start.

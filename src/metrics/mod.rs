@@ -1,0 +1,103 @@
+//! Metrics in the formats of Prometheus: for `/metrics` of the service, and for the file of `--metrics`.
+//!
+//! Labels are bounded: by name there are at most [`state::RULES`] rules and [`state::REGISTRIES`] registries, and all
+//! others share the label `other`. No label has a repository or a tag. All series of a rule that a reload removes end.
+
+#![allow(dead_code, reason = "the command that uses it follows")]
+
+mod collector;
+mod histogram;
+mod observers;
+mod process;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use image_syncer_sync::Session;
+use jiff::Timestamp;
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+
+use crate::lock::lock;
+use crate::service::schedule::Schedules;
+use collector::Collector;
+use process::ProcessCollector;
+use state::State;
+
+/// Prefix of all names but those of the process.
+const PREFIX: &str = "image_syncer";
+
+/// `Content-Type` of [`Metrics::encode`].
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics of the process. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Metrics(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Source of the limits of registries.
+    session: Mutex<Option<Session>>,
+    /// Source of the times of the next runs.
+    schedules: Mutex<Option<Schedules>>,
+}
+
+impl Metrics {
+    /// Uses the limits of `session` from now on.
+    pub(crate) fn set_session(&self, session: &Session) {
+        *lock(&self.0.session) = Some(session.clone());
+    }
+
+    /// Uses the times of `schedules`.
+    pub(crate) fn set_schedules(&self, schedules: &Schedules) {
+        *lock(&self.0.schedules) = Some(schedules.clone());
+    }
+
+    /// Sets the end of the last successful run of `rule`, from the history.
+    pub(crate) fn set_last_success(&self, rule: &str, ended: Timestamp) {
+        if let Some(series) = self.state().named_rule(rule) {
+            series.last_success = series.last_success.max(Some(ended.as_second()));
+        }
+    }
+
+    /// Counts a hook of this kind.
+    pub(crate) fn count_hook(&self, kind: &'static str, result: &'static str) {
+        *self.state().hooks.entry((kind, result)).or_default() += 1;
+    }
+
+    /// Returns all metrics in the text format of `OpenMetrics`.
+    pub(crate) fn encode(&self) -> String {
+        self.update_schedules();
+        let mut metrics = Registry::with_prefix(PREFIX);
+        metrics.register_collector(Box::new(self.collector()));
+        let mut process = Registry::default();
+        process.register_collector(Box::new(ProcessCollector));
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = text::encode_registry(&mut text, &metrics);
+        let _ = text::encode(&mut text, &process);
+        text
+    }
+
+    /// Reads the times of the next runs.
+    fn update_schedules(&self) {
+        let Some(schedules) = lock(&self.0.schedules).clone() else {
+            return;
+        };
+        for (rule, series) in &mut self.state().rules {
+            series.planned = schedules.planned(rule);
+        }
+    }
+
+    /// Returns a collector of the present values.
+    fn collector(&self) -> Collector {
+        Collector::new(self.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0.state)
+    }
+}
