@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use http::{HeaderValue, Method};
 
+use crate::auth::authorization::{Authorization, UsedToken};
 use crate::auth::base_answer::BaseAnswer;
 use crate::auth::challenge_probe::{ChallengeProbe, ProbeGuard};
 use crate::auth::credential::Credential;
@@ -59,10 +60,10 @@ pub(super) struct AuthState {
 impl AuthState {
     /// Returns whether requests with `credential` carry the login itself instead of a token.
     fn sends_login(&self, credential: &Credential) -> bool {
-        match (self.memory().scheme(), credential) {
+        match (self.memory().login_scheme(), credential) {
             (None, _) | (_, Credential::Anonymous | Credential::Identity(_)) => false,
-            (Some(_), Credential::Bearer(_)) | (Some(AuthScheme::Basic), _) => true,
-            (Some(AuthScheme::Bearer { .. }), _) => false,
+            (Some(_), Credential::Bearer(_)) | (Some(LoginScheme::Basic), _) => true,
+            (Some(LoginScheme::Token), _) => false,
         }
     }
     pub(super) fn memory(&self) -> MutexGuard<'_, KnownScheme> {
@@ -96,11 +97,7 @@ impl Authenticator {
     }
     /// Returns the kind of login that the registry asks for, as far as a challenge said so.
     pub(crate) fn login_scheme(&self, endpoint: &Endpoint) -> Option<LoginScheme> {
-        let scheme = self.state(endpoint).memory().scheme()?;
-        Some(match scheme {
-            AuthScheme::Basic => LoginScheme::Basic,
-            AuthScheme::Bearer { .. } => LoginScheme::Token,
-        })
+        self.state(endpoint).memory().login_scheme()
     }
     /// Returns the service that tokens of the registry are for, as far as a challenge said so.
     pub(crate) fn token_service(&self, endpoint: &Endpoint) -> Option<String> {
@@ -158,8 +155,8 @@ impl Authenticator {
         }
         Ok(turn)
     }
-    /// Returns the `Authorization` header of a request that needs `scopes`, or `None` before the first challenge and
-    /// for registries that require none. Requests a token if the challenge is known and the cache has no suitable one.
+    /// Returns the authorization of a request that needs `scopes`, or `None` before the first challenge and for
+    /// registries that require none. Requests a token if the challenge is known and the cache has no suitable one.
     ///
     /// # Errors
     /// If no token can be had: [`Unauthorized`](crate::ErrorKind::Unauthorized) or
@@ -170,7 +167,7 @@ impl Authenticator {
         endpoint: &Endpoint,
         access: &Access,
         scopes: &ScopeSet,
-    ) -> Result<Option<HeaderValue>, Error> {
+    ) -> Result<Option<Authorization>, Error> {
         let scheme = {
             let mut memory = self.state(endpoint).memory();
             memory.needs(scopes);
@@ -179,15 +176,19 @@ impl Authenticator {
         match (scheme, &access.credential) {
             (None, _) => Ok(None),
             // Docker's registry token is sent unchanged, for every scope.
-            (Some(_), Credential::Bearer(token)) => Ok(bearer(token.reveal())),
+            (Some(_), Credential::Bearer(token)) => {
+                Ok(bearer(token.reveal()).map(Authorization::login))
+            }
             (Some(AuthScheme::Basic), _) => match self.login(endpoint, access).await? {
-                TokenLogin::Password { username, password } => Ok(basic(&username, &password)),
+                TokenLogin::Password { username, password } => {
+                    Ok(basic(&username, &password).map(Authorization::login))
+                }
                 TokenLogin::Nobody | TokenLogin::Identity(_) => Ok(None),
             },
             (Some(AuthScheme::Bearer { realm, service }), _) => {
                 let source = TokenSource { realm, service };
-                let token = self.token(endpoint, access, scopes, &source).await?;
-                Ok(Some(token.header().clone()))
+                let used = self.usable_token(endpoint, access, scopes, &source).await?;
+                Ok(Some(used.into()))
             }
         }
     }
@@ -205,19 +206,20 @@ impl Authenticator {
         let token = state.tokens.find(&access.credential, &wanted);
         token.is_none_or(|token| token.grants(&wanted))
     }
-    /// Records that a request with `used` as its header was accepted (any answer except 401). A token that was accepted
-    /// before and is refused later has expired and is renewed. A token that was never accepted is refused permanently.
+    /// Records that a request that was authorized by `used` was accepted (any answer except 401). A token that was
+    /// accepted before and is refused later has expired and is renewed. A token that was never accepted is refused
+    /// permanently.
     pub fn accepted(
         &self,
         endpoint: &Endpoint,
         access: &Access,
         scopes: &ScopeSet,
         method: &Method,
-        used: Option<&HeaderValue>,
+        used: Option<&Authorization>,
     ) {
         let state = self.state(endpoint);
         let writes = is_write(method);
-        let credential = shown(access, used);
+        let credential = shown(access, used.map(Authorization::header));
         state
             .logins
             .gate(credential, writes)
@@ -233,10 +235,11 @@ impl Authenticator {
                 gate.accepted();
             }
         }
-        let wanted = state.memory().scopes_for(scopes);
-        let shown = state.tokens.accepted(&access.credential, &wanted, used);
-        if shown.is_some_and(|token| state.queues.multi_scope.accepted(&token, &wanted)) {
-            state.queues.wake();
+        if let Some(UsedToken { token, wanted, .. }) = &used.token {
+            token.record_use(wanted, true);
+            if state.queues.multi_scope.accepted(token, wanted) {
+                state.queues.wake();
+            }
         }
     }
     /// Records a request with `used` as its header that was refused permanently because of its login, with its `error`.

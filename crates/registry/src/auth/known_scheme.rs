@@ -65,6 +65,13 @@ impl KnownScheme {
     pub(super) fn scheme(&self) -> Option<AuthScheme> {
         self.scheme.clone()
     }
+    /// Returns the kind of login of the scheme, if it is known.
+    pub(super) fn login_scheme(&self) -> Option<LoginScheme> {
+        self.scheme.as_ref().map(|scheme| match scheme {
+            AuthScheme::Basic => LoginScheme::Basic,
+            AuthScheme::Bearer { .. } => LoginScheme::Token,
+        })
+    }
     /// Records the scheme of a challenge. The first Bearer challenge is kept: Harbor answers a stale token with
     /// `Basic`, and registries with a realm per repository accept the tokens of the first one everywhere.
     pub(super) fn learn_scheme(&mut self, challenge: &Challenge) {
@@ -167,7 +174,7 @@ impl KnownScheme {
         if let [(path, Action::Pull)] = scopes.repositories()
             && self.written.get(path) == Some(&true)
         {
-            wanted.add(&format!("repository:{path}:pull,push"));
+            wanted.add_repository(path, Action::Push);
         }
         for (path, action) in scopes.repositories() {
             for (_, peculiar) in self.actions.iter().filter(|(kind, _)| kind == action) {

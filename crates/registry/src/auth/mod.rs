@@ -13,6 +13,7 @@
 // challenge and decides whether another try is worth while; any other answer goes to `accepted` and `record_success`.
 mod authenticator;
 mod authenticators;
+mod authorization;
 mod base_answer;
 mod challenge;
 mod challenge_probe;
@@ -45,6 +46,7 @@ mod unauthorized;
 #[doc(hidden)]
 pub use authenticator::Authenticator;
 pub(crate) use authenticators::Authenticators;
+pub use authorization::Authorization;
 pub(crate) use base_answer::{has_registry_signs, is_no_registry, is_telling};
 pub(crate) use challenge::is_present as challenge_in;
 #[doc(hidden)]

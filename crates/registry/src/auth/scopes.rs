@@ -22,10 +22,7 @@ impl Scopes {
     pub(super) fn from_scope_set(scopes: &ScopeSet) -> Self {
         let mut wanted = Self::default();
         for (path, action) in scopes.repositories() {
-            wanted.add_actions(
-                &["repository:", path].concat(),
-                actions(*action).iter().copied(),
-            );
+            wanted.add_repository(path, *action);
         }
         if scopes.lists_repositories() {
             wanted.add("registry:catalog:*");
@@ -46,6 +43,11 @@ impl Scopes {
     pub(super) fn add(&mut self, scope: &str) {
         let (name, actions) = split(scope);
         self.add_actions(name, actions);
+    }
+    /// Adds the scope for an action on a repository.
+    pub(super) fn add_repository(&mut self, path: &str, action: Action) {
+        let name = ["repository:", path].concat();
+        self.add_actions(&name, actions(action).iter().copied());
     }
     fn add_actions<'a>(&mut self, name: &str, actions: impl Iterator<Item = &'a str>) {
         let Some(item) = self.items.iter_mut().find(|item| item.name == name) else {

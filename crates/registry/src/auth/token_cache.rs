@@ -108,7 +108,7 @@ impl Token {
         self.is_fresh() && self.recorded_use(wanted) != Some(false)
     }
     /// Returns whether the registry accepted it for `wanted`, or `None` if that is unknown.
-    fn recorded_use(&self, wanted: &Scopes) -> Option<bool> {
+    pub(super) fn recorded_use(&self, wanted: &Scopes) -> Option<bool> {
         let Some(shared) = &self.shared else {
             return self.accepted.load(Ordering::Relaxed).then_some(true);
         };
@@ -231,21 +231,6 @@ impl TokenCache {
         group.slots.push(slot.clone());
         slot
     }
-    /// Records that the token in `header` was accepted, and returns it.
-    pub(super) fn accepted(
-        &self,
-        credential: &Credential,
-        wanted: &Scopes,
-        header: &HeaderValue,
-    ) -> Option<Arc<Token>> {
-        let groups = self.groups();
-        let group = groups.get(&key(credential, wanted))?;
-        let shown =
-            |slot: &Arc<TokenSlot>| slot.flight.peek().filter(|token| token.header == *header);
-        let token = group.slots.iter().find_map(shown)?;
-        token.record_use(wanted, true);
-        Some(token)
-    }
     fn groups(&self) -> MutexGuard<'_, HashMap<(Credential, String), TokenGroup>> {
         lock(&self.groups)
     }
@@ -356,17 +341,7 @@ mod tests {
         put(&tokens, &wanted, token("x", &wanted, 600)).await;
         let found = tokens.find(&Credential::Anonymous, &wanted).unwrap();
         assert!(!found.may_have_run_out(&wanted, false));
-        tokens.accepted(
-            &Credential::Anonymous,
-            &wanted,
-            &HeaderValue::from_static("y"),
-        );
-        assert!(!found.may_have_run_out(&wanted, false));
-        tokens.accepted(
-            &Credential::Anonymous,
-            &wanted,
-            &HeaderValue::from_static("x"),
-        );
+        found.record_use(&wanted, true);
         assert!(found.may_have_run_out(&wanted, false));
         assert!(!found.may_have_run_out(&wanted, true));
         tokio::time::advance(SURELY_GOOD).await;

@@ -6,9 +6,11 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use url::Url;
 
 use crate::auth::authenticator::Authenticator;
+use crate::auth::authorization::UsedToken;
 use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
 use crate::auth::logins::{LoginAdmission, LoginGate, LoginGuard};
+use crate::auth::multi_scope::ProofAdmission;
 use crate::auth::realm::{self, RealmTrust};
 use crate::auth::refusal;
 use crate::auth::scope::ScopeSet;
@@ -21,21 +23,45 @@ use crate::lock::lock;
 use crate::transport::{Endpoint, authority};
 
 impl Authenticator {
-    /// Returns a token for `scopes`, from the cache or from its server. A read request asks for write access as well if
-    /// the repository is written to, so that one token serves both. If the server refuses that, the next request asks
-    /// for read access only.
-    pub(super) async fn token(
+    /// Returns a token that may be sent with a request for `scopes`. A shared token that turned out to be valid for its
+    /// first repository alone is replaced by another one.
+    pub(super) async fn usable_token(
         &self,
         endpoint: &Endpoint,
         access: &Access,
         scopes: &ScopeSet,
         source: &TokenSource,
-    ) -> Result<Arc<Token>, Error> {
+    ) -> Result<UsedToken, Error> {
+        let multi_scope = &self.state(endpoint).queues.multi_scope;
+        loop {
+            let (token, wanted) = self.token(endpoint, access, scopes, source).await?;
+            match multi_scope.admit(&token, &wanted).await {
+                ProofAdmission::Go(proof) => {
+                    return Ok(UsedToken {
+                        token,
+                        wanted,
+                        _proof: proof,
+                    });
+                }
+                ProofAdmission::Refused => token.record_use(&wanted, false),
+            }
+        }
+    }
+    /// Returns a token for `scopes` with the scopes that it was requested for, from the cache or from its server. A read request asks for write access as well if
+    /// the repository is written to, so that one token serves both. If the server refuses that, the next request asks
+    /// for read access only.
+    async fn token(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+        scopes: &ScopeSet,
+        source: &TokenSource,
+    ) -> Result<(Arc<Token>, Scopes), Error> {
         let state = self.state(endpoint);
         loop {
             let wanted = state.memory().scopes_for(scopes);
             if let Some(token) = state.tokens.find(&access.credential, &wanted) {
-                return Ok(token);
+                return Ok((token, wanted));
             }
             let slot = state.tokens.slot(&access.credential, &wanted);
             let fetch = self.fetch(endpoint, access, scopes, &wanted, source);
@@ -47,7 +73,7 @@ impl Authenticator {
                 Err(error)
                     if scope_batch::is_refusal(&error)
                         && state.memory().narrow_after_refusal(scopes, &wanted) => {}
-                outcome => return outcome,
+                outcome => return Ok((outcome?, wanted)),
             }
         }
     }
@@ -70,7 +96,7 @@ impl Authenticator {
             match outcome {
                 Some(Err(error)) if has_sources && scope_batch::is_refusal(&error) => {
                     let narrow = scopes.without_sources();
-                    let token = self.token(endpoint, access, &narrow, source).await?;
+                    let (token, _) = self.token(endpoint, access, &narrow, source).await?;
                     state.memory().refuse_sources(scopes);
                     Ok(token)
                 }
@@ -80,7 +106,10 @@ impl Authenticator {
                     }
                     outcome
                 }
-                None => self.token(endpoint, access, scopes, source).await,
+                None => {
+                    let (token, _) = self.token(endpoint, access, scopes, source).await?;
+                    Ok(token)
+                }
             }
         }
         .boxed()

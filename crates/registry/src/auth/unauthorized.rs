@@ -140,33 +140,29 @@ impl Authenticator {
         }
     }
     /// Requests a token for `scopes`, which requests will need soon, if a login is configured. Sends `GET /v2/` first if
-    /// no request has learned the challenge: its 401 replaces that of the first request. A failure is left to the request
-    /// that needs the token.
+    /// no request has learned the challenge: its 401 replaces that of the first request. Preparations that start
+    /// together share tokens. A failure is left to the request that needs the token.
     pub async fn prepare(&self, endpoint: &Endpoint, access: &Access, scopes: &ScopeSet) {
         if access.credential == Credential::Anonymous {
             return;
         }
         let state = self.state(endpoint);
         let turn = state.probe.acquire(&Method::HEAD).await;
-        let is_first = turn.is_first();
-        if is_first {
+        if turn.is_first() {
             self.learn_challenge(endpoint).await;
         }
         drop(turn);
-        // The first shared token must be used at once: until a request shows what it grants, all others wait.
-        let multi_scope = &state.queues.multi_scope;
-        if is_first || multi_scope.is_proven() || multi_scope.is_single() {
-            let _ = self.authorize(endpoint, access, scopes).await;
-        }
+        let _ = self.authorize(endpoint, access, scopes).await;
     }
     /// Checks the login alone, as `docker login` does: `GET /v2/` with it.
     pub(super) async fn check_login(&self, endpoint: &Endpoint, access: &Access) -> Checked {
-        let header = self.authorize(endpoint, access, &ScopeSet::default()).await;
-        let Ok(Some(header)) = header else {
+        let authorization = self.authorize(endpoint, access, &ScopeSet::default()).await;
+        let Ok(Some(authorization)) = authorization else {
             return Checked::Unclear;
         };
         let action: Arc<str> = "check the login".into();
-        let Ok(response) = self.request_base(endpoint, &action, 1, Some(header)).await else {
+        let header = Some(authorization.header().clone());
+        let Ok(response) = self.request_base(endpoint, &action, 1, header).await else {
             return Checked::Unclear;
         };
         let status = response.status;

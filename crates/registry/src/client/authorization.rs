@@ -3,7 +3,7 @@
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::auth::{LoginScheme, MAX_AGAIN, ProbeGuard, UnauthorizedAction};
+use crate::auth::{Authorization, LoginScheme, MAX_AGAIN, ProbeGuard, UnauthorizedAction};
 use crate::client::Client;
 use crate::client::call_outcome::CallOutcome;
 use crate::client::checked_url::CheckedUrl;
@@ -15,8 +15,8 @@ use crate::transport::Response;
 
 /// Authorization of one request.
 pub(super) struct RequestAuth {
-    /// Value of `Authorization`; `None` for other hosts and for registries that require none.
-    pub(super) header: Option<HeaderValue>,
+    /// `None` for other hosts and for registries that require none.
+    authorization: Option<Authorization>,
     /// The request as it is sent to a registry that this one redirected to.
     pub(super) target: Option<Box<TargetRequest>>,
     /// Held until the answer is known; requests that wait for the first challenge wait for it. `None` for other hosts.
@@ -28,6 +28,13 @@ pub(super) enum Admission {
     Pass(RequestAuth),
     /// An earlier request was refused permanently, so this one would be as well.
     Refused(Error),
+}
+
+impl RequestAuth {
+    /// Returns the value of `Authorization`.
+    pub(super) fn header(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref().map(Authorization::header)
+    }
 }
 
 impl Client {
@@ -108,7 +115,7 @@ impl Client {
         let auth = &self.inner.auth;
         if !address.home {
             return Ok(Admission::Pass(RequestAuth {
-                header: None,
+                authorization: None,
                 target: None,
                 turn: None,
             }));
@@ -124,7 +131,7 @@ impl Client {
             }
         };
         Ok(Admission::Pass(RequestAuth {
-            header: auth
+            authorization: auth
                 .authorize(&context.endpoint, &context.access, &request.scopes)
                 .await
                 .map_err(|error| error.with_resource(&request.resource))?,
@@ -151,13 +158,12 @@ impl Client {
             return false;
         }
         if !is_transient_answer(response.status) {
-            let used = pass.header.as_ref();
             self.inner.auth.accepted(
                 &context.endpoint,
                 &context.access,
                 &request.scopes,
                 &request.method,
-                used,
+                pass.authorization.as_ref(),
             );
             if let Some(turn) = &pass.turn {
                 turn.record_success();

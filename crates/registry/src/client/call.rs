@@ -264,7 +264,7 @@ impl Client {
             }
             Err(error) => return Err(error),
         };
-        let used = pass.header.as_ref();
+        let used = pass.header();
         let mut call = request.call(context, address, used, request.replayed());
         call.follow_redirects = state.follows;
         let transport = &self.inner.transport;

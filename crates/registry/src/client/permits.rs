@@ -70,7 +70,7 @@ impl Client {
             }
             None => (self, context, request),
         };
-        let call = request.call(context, &address, pass.header.as_ref(), body);
+        let call = request.call(context, &address, pass.header(), body);
         let response = self.inner.transport.send_reserved(call, reserved).await?;
         client.is_authorized(context, request, &address, pass, &response);
         Ok(response)

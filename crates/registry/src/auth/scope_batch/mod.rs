@@ -3,7 +3,8 @@
 //! The first token of a credential is requested at once, for one repository. Requests that arrive while a token request
 //! is in flight wait for its end and then share one. A [`MultiScopeSupport`] remembers the outcome for the host: the
 //! first shared request goes alone, and sharing ends if it fails or if the token turns out to be valid for its first
-//! repository only.
+//! repository only. That shows when a token that does not name its scopes is used for another repository, by one request
+//! at first.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -111,6 +112,7 @@ impl TokenQueues {
     }
     /// Wakes all waiting requests after the support changed.
     pub(super) fn wake(&self) {
+        self.multi_scope.wake();
         for queue in self.lock().values() {
             queue.changed.notify_waiters();
         }
@@ -174,8 +176,8 @@ impl<'a> QueuePosition<'a> {
         }
         let multi_scope = &queue.multi_scope;
         let is_alone = impatient || own.is_alone || multi_scope.is_single();
-        let turn = idle || (own.may_share && multi_scope.is_proven());
-        if (own.is_sent && !impatient) || !(is_alone || (turn && !multi_scope.awaits_proof())) {
+        let turn = idle || (own.may_share && multi_scope.is_granting());
+        if (own.is_sent && !impatient) || !(is_alone || turn) {
             return None;
         }
         own.is_sent = true;

@@ -1,15 +1,20 @@
 //! Number of token requests for many repositories.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use image_syncer_registry::auth::ScopeSet;
 use testkit::auth::Denied;
 use testkit::{Access, Action, Auth, Fault, Grant, Image, Kind, Registry, TokenRules};
+use tokio::time::Instant;
 
 use super::caller::{Caller, Denied as Refused, anonymous, user};
 
 /// Repositories of the registries here.
 const MANY: usize = 50;
+/// Latency of the registries whose round trips are counted, on a clock that stands still while anything is done.
+const LATENCY: Duration = Duration::from_millis(100);
 
 fn name(index: usize) -> String {
     format!("team/r{index}")
@@ -83,6 +88,27 @@ async fn two_try_out_a_token_that_does_not_say_what_it_is_good_for() {
     assert!(all_came(&pull_all(&caller).await));
     assert_eq!(sizes(&registry), [1, 2, 7, 10, 10, 10, 10]);
     assert_eq!(counts(&registry), (7, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_proof_of_a_shared_token_costs_one_round_trip() {
+    for (readable, round_trips) in [
+        // The first request, its token, and it again beside the other tokens; then all other requests.
+        (true, 5),
+        // The first shared token comes beside the first request. The others, and the proof, come in one more.
+        (false, 5),
+    ] {
+        let auth = Auth::bearer("u", "p").rules(|rules| rules.readable = readable);
+        let (registry, caller) = start(auth).await;
+        caller.find_scheme().await;
+        registry.clear_requests();
+        registry.set_latency(LATENCY);
+        let start = Instant::now();
+        assert!(all_came(&pull_all(&caller).await));
+        assert_eq!(counts(&registry), (if readable { 6 } else { 7 }, 1));
+        let elapsed = start.elapsed().as_millis() / LATENCY.as_millis();
+        assert_eq!(elapsed, round_trips, "{readable}");
+    }
 }
 
 #[tokio::test]

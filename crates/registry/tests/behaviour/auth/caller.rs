@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode};
 use image_syncer_registry::auth::{
-    Access, Authenticator, Credential, MAX_AGAIN, ScopeSet, Secret, UnauthorizedAction,
+    Access, Authenticator, Authorization, Credential, MAX_AGAIN, ScopeSet, Secret,
+    UnauthorizedAction,
 };
 use image_syncer_registry::transport::{
     AnswerLimit, Call, Endpoint, Lane, Observer, RequestBody, RetryPolicy, Transport,
@@ -89,6 +90,11 @@ impl Caller {
     pub(crate) fn repository(&self, path: &str) -> Repository {
         Repository::new(self.endpoint.registry.clone(), path).unwrap()
     }
+    /// Finds out the scheme, which the first request would do.
+    pub(crate) async fn find_scheme(&self) {
+        let found = self.transport.base_url(&self.endpoint, "test").await;
+        found.unwrap();
+    }
     /// Lists the tags of a repository.
     pub(crate) async fn pull(&self, access: &Access, path: &str) -> Result<StatusCode, Denied> {
         let scopes = ScopeSet::pull(&self.repository(path));
@@ -129,7 +135,8 @@ impl Caller {
                 .await
                 .map_err(Denied::Failed)?;
             let mut headers = HeaderMap::new();
-            headers.extend(used.clone().map(|used| (AUTHORIZATION, used)));
+            let header = used.as_ref().map(Authorization::header);
+            headers.extend(header.map(|header| (AUTHORIZATION, header.clone())));
             let base = self
                 .transport
                 .base_url(&self.endpoint, "test")
@@ -160,13 +167,7 @@ impl Caller {
             }
             let verdict = self
                 .authenticator
-                .refused(
-                    &self.endpoint,
-                    access,
-                    scopes,
-                    (&method, used.as_ref()),
-                    &headers,
-                )
+                .refused(&self.endpoint, access, scopes, (&method, header), &headers)
                 .await
                 .map_err(Denied::Failed)?;
             if let UnauthorizedAction::Final(refusal)

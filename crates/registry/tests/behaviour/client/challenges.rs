@@ -1,11 +1,14 @@
 //! One request learns the challenge of a registry, whatever the requests that start with it are about.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use image_syncer_registry::auth::Credential;
 use image_syncer_registry::transport::{TransportOptions, WindowBounds};
 use image_syncer_registry::{Client, Repository};
 use testkit::real::DockerRegistry;
 use testkit::{Action, Auth, Blob, Cut, Fault, Image, Kind, Profile};
+use tokio::time::Instant;
 
 use super::kit::{Given, Kit, basic, client_of, client_over, descriptor, tag};
 use image_syncer_registry::OpenedUpload;
@@ -119,20 +122,67 @@ async fn preparation_costs_no_request_and_spares_the_first_one_its_challenge() {
     }
 }
 
-#[tokio::test]
-async fn preparations_that_start_together_ask_for_the_challenge_once() {
-    let kit = Kit::guarded(Profile::distribution(), Auth::bearer("ada", "pw")).await;
+async fn prepare_all(kit: &Kit) {
     let prepare = (0..MANY).map(|index| {
         let (client, repository) = (&kit.client, kit.repository(&format!("r{index}")));
         async move { client.prepare_push(&repository).await }
     });
     join_all(prepare).await;
-    let pings = kit.server.count(|request| request.kind == Kind::Ping);
-    assert_eq!((pings, kit.server.requests().len()), (1, 1));
-    // No token is shared before one was used: an unused one would make the others wait for seconds.
-    assert_eq!(kit.server.token_requests().len(), 1);
-    kit.server.clear_requests();
+}
+
+#[tokio::test(start_paused = true)]
+async fn preparations_that_start_together_share_the_challenge_and_the_tokens() {
+    for (readable, tokens, round_trips) in [
+        // One alone, and nine, ten, ten and ten; with these, each repository is requested at once.
+        (true, 1 + 4, 1),
+        // One alone, two, and ten, ten, ten and seven; one request proves that these serve all repositories.
+        (false, 1 + 1 + 4, 2),
+    ] {
+        let auth = Auth::bearer("ada", "pw").rules(|rules| rules.readable = readable);
+        let kit = Kit::guarded(Profile::distribution(), auth).await;
+        prepare_all(&kit).await;
+        let pings = kit.server.count(|request| request.kind == Kind::Ping);
+        assert_eq!((pings, kit.server.requests().len()), (1, 1));
+        assert_eq!(kit.server.token_requests().len(), tokens, "{readable}");
+        kit.server.clear_requests();
+        let latency = Duration::from_millis(100);
+        kit.server.set_latency(latency);
+        let start = Instant::now();
+        head_all(&kit.client).await;
+        let elapsed = start.elapsed().as_millis() / latency.as_millis();
+        assert_eq!(elapsed, round_trips, "{readable}");
+        assert_eq!(kit.server.requests().len(), MANY);
+        assert_eq!(kit.server.token_requests().len(), 0);
+        assert_eq!(kit.heard.sent_away(), 0);
+    }
+}
+
+#[tokio::test]
+async fn prepared_tokens_that_grant_their_first_repository_alone_are_replaced() {
+    let auth = Auth::bearer("ada", "pw").rules(|rules| rules.first_scope_only = true);
+    let kit = Kit::guarded(Profile::distribution(), auth).await;
+    prepare_all(&kit).await;
+    assert_eq!(kit.server.token_requests().len(), 6);
     head_all(&kit.client).await;
-    assert_eq!(kit.server.requests().len(), MANY);
+    // One request shows it. The other 34 repositories that share a token with another get one of their own at once.
+    assert_eq!(kit.heard.sent_away(), 1);
+    assert_eq!(kit.server.token_requests().len(), 6 + 34);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prepared_repository_that_is_never_requested_delays_no_other() {
+    let kit = Kit::guarded(Profile::distribution(), Auth::bearer("ada", "pw")).await;
+    prepare_all(&kit).await;
+    let latency = Duration::from_millis(100);
+    kit.server.set_latency(latency);
+    let start = Instant::now();
+    let heads = (20..30).map(|index| {
+        let (client, repository) = (&kit.client, kit.repository(&format!("r{index}")));
+        async move { client.head_manifest_for_push(&repository, &tag("v1")).await }
+    });
+    for head in join_all(heads).await {
+        head.unwrap();
+    }
+    assert_eq!(start.elapsed().as_millis() / latency.as_millis(), 2);
     assert_eq!(kit.heard.sent_away(), 0);
 }

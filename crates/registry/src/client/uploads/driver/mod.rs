@@ -258,7 +258,7 @@ impl<'a> UploadDriver<'a> {
             .client
             .send_once(&self.context, &request, reserved, &pass, body);
         let answer = send_while_pumping(answer, pump).await?;
-        let used = pass.header.clone();
+        let used = pass.header().cloned();
         drop(pass);
         Ok(Some(SentRequest {
             answer,
