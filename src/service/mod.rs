@@ -17,6 +17,8 @@ pub(crate) mod schedule;
 mod serving;
 mod spec;
 mod state;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use reload::FileReader;
 pub(crate) use serving::serve;
