@@ -7,6 +7,7 @@
 mod clock;
 mod events;
 mod health;
+mod hooks;
 mod lines;
 pub(crate) mod observer;
 mod reload;
@@ -14,11 +15,10 @@ pub(crate) mod rule_book;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schedule;
+mod secret;
 mod serving;
 mod spec;
 mod state;
-#[cfg(test)]
-mod testing;
 
 pub(crate) use reload::FileReader;
 pub(crate) use serving::serve;

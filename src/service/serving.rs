@@ -19,6 +19,7 @@ use crate::run::{collisions, open_session, process};
 use crate::service::clock::Clock;
 use crate::service::events::LiveEvents;
 use crate::service::health::Health;
+use crate::service::hooks::Hooks;
 use crate::service::lines::RunLines;
 use crate::service::observer::{RunObserver, RunObservers};
 use crate::service::reload::{FileReader, Reload, ReloadOutcome, Reloader};
@@ -151,11 +152,21 @@ impl Service {
         let rules = Arc::new(RuleBook::new(&config));
         let session = sessions.open(access)?;
         let runs = Runs::new(session, rules, limits, RunObservers::new(observers), None);
+        let report = lines.clone();
+        let hooks = Hooks::new(
+            runs.clone(),
+            &config.service.hooks,
+            &|name| std::env::var(name).ok(),
+            metrics.clone(),
+            Arc::new(move |label, text| report.print(label, text)),
+        );
+        let hooks = hooks.map_err(anyhow::Error::msg)?;
         let health = Health::new(schedules.clone(), runs.clone(), spec.stall);
         Ok(Self {
             state: Arc::new(ServiceState {
                 runs,
                 events,
+                hooks,
                 schedules: schedules.clone(),
                 health,
                 reload,

@@ -3,6 +3,7 @@
 use crate::metrics::Metrics;
 use crate::service::events::LiveEvents;
 use crate::service::health::Health;
+use crate::service::hooks::Hooks;
 use crate::service::reload::Reload;
 use crate::service::runs::Runs;
 use crate::service::schedule::Schedules;
@@ -21,4 +22,6 @@ pub(crate) struct ServiceState {
     pub(crate) reload: Reload,
     /// Metrics of the process.
     pub(crate) metrics: Metrics,
+    /// Hooks that registries call.
+    pub(crate) hooks: Hooks,
 }

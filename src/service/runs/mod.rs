@@ -123,12 +123,6 @@ impl Runs {
         }))
     }
 
-    /// Returns the maximum number of runs at a time.
-    #[cfg(test)]
-    pub(crate) fn most(&self) -> usize {
-        self.0.limits.runs
-    }
-
     /// Returns the current rules.
     pub(crate) fn rules(&self) -> Arc<RuleBook> {
         Arc::clone(&self.state().rules)
@@ -249,6 +243,11 @@ impl Runs {
         }
         drop(state);
         self.0.changed.notify_one();
+    }
+
+    /// Returns true after [`Runs::close`].
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state().is_stopping
     }
 
     /// Interrupts the runs in progress, since the service ends: they may go on for the grace period.

@@ -20,8 +20,7 @@ use crate::service::run::{Cause, Purpose, Run, RunState, Scope};
 use crate::service::runs::{RequestError, RunRequest, Runs};
 use crate::ui::units;
 
-pub(crate) use times::LastStart;
-use times::next_start;
+use times::{LastStart, next_start};
 
 /// Maximum time between two looks at the clock, which may be set to another time at any moment.
 const LOOK: Duration = Duration::from_secs(10);
@@ -49,7 +48,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     rules: Arc<RuleBook>,
-    /// Last start of each rule.
+    /// Last start of each rule, or the time since which the service knows it.
     last: HashMap<Arc<str>, LastStart>,
     /// Next start of each rule that has one.
     next: HashMap<Arc<str>, Timestamp>,
@@ -58,9 +57,11 @@ struct State {
 
 impl Schedules {
     /// Creates the schedules of rules that started last at these times.
-    pub(crate) fn new(clock: Clock, last: HashMap<Arc<str>, LastStart>) -> Self {
+    pub(crate) fn new(clock: Clock, last: HashMap<Arc<str>, Timestamp>) -> Self {
+        let last = last.into_iter();
+        let last = last.map(|(rule, time)| (rule, LastStart::At(time)));
         let state = State {
-            last,
+            last: last.collect(),
             ..State::default()
         };
         Self(Arc::new(Shared {

@@ -41,7 +41,7 @@ impl SecretSource {
         }
     }
     /// Returns the current secret.
-    pub(super) fn current(&self) -> Secret {
+    pub fn current(&self) -> Secret {
         match self {
             Self::Text(secret) => secret.clone(),
             Self::File(file) => file.current(),

@@ -35,6 +35,7 @@ pub(crate) use destination_index::DestinationTagIndex;
 use destination_index::KnownDestination;
 use leftovers::DeferredReferrerTags;
 pub(crate) use referrer_tags::ReferrerTag;
+pub use referrer_tags::is_referrer_tag;
 pub(crate) use source_tags::SourceTags;
 pub(crate) use tag_ages::TagAges;
 pub(crate) use tag_claims::Rival;

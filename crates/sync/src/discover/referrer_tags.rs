@@ -52,6 +52,11 @@ impl TagSubject {
     }
 }
 
+/// Returns true if `tag` names referrers of a manifest: a fallback tag, or one of cosign's.
+pub fn is_referrer_tag(tag: &Tag) -> bool {
+    ReferrerTag::parse(tag.as_str()).is_some()
+}
+
 impl ReferrerTag {
     /// Parses a tag; `None` for any other tag.
     pub(crate) fn parse(tag: &str) -> Option<Self> {

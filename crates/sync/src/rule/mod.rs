@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::Repository;
 use crate::id::RuleId;
 
+pub use crate::discover::is_referrer_tag;
 pub(crate) use conflict::ConflictDecision;
 pub use conflict::{ConflictAction, ConflictPolicy};
 pub use destination::{Naming, RuleDestination};

@@ -1,0 +1,88 @@
+//! Secrets that clients present to the service.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use image_syncer_registry::auth::{Secret, SecretFile, SecretSource};
+use image_syncer_sync::config::SecretPlace;
+
+use crate::lock::lock;
+
+/// A secret of the service. One in a file is read again each time, so a mounted secret may rotate.
+pub(crate) struct SharedSecret {
+    file: Option<PathBuf>,
+    /// The secret, as it was read last.
+    last: Mutex<Secret>,
+}
+
+impl SharedSecret {
+    /// Looks up a secret.
+    ///
+    /// # Errors
+    /// A clause, if the variable or the file cannot be read or is empty.
+    pub(crate) fn resolve(
+        place: &SecretPlace,
+        environment: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let source = place.resolve(environment)?;
+        let file = match &source {
+            SecretSource::File(file) => Some(file.path().to_owned()),
+            _ => None,
+        };
+        Ok(Self {
+            file,
+            last: Mutex::new(source.current()),
+        })
+    }
+
+    /// Returns the current secret. If its file cannot be read any more, the last one stays valid.
+    pub(crate) fn current(&self) -> Secret {
+        let mut last = lock(&self.last);
+        if let Some(Ok(file)) = self.file.as_ref().map(SecretFile::read) {
+            *last = SecretSource::File(file).current();
+        }
+        last.clone()
+    }
+
+    /// Returns true if `presented` is the secret. The time of the comparison does not depend on the secret.
+    pub(crate) fn matches(&self, presented: &[u8]) -> bool {
+        is_same(self.current().reveal().as_bytes(), presented)
+    }
+}
+
+/// Compares two texts in a time that does not depend on their content.
+fn is_same(left: &[u8], right: &[u8]) -> bool {
+    let (left, right) = (digest(&SHA256, left), digest(&SHA256, right));
+    verify_slices_are_equal(left.as_ref(), right.as_ref()).is_ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_a_file_is_the_current_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        std::fs::write(&path, "one\n").unwrap();
+        let secret = SharedSecret::resolve(&SecretPlace::File(path.clone()), |_| None).unwrap();
+        assert!(secret.matches(b"one") && !secret.matches(b"two"));
+        std::fs::write(&path, "two\n").unwrap();
+        assert!(secret.matches(b"two") && !secret.matches(b"one"));
+        // A mount that is away for a moment does not lock clients out.
+        std::fs::remove_file(&path).unwrap();
+        assert!(secret.matches(b"two") && !secret.matches(b""));
+    }
+
+    #[test]
+    fn secrets_of_variables_are_looked_up_once() {
+        let place = SecretPlace::Variable("HOOK".to_owned());
+        let secret = SharedSecret::resolve(&place, |name| Some(format!("{name} secret"))).unwrap();
+        assert!(secret.matches(b"HOOK secret") && !secret.matches(b"HOOK secre"));
+        let missing = SharedSecret::resolve(&place, |_| None).err().unwrap();
+        assert_eq!(missing, "the variable HOOK is not set");
+    }
+}
