@@ -19,6 +19,8 @@ mod secret;
 mod serving;
 mod spec;
 mod state;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use reload::FileReader;
 pub(crate) use serving::serve;

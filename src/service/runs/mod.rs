@@ -123,6 +123,12 @@ impl Runs {
         }))
     }
 
+    /// Returns the maximum number of runs at a time.
+    #[cfg(test)]
+    pub(crate) fn most(&self) -> usize {
+        self.0.limits.runs
+    }
+
     /// Returns the current rules.
     pub(crate) fn rules(&self) -> Arc<RuleBook> {
         Arc::clone(&self.state().rules)

@@ -20,7 +20,8 @@ use crate::service::run::{Cause, Purpose, Run, RunState, Scope};
 use crate::service::runs::{RequestError, RunRequest, Runs};
 use crate::ui::units;
 
-use times::{LastStart, next_start};
+pub(crate) use times::LastStart;
+use times::next_start;
 
 /// Maximum time between two looks at the clock, which may be set to another time at any moment.
 const LOOK: Duration = Duration::from_secs(10);
@@ -48,7 +49,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     rules: Arc<RuleBook>,
-    /// Last start of each rule, or the time since which the service knows it.
+    /// Last start of each rule.
     last: HashMap<Arc<str>, LastStart>,
     /// Next start of each rule that has one.
     next: HashMap<Arc<str>, Timestamp>,
@@ -57,11 +58,9 @@ struct State {
 
 impl Schedules {
     /// Creates the schedules of rules that started last at these times.
-    pub(crate) fn new(clock: Clock, last: HashMap<Arc<str>, Timestamp>) -> Self {
-        let last = last.into_iter();
-        let last = last.map(|(rule, time)| (rule, LastStart::At(time)));
+    pub(crate) fn new(clock: Clock, last: HashMap<Arc<str>, LastStart>) -> Self {
         let state = State {
-            last: last.collect(),
+            last,
             ..State::default()
         };
         Self(Arc::new(Shared {

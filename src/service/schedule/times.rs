@@ -16,17 +16,17 @@ const MAX_JITTER: Duration = Duration::from_secs(5 * 60);
 
 /// Returns the time at which a rule starts next, which may be in the past; `None` for never.
 ///
-/// `last` is the last start of a whole run of the rule, or for a rule without one the time since which the service
-/// knows it.
 pub(super) fn next_start(schedule: &Schedule, rule: &str, last: LastStart) -> Option<Timestamp> {
-    match &schedule.times {
-        Times::Never => None,
-        Times::Every(interval) => match last {
-            LastStart::At(last) => after(last, *interval),
-            LastStart::NeverSince(known) => after(known, jitter(schedule, rule, *interval)),
-        },
-        Times::Cron(times, zone) => {
-            let planned = next_time(times, zone, last.reference())?;
+    match (&schedule.times, last) {
+        (Times::Never, _) => None,
+        // Caught up at once.
+        (_, LastStart::Interrupted(last)) => Some(last),
+        (Times::Every(interval), LastStart::At(last)) => after(last, *interval),
+        (Times::Every(interval), LastStart::NeverSince(known)) => {
+            after(known, jitter(schedule, rule, *interval))
+        }
+        (Times::Cron(times, zone), LastStart::At(last) | LastStart::NeverSince(last)) => {
+            let planned = next_time(times, zone, last)?;
             let following = next_time(times, zone, planned);
             let interval = following.map(|following| following.duration_since(planned));
             let interval = interval.and_then(|it| Duration::try_from(it).ok());
@@ -38,21 +38,15 @@ pub(super) fn next_start(schedule: &Schedule, rule: &str, last: LastStart) -> Op
     }
 }
 
-/// Last start of a rule.
+/// Last start of a whole run of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LastStart {
-    /// It started then.
+pub(crate) enum LastStart {
+    /// It started then, and ended.
     At(Timestamp),
-    /// It has not started, and is known since then.
+    /// It started then, and the service ended before it.
+    Interrupted(Timestamp),
+    /// It has not started, and the service knows the rule since then.
     NeverSince(Timestamp),
-}
-
-impl LastStart {
-    fn reference(self) -> Timestamp {
-        match self {
-            Self::At(time) | Self::NeverSince(time) => time,
-        }
-    }
 }
 
 /// Returns the first of the times after `reference`.
@@ -263,8 +257,19 @@ mod tests {
     }
 
     #[test]
+    fn an_interrupted_run_is_caught_up_at_once() {
+        let last = LastStart::Interrupted(time("2026-11-20T03:01:00Z"));
+        for written in [r#""0 3 * * *""#, "{every: 90d}"] {
+            let next = next_start(&schedule(written), "r", last);
+            assert_eq!(next, Some(time("2026-11-20T03:01:00Z")), "{written}");
+        }
+    }
+
+    #[test]
     fn never_is_never() {
-        let known = LastStart::NeverSince(time("2026-11-30T00:00:00Z"));
-        assert_eq!(next_start(&schedule("never"), "r", known), None);
+        let time = time("2026-11-30T00:00:00Z");
+        for last in [LastStart::NeverSince(time), LastStart::Interrupted(time)] {
+            assert_eq!(next_start(&schedule("never"), "r", last), None);
+        }
     }
 }
