@@ -35,6 +35,7 @@ impl prometheus_client::collector::Collector for Collector {
         bytes(encoder, &state)?;
         requests(encoder, &state)?;
         pauses(encoder, &state)?;
+        limits(encoder, &state)?;
         service(encoder, &state)
     }
 }
@@ -176,6 +177,18 @@ fn rules(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
 }
 
 fn bytes(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
+    let help = "Bytes of the bodies of requests and answers.";
+    let mut moved = counter(encoder, "transferred", help, Some(&Unit::Bytes))?;
+    for (registry, series) in state.labelled_registries() {
+        let by_direction = [
+            ("received", series.bytes.received()),
+            ("sent", series.bytes.sent()),
+        ];
+        for (direction, bytes) in by_direction {
+            let labels = [("registry", registry), ("direction", direction)];
+            add(&mut moved, &labels, bytes)?;
+        }
+    }
     let help = "Bytes of blobs that a destination did not have to receive.";
     let mut saved = counter(encoder, "saved", help, Some(&Unit::Bytes))?;
     for (registry, series) in state.labelled_registries() {
@@ -232,6 +245,32 @@ fn pauses(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
         ];
         for (why, time) in by_reason {
             add_seconds(&mut paused, &[("registry", registry), ("why", why)], time)?;
+        }
+    }
+    Ok(())
+}
+
+fn limits(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
+    let help = "Maximum number of requests of a kind in flight, which adjusts itself.";
+    let mut windows = gauge(encoder, "registry_window", help, None)?;
+    for (registry, series) in state.labelled_registries() {
+        let by_kind = [
+            ("calls", series.limits.calls),
+            ("downloads", series.limits.downloads),
+            ("uploads", series.limits.uploads),
+        ];
+        for (kind, size) in by_kind {
+            if let Some(size) = size {
+                let labels = [("registry", registry), ("kind", kind)];
+                set(&mut windows, &labels, signed(size as u64))?;
+            }
+        }
+    }
+    let help = "Pulls that the registry has left for us, if it says so.";
+    let mut pulls = gauge(encoder, "registry_pulls_remaining", help, None)?;
+    for (registry, series) in state.labelled_registries() {
+        if let Some(left) = series.limits.pulls_remaining {
+            set(&mut pulls, &[("registry", registry)], signed(left))?;
         }
     }
     Ok(())

@@ -25,6 +25,7 @@ use crate::service::schedule::Schedules;
 use collector::Collector;
 use process::ProcessCollector;
 use state::State;
+pub(crate) use state::status_class;
 
 /// Prefix of all names but those of the process.
 const PREFIX: &str = "image_syncer";
@@ -71,6 +72,7 @@ impl Metrics {
     /// Returns all metrics in the text format of `OpenMetrics`.
     pub(crate) fn encode(&self) -> String {
         self.update_schedules();
+        self.update_limits();
         let mut metrics = Registry::with_prefix(PREFIX);
         metrics.register_collector(Box::new(self.collector()));
         let mut process = Registry::default();
@@ -89,6 +91,18 @@ impl Metrics {
         };
         for (rule, series) in &mut self.state().rules {
             series.planned = schedules.planned(rule);
+        }
+    }
+
+    /// Reads the limits of the registries.
+    fn update_limits(&self) {
+        let Some(session) = lock(&self.0.session).clone() else {
+            return;
+        };
+        for (name, series) in &mut self.state().registries {
+            if let Ok(registry) = image_syncer_registry::Registry::parse(name) {
+                series.limits = session.registry_limits(&registry);
+            }
         }
     }
 

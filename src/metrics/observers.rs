@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_syncer_registry::transport::{Observer, PauseReason, RequestRecord};
+use image_syncer_registry::transport::{ByteCounters, Observer, PauseReason, RequestRecord};
 use image_syncer_sync::{Event, Outcome};
 
 use crate::metrics::Metrics;
@@ -103,6 +103,10 @@ impl Observer for Metrics {
         let mut state = self.state();
         let series = state.registry(record.registry);
         series.count_request(record.method.as_str(), status, record.elapsed);
+    }
+
+    fn byte_counters(&self, registry: &str) -> Option<Arc<ByteCounters>> {
+        Some(Arc::clone(&self.state().registry(registry).bytes))
     }
 
     fn retry(&self, registry: &str, _error: &str, _tries: u32, _delay: Duration) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_syncer_registry::transport::PauseReason;
+use image_syncer_registry::transport::{ByteCounters, PauseReason, RegistryLimits};
 use image_syncer_sync::Outcome;
 use image_syncer_sync::event::Volume;
 
@@ -80,7 +80,10 @@ pub(super) struct RegistrySeries {
     pub(super) retries: u64,
     pub(super) rate_limit_pauses: Duration,
     pub(super) overload_pauses: Duration,
+    pub(super) bytes: Arc<ByteCounters>,
     pub(super) saved: SavedBytes,
+    /// Limits at the last look.
+    pub(super) limits: RegistryLimits,
 }
 
 /// Bytes that were not sent.
@@ -112,7 +115,9 @@ impl Default for RegistrySeries {
             retries: 0,
             rate_limit_pauses: Duration::ZERO,
             overload_pauses: Duration::ZERO,
+            bytes: Arc::default(),
             saved: SavedBytes::default(),
+            limits: RegistryLimits::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_syncer_registry::transport::{Lane, Observer, PauseReason, RequestRecord};
+use image_syncer_registry::transport::{ByteCounters, Lane, Observer, PauseReason, RequestRecord};
 
 /// Forwards every call to each of them, in order.
 pub(crate) struct Observers(pub(crate) Vec<Arc<dyn Observer>>);
@@ -31,6 +31,11 @@ impl Observer for Observers {
         for observer in &self.0 {
             observer.narrowed(host, lane, size);
         }
+    }
+
+    fn byte_counters(&self, registry: &str) -> Option<Arc<ByteCounters>> {
+        let mut observers = self.0.iter();
+        observers.find_map(|observer| observer.byte_counters(registry))
     }
 
     fn warning(&self, host: &str, text: &str) {

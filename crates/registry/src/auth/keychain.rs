@@ -293,6 +293,11 @@ impl Keychain {
         warnings.extend(self.unread.remove());
         warnings
     }
+    /// Returns the given entries, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &KeychainEntry> {
+        let entries = self.entries.values().flatten();
+        entries.map(|parsed| &parsed.entry)
+    }
     /// Returns the given entry that decides on `repository`, if there is one.
     pub fn entry(&self, repository: &Repository) -> Option<&KeychainEntry> {
         self.entry_for(&repository.into())

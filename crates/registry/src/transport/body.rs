@@ -1,7 +1,7 @@
 //! Bodies of responses.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::transport::body_progress::BodyAbortGuard;
 use crate::transport::context::ErrorContext;
 use crate::transport::http2_fallback::Http2BodyWatch;
 use crate::transport::limits::{Permit, Throttle};
+use crate::transport::observer::ByteCounters;
 use crate::transport::redact::SecretRedactor;
 use crate::transport::stall::{StallTimer, TooSlow};
 use crate::transport::{HttpError, HttpErrorKind};
@@ -49,6 +50,7 @@ pub(super) struct BodyGuard {
     /// Bucket of the user's byte limit, if there is one.
     throttle: Option<Throttle>,
     http2: Option<Http2BodyWatch>,
+    counters: Option<Arc<ByteCounters>>,
     /// Resources that are released with the last byte, not with the last reference.
     held: Option<Box<HeldPermit>>,
 }
@@ -72,6 +74,7 @@ impl BodyGuard {
             stall: StallTimer::new(stall),
             throttle: None,
             http2: None,
+            counters: None,
             held: Some(Box::new(HeldPermit {
                 _permit: permit,
                 _abort_guard: abort_guard,
@@ -91,6 +94,11 @@ impl BodyGuard {
         self.http2 = watch;
         self
     }
+    /// Adds counters of the bytes.
+    pub(super) fn with_counters(mut self, counters: Option<Arc<ByteCounters>>) -> Self {
+        self.counters = counters;
+        self
+    }
     /// Waits until the user's limit allows more bytes. The peer is not blamed for this wait.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.throttle.as_mut() {
@@ -101,6 +109,9 @@ impl BodyGuard {
     fn record_bytes(&mut self, bytes: u64) {
         if let Some(throttle) = self.throttle.as_mut() {
             throttle.record_bytes(bytes);
+        }
+        if let Some(counters) = &self.counters {
+            counters.record_received(bytes);
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::lock::lock;
 use crate::transport::limits::Throttle;
+use crate::transport::observer::ByteCounters;
 use crate::transport::request_body::{BodyAborted, RequestBody, RequestStream};
 
 /// Maximum number of bytes in our buffers and the kernel's after the last byte was handed over.
@@ -33,6 +34,7 @@ pub(super) struct BodyProgress {
     producer_waits: AtomicBool,
     done: AtomicBool,
     sent: AtomicU64,
+    counters: Option<Arc<ByteCounters>>,
     producer: Mutex<Option<ProducerState>>,
     /// The task that waits for the producer.
     waiting: AtomicWaker,
@@ -76,11 +78,18 @@ impl Drop for BodyAbortGuard {
 
 impl BodyProgress {
     /// Wraps `body` to observe it, and to apply the user's limit if there is one.
-    pub(super) fn wrap(body: RequestBody, throttle: Option<Throttle>) -> (RequestBody, Arc<Self>) {
+    pub(super) fn wrap(
+        body: RequestBody,
+        throttle: Option<Throttle>,
+        counters: Option<Arc<ByteCounters>>,
+    ) -> (RequestBody, Arc<Self>) {
         match body {
-            RequestBody::Empty => (RequestBody::Empty, Self::new(Some(0), None)),
+            RequestBody::Empty => (RequestBody::Empty, Self::new(Some(0), None, None)),
             RequestBody::Bytes(bytes) => {
-                let sending = Self::new(Some(size(&bytes)), None);
+                if let Some(counters) = &counters {
+                    counters.record_sent(size(&bytes));
+                }
+                let sending = Self::new(Some(size(&bytes)), None, None);
                 (RequestBody::Bytes(bytes), sending)
             }
             RequestBody::Stream { length, stream } => {
@@ -90,19 +99,24 @@ impl BodyProgress {
                     remaining: length,
                     last: None,
                 };
-                let sending = Self::new(None, Some(producer));
+                let sending = Self::new(None, Some(producer), counters);
                 let stream = Box::pin(MeteredBody::new(&sending));
                 (RequestBody::Stream { length, stream }, sending)
             }
         }
     }
-    fn new(whole: Option<u64>, producer: Option<ProducerState>) -> Arc<Self> {
+    fn new(
+        whole: Option<u64>,
+        producer: Option<ProducerState>,
+        counters: Option<Arc<ByteCounters>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             start: Instant::now(),
             moved: AtomicU64::new(0),
             producer_waits: AtomicBool::new(false),
             done: AtomicBool::new(whole.is_some()),
             sent: AtomicU64::new(whole.unwrap_or(0)),
+            counters,
             producer: Mutex::new(producer),
             waiting: AtomicWaker::new(),
         })
@@ -144,6 +158,9 @@ impl BodyProgress {
     }
     fn record_chunk(&self, bytes: &Bytes) {
         self.sent.fetch_add(size(bytes), Ordering::AcqRel);
+        if let Some(counters) = &self.counters {
+            counters.record_sent(size(bytes));
+        }
         self.touch();
     }
     fn touch(&self) {
@@ -285,7 +302,7 @@ mod tests {
             length: 4,
             stream: Box::pin(stream),
         };
-        let (body, sending) = BodyProgress::wrap(body, None);
+        let (body, sending) = BodyProgress::wrap(body, None, None);
         let RequestBody::Stream { mut stream, .. } = body else {
             return;
         };

@@ -108,7 +108,13 @@ impl Transport {
         body: RequestBody,
     ) -> Result<Exchanged, ExchangeError> {
         let bucket = self.rates.bytes(&plan.endpoint.registry);
-        let (body, sending) = BodyProgress::wrap(body, bucket.map(Throttle::new));
+        let counters = match &body {
+            RequestBody::Empty => None,
+            _ => self
+                .observer()
+                .byte_counters(plan.endpoint.registry.as_str()),
+        };
+        let (body, sending) = BodyProgress::wrap(body, bucket.map(Throttle::new), counters);
         let guard = sending.abort_guard();
         let request = http::Request::builder()
             .method(&plan.method)

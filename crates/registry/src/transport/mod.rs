@@ -32,6 +32,7 @@ mod proxy_setting;
 mod pull;
 mod redact;
 mod redirect;
+mod registry_limits;
 mod request_body;
 mod request_id;
 mod request_plan;
@@ -83,11 +84,12 @@ pub use limits::{PerRegistry, WindowBounds};
 #[doc(hidden)]
 pub use network::{HostSet, Reach};
 pub use network::{Resolver, SystemResolver};
-pub use observer::{Observer, PauseReason, RequestRecord, Silent};
+pub use observer::{ByteCounters, Observer, PauseReason, RequestRecord, Silent};
 pub use options::{Timeouts, TransportOptions};
 pub(crate) use private_addresses::{leads_inside, names};
 pub use proxy_setting::ProxySetting;
 pub(crate) use redact::SecretRedactor;
+pub use registry_limits::RegistryLimits;
 #[doc(hidden)]
 pub use request_body::{BodyAborted, RequestBody, RequestStream};
 #[doc(hidden)]

@@ -1,6 +1,8 @@
 //! Events of the transport, for logs, counts and displays.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
@@ -30,8 +32,38 @@ pub trait Observer: Send + Sync + 'static {
     /// From now on, at most `size` requests of a kind are in flight at `host`, since it answered 429 or 503, or refused
     /// some of the connections. Later growth is not reported.
     fn narrowed(&self, _host: &str, _lane: Lane, _size: usize) {}
+    /// Returns the counters of the bodies of `registry`, if they are wanted. Called for every request.
+    fn byte_counters(&self, _registry: &str) -> Option<Arc<ByteCounters>> {
+        None
+    }
     /// A message that a person should see once ("the registry warns: …").
     fn warning(&self, _host: &str, _text: &str) {}
+}
+
+/// Bytes of bodies of requests and answers, counted while they flow.
+#[derive(Debug, Default)]
+pub struct ByteCounters {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl ByteCounters {
+    /// Returns the number of bytes that were received.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+    /// Returns the number of bytes that were handed to the network.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+    /// Counts bytes of an answer.
+    pub(super) fn record_received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+    /// Counts bytes of a request.
+    pub(super) fn record_sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 /// Reason for a pause.

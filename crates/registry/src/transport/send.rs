@@ -207,7 +207,11 @@ impl Transport {
                     permit,
                     abort_guard,
                 );
-                let guard = guard.with_throttle(throttle).with_http2(watch);
+                let registry = plan.endpoint.registry.as_str();
+                let guard = guard
+                    .with_throttle(throttle)
+                    .with_http2(watch)
+                    .with_counters(self.observer().byte_counters(registry));
                 return Ok(respond(&plan, hop.url, answer, guard));
             };
             answer.into_body().drain().await;

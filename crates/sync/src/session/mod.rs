@@ -27,8 +27,8 @@ mod tags;
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_syncer_registry::transport::Transport;
-use image_syncer_registry::{Options, Registries};
+use image_syncer_registry::transport::{RegistryLimits, Transport};
+use image_syncer_registry::{Options, Registries, Registry};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -162,6 +162,14 @@ impl Session {
         if let Some(registries) = &self.inner.registries {
             registries.transport.set_shutdown_deadline(grace);
         }
+    }
+
+    /// Returns the limits of `registry` at this moment; they are unknown for a session without registries.
+    pub fn registry_limits(&self, registry: &Registry) -> RegistryLimits {
+        let registries = self.inner.registries.as_ref();
+        registries
+            .map(|registries| registries.transport.registry_limits(registry))
+            .unwrap_or_default()
     }
 
     /// Returns the state for a further run. A run that writes nothing shares no facts: its plans are none for others.

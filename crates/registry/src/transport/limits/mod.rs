@@ -145,6 +145,21 @@ impl Limits {
             .map(|lane| self.gate(registry, host, lane).restart_count());
         others.into_iter().fold(first, Accepted::plus)
     }
+    /// Returns the width of the window of `registry` in `lane`, if it had a request.
+    pub(super) fn window_size(&self, registry: &Registry, lane: Lane) -> Option<usize> {
+        let name = match (lane, self.max_transfers.for_registry(registry)) {
+            (Lane::Downloads | Lane::Uploads, Some(_)) => shared_gate(registry),
+            (Lane::Calls, _) | (_, None) => {
+                let host = registry.api_host().to_ascii_lowercase();
+                let port = registry.port();
+                port.map_or(host.clone(), |port| format!("{host}:{port}"))
+            }
+        };
+        let mut hosts = lock(&self.gates);
+        let gate = hosts.get_mut(&name)?.slot(lane).clone()?;
+        drop(hosts);
+        Some(gate.window_size())
+    }
     fn gate(&self, registry: &Registry, host: &str, lane: Lane) -> Arc<RequestGate> {
         match (lane, self.max_transfers.for_registry(registry)) {
             (Lane::Calls, _) => self.gate_of(host, lane, self.calls),
@@ -152,8 +167,7 @@ impl Limits {
             (Lane::Downloads | Lane::Uploads, Some(&most)) => {
                 let start = self.transfers.start.min(most);
                 let bounds = WindowBounds::new(start, most);
-                // No host has a blank in its name.
-                self.gate_of(&format!("all of {registry}"), lane, bounds)
+                self.gate_of(&shared_gate(registry), lane, bounds)
             }
         }
     }
@@ -170,6 +184,12 @@ impl Limits {
         let create = || RequestGate::new(lane, bounds);
         gate.map_or_else(create, |gate| gate.get_or_insert_with(create).clone())
     }
+}
+
+/// Returns the name of the windows of all hosts that `registry` leads to.
+fn shared_gate(registry: &Registry) -> String {
+    // No host has a blank in its name.
+    format!("all of {registry}")
 }
 
 #[cfg(test)]
@@ -218,6 +238,9 @@ mod tests {
         assert_eq!(hold(&limited, "limited.example", Lane::Uploads, 8).len(), 2);
         assert_eq!(hold(&limited, "limited.example", Lane::Calls, 9).len(), 8);
         assert_eq!(hold(&other, "storage.example", Lane::Downloads, 9).len(), 8);
+        assert_eq!(limits.window_size(&limited, Lane::Downloads), Some(2));
+        assert_eq!(limits.window_size(&limited, Lane::Calls), Some(8));
+        assert_eq!(limits.window_size(&other, Lane::Downloads), None);
         drop(own);
         assert_eq!(
             hold(&limited, "storage.example", Lane::Downloads, 8).len(),

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use image_syncer_registry::transport::{
-    Call, Observer, RequestBody, RequestRecord, Transport, TransportOptions,
+    ByteCounters, Call, Observer, RegistryLimits, RequestBody, RequestRecord, Transport,
+    TransportOptions,
 };
 
 use super::{get, put};
@@ -102,4 +103,45 @@ async fn secrets_are_redacted_in_paths_and_request_ids() {
          id Some(\"for Bearer *** and more\"), sent 7, length Some(0)"
     );
     assert_eq!(*records.0.lock().unwrap(), [expected]);
+}
+
+/// Counts the bytes of one registry.
+#[derive(Default)]
+struct ByteCounts(Arc<ByteCounters>);
+
+impl Observer for ByteCounts {
+    fn byte_counters(&self, registry: &str) -> Option<Arc<ByteCounters>> {
+        assert!(registry.starts_with("127.0.0.1:"), "{registry}");
+        Some(Arc::clone(&self.0))
+    }
+}
+
+#[tokio::test]
+async fn bytes_are_counted_while_they_flow() {
+    let server = Server::plain(|_| answer("200 OK", "some bytes")).await;
+    let counts = Arc::new(ByteCounts::default());
+    let options = TransportOptions::default().with_observer(counts.clone());
+    let transport = Transport::new(options).unwrap();
+    let numbers = || (counts.0.received(), counts.0.sent());
+    let limits = || transport.registry_limits(&get(&server, "/").endpoint.registry);
+    assert_eq!(limits(), RegistryLimits::default());
+
+    let whole = RequestBody::Bytes(Bytes::from_static(b"1234567"));
+    let mut answer = transport.send(put(&server, whole)).await.unwrap();
+    assert_eq!(numbers(), (0, 7));
+    assert_eq!(answer.body.chunk().await.unwrap().unwrap(), "some bytes");
+    assert_eq!(numbers(), (10, 7));
+    drop(answer);
+
+    let pieces = ["123", "4567"].map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
+    let stream = RequestBody::Stream {
+        length: 7,
+        stream: Box::pin(futures_util::stream::iter(pieces)),
+    };
+    let answer = transport.send(put(&server, stream)).await.unwrap();
+    answer.body.drain().await;
+    assert_eq!(numbers(), (20, 14));
+    let seen = limits();
+    assert!(seen.uploads.is_some_and(|uploads| uploads > 0), "{seen:?}");
+    assert_eq!((seen.calls, seen.downloads), (None, None));
 }

@@ -102,6 +102,10 @@ impl RequestGate {
     pub(super) fn restart_count(&self) -> Accepted {
         self.lock().accepted.restart(Instant::now())
     }
+    /// Returns the present width of the window.
+    pub(super) fn window_size(&self) -> usize {
+        self.lock().window.size()
+    }
     fn release(self: &Arc<Self>, permit: &Permit) {
         let granted = {
             let mut state = self.lock();

@@ -112,6 +112,16 @@ impl Quotas {
             });
         Arc::clone(made)
     }
+    /// Returns the smallest number of pulls that an account at `registry` has left.
+    pub(in crate::transport) fn remaining(&self, registry: &Registry) -> Option<u64> {
+        let accounts = lock(&self.0);
+        let accounts = accounts.iter().filter(|((of, _), _)| of == registry);
+        let left = accounts.filter_map(|(_, account)| {
+            let state = account.lock();
+            state.quota.as_ref().map(|quota| quota.left)
+        });
+        left.min()
+    }
 }
 
 impl QuotaAccount {

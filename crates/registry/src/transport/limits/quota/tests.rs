@@ -41,6 +41,18 @@ fn only_a_count_with_a_window_is_a_quota() {
     assert_eq!(read(&headers("0;w=60", "0;w=60")), None);
 }
 
+#[tokio::test]
+async fn the_fewest_pulls_of_all_accounts_remain() {
+    let quotas = Quotas::default();
+    let hub = Registry::docker_hub();
+    assert_eq!(quotas.remaining(&hub), None);
+    say(&quotas.account(&hub, ""), 57);
+    say(&quotas.account(&hub, "user"), 190);
+    assert_eq!(quotas.remaining(&hub), Some(57));
+    let other = Registry::parse("other.example").unwrap();
+    assert_eq!(quotas.remaining(&other), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_more_pulls_are_in_flight_than_are_left() {
     let (account, shutdown) = (account(""), ShutdownDeadline::default());
