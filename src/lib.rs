@@ -13,6 +13,7 @@ mod host_counts;
 mod images_file;
 mod interrupt;
 mod lock;
+mod login;
 #[cfg(feature = "service")]
 mod metrics;
 mod problems;

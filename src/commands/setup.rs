@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use image_syncer_registry::Registry;
-use image_syncer_registry::auth::{Credential, LoginChoice};
 use image_syncer_sync::config::{Config, ConfigFiles, Defaults, Environment, Input};
 use image_syncer_sync::rule::{PlatformFilter, RuleFilter};
 use image_syncer_sync::settings::Intent;
@@ -164,28 +163,6 @@ pub(super) fn check_purpose(flags: cli::Differences) -> Purpose {
         json: flags.output == cli::CheckFormat::Json,
         exit_code: true,
     })
-}
-
-/// Returns the identity of a login, without its secret.
-pub(super) fn identity(login: &LoginChoice) -> String {
-    let who = match login {
-        LoginChoice::Docker => "the login of docker or podman".to_owned(),
-        LoginChoice::Helper(name) => format!("the login of docker-credential-{name}"),
-        LoginChoice::Anonymous => "anonymous".to_owned(),
-        login => match login.credential() {
-            Credential::Anonymous => {
-                "the login of docker or podman, if there is one, else anonymous".to_owned()
-            }
-            Credential::Basic { username, .. } => format!("as {username}"),
-            Credential::Identity(_) => "by identity token".to_owned(),
-            Credential::Bearer(_) => "by registry token".to_owned(),
-            Credential::GoogleServiceAccount(_) => "as a Google service account".to_owned(),
-        },
-    };
-    match login.secret_file() {
-        Some(file) => format!("{who}, with the secret in {}", file.path().display()),
-        None => who,
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod health;
 mod hooks;
 mod lines;
 pub(crate) mod observer;
+pub(crate) mod registries;
 mod reload;
 pub(crate) mod rule_book;
 pub(crate) mod run;

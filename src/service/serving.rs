@@ -22,6 +22,7 @@ use crate::service::health::Health;
 use crate::service::hooks::Hooks;
 use crate::service::lines::RunLines;
 use crate::service::observer::{RunObserver, RunObservers};
+use crate::service::registries::RegistryStats;
 use crate::service::reload::{FileReader, Reload, ReloadOutcome, Reloader};
 use crate::service::rule_book::RuleBook;
 use crate::service::runs::{RunLimits, Runs};
@@ -100,13 +101,16 @@ struct SessionFactory {
     records: Option<Arc<Records>>,
     transfers: Option<usize>,
     metrics: Metrics,
+    registries: RegistryStats,
 }
 
 impl SessionFactory {
     fn open(&self, access: crate::run::RegistryAccess) -> anyhow::Result<Session> {
         let (records, observer) = (self.records.clone(), Arc::clone(&self.observer));
+        self.registries.set_logins(access.keychain.entries());
         let session = open_session(access, self.transfers, records, observer)?;
         self.metrics.set_session(&session);
+        self.registries.set_session(&session);
         Ok(session)
     }
 }
@@ -126,21 +130,25 @@ impl Service {
         let schedules = Schedules::new(clock, HashMap::new());
         let metrics = Metrics::default();
         metrics.set_schedules(&schedules);
+        let registries = RegistryStats::default();
         let observers: Vec<Arc<dyn RunObserver>> = vec![
             Arc::new(RunLines::new(lines.clone())),
             Arc::new(schedules.clone()),
             Arc::new(events.clone()),
             Arc::new(metrics.clone()),
+            Arc::new(registries.clone()),
         ];
         let sessions = SessionFactory {
             observer: Arc::new(Observers(vec![
                 Arc::new(RequestLogger::new(lines.clone())),
                 Arc::new(events.clone()),
                 Arc::new(metrics.clone()),
+                Arc::new(registries.clone()),
             ])),
             records: spec.records().open(Intent::Copy, lines, log),
             transfers: spec.transfers,
             metrics: metrics.clone(),
+            registries: registries.clone(),
         };
         let limits = RunLimits {
             runs: config.service.runs.unwrap_or(RUNS),
@@ -171,6 +179,7 @@ impl Service {
                 health,
                 reload,
                 metrics,
+                registries,
             }),
             schedules,
             reloader,

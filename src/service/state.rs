@@ -4,6 +4,7 @@ use crate::metrics::Metrics;
 use crate::service::events::LiveEvents;
 use crate::service::health::Health;
 use crate::service::hooks::Hooks;
+use crate::service::registries::RegistryStats;
 use crate::service::reload::Reload;
 use crate::service::runs::Runs;
 use crate::service::schedule::Schedules;
@@ -18,6 +19,8 @@ pub(crate) struct ServiceState {
     pub(crate) schedules: Schedules,
     /// Health of the service.
     pub(crate) health: Health,
+    /// State of the registries.
+    pub(crate) registries: RegistryStats,
     /// Reloads of the files.
     pub(crate) reload: Reload,
     /// Metrics of the process.

@@ -7,7 +7,7 @@ use image_syncer_registry::{Registry, Repository};
 use image_syncer_sync::config::{Config, RegistryEntry};
 
 use crate::commands::registry_settings::{FlagSettings, RegistrySettings};
-use crate::commands::setup;
+use crate::login;
 use crate::problems::Problems;
 use crate::ui::units;
 
@@ -95,12 +95,12 @@ fn login(place: &str, entry: Option<&KeychainEntry>, settings: Option<&RegistryE
     let insecure = if is_insecure { ", insecure" } else { "" };
     let origin = entry.map(|entry| &entry.origin);
     let Some(origin) = origin.or(settings.map(|settings| &settings.origin)) else {
-        let otherwise = setup::identity(&LoginChoice::Auto);
+        let otherwise = login::identity(&LoginChoice::Auto);
         return format!("login at {place}: no entry, so {otherwise}");
     };
     let who = entry.map_or_else(
-        || setup::identity(&LoginChoice::Auto),
-        |entry| setup::identity(&entry.login),
+        || login::identity(&LoginChoice::Auto),
+        |entry| login::identity(&entry.login),
     );
     format!("login at {place}: {who}{insecure}  ({origin})")
 }
@@ -112,7 +112,7 @@ fn settings_line(entry: &RegistryEntry) -> Option<String> {
         parts.push(format!("list {}", listing.list));
         parts.extend(listing.api.as_ref().map(|api| format!("api {api}")));
         let login = listing.api_login.as_ref();
-        parts.extend(login.map(|login| format!("api-login {}", setup::identity(login))));
+        parts.extend(login.map(|login| format!("api-login {}", login::identity(login))));
     }
     if let Some(tls) = &entry.tls {
         let given = [
