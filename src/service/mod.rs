@@ -10,6 +10,8 @@ mod health;
 mod hooks;
 mod lines;
 pub(crate) mod observer;
+#[allow(unused_imports, reason = "the router of the service follows")]
+mod page;
 pub(crate) mod registries;
 mod reload;
 pub(crate) mod rule_book;

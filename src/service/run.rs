@@ -128,6 +128,7 @@ pub(crate) enum Cause {
     Deserialize,
     strum::Display,
     strum::EnumString,
+    strum::VariantArray,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]

@@ -1,0 +1,11 @@
+//! The pages: pure functions of a reader and a view.
+
+pub(super) mod error;
+pub(super) mod login;
+pub(super) mod parts;
+pub(super) mod rule;
+pub(super) mod rules;
+pub(super) mod run;
+pub(super) mod run_failures;
+pub(super) mod run_images;
+pub(super) mod runs;

@@ -1,0 +1,259 @@
+//! The texts of all pages, in each language.
+//!
+//! Every row has a name and a text for each language, so a language cannot lack one. `{}` stands for a value.
+
+/// Language of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lang {
+    /// English.
+    English,
+    /// Chinese, in simplified characters.
+    Chinese,
+}
+
+impl Lang {
+    /// Returns the language of a tag such as `zh-CN`; `None` if pages do not have it.
+    pub(super) fn from_tag(tag: &str) -> Option<Self> {
+        let language = tag.split('-').next().unwrap_or_default();
+        match language.to_ascii_lowercase().as_str() {
+            "en" => Some(Self::English),
+            "zh" => Some(Self::Chinese),
+            _ => None,
+        }
+    }
+
+    /// Returns its tag.
+    pub(super) fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh-CN",
+        }
+    }
+
+    /// Returns its texts.
+    pub(super) fn texts(self) -> &'static Texts {
+        match self {
+            Self::English => &ENGLISH,
+            Self::Chinese => &CHINESE,
+        }
+    }
+}
+
+macro_rules! texts {
+    ($($name:ident: $english:literal, $chinese:literal;)*) => {
+        /// The texts in one language.
+        #[derive(Debug)]
+        pub(super) struct Texts {
+            $(pub(super) $name: &'static str,)*
+        }
+
+        static ENGLISH: Texts = Texts { $($name: $english,)* };
+        static CHINESE: Texts = Texts { $($name: $chinese,)* };
+
+        #[cfg(test)]
+        const ALL: &[(&str, &str, &str)] = &[$((stringify!($name), $english, $chinese),)*];
+    };
+}
+
+texts! {
+    // Frame.
+    skip: "Skip to the content", "跳到正文";
+    navigation: "Pages", "页面";
+    rules: "Rules", "规则";
+    runs: "Runs", "运行记录";
+    registries: "Registries", "镜像仓库";
+    differences: "Differences", "差异";
+    live: "live", "实时更新";
+    reconnecting: "reconnecting…", "正在重新连接…";
+    theme: "Colours", "配色";
+    theme_auto: "Auto", "自动";
+    theme_light: "Light", "浅色";
+    theme_dark: "Dark", "深色";
+    log_in: "Log in", "登录";
+    log_out: "Log out", "退出登录";
+    times_in_utc: "Times are in UTC.", "时间均为 UTC。";
+    times_in_zone: "Times are in the zone {}.", "时间为 {} 时区。";
+    metrics: "Metrics", "指标";
+    shortcuts: "Keyboard shortcuts", "键盘快捷键";
+    key_filter: "Filter", "筛选";
+    key_rows: "Next and previous row", "下一行和上一行";
+    close: "Close", "关闭";
+    yes: "Yes", "是";
+    no: "No", "否";
+    path: "Path", "路径";
+    pages: "More pages", "更多页面";
+    request_accepted: "The run was requested. Open it", "已请求运行，点击查看";
+    request_failed: "The request failed:", "请求失败：";
+
+    // Words of several pages.
+    rule: "Rule", "规则";
+    state: "State", "状态";
+    all: "All", "全部";
+    filter: "Filter", "筛选";
+    actions: "Actions", "操作";
+    sync: "Sync", "同步";
+    check: "Check", "检查";
+    cancel: "Cancel", "取消运行";
+    report: "Report", "报告";
+    images: "Images", "镜像";
+    image: "Image", "镜像";
+    digest: "Digest", "摘要";
+    size: "Size", "大小";
+    time: "Time", "时间";
+    duration: "Duration", "耗时";
+    began: "Started", "开始于";
+    ended: "Ended", "结束于";
+    requested: "Requested", "请求于";
+    after: "after {}", "历时 {}";
+    cause: "Cause", "触发方式";
+    sent: "Sent", "已发送";
+    read: "Read", "已读取";
+    to: "to", "到";
+    id: "Run", "运行";
+    back: "Back", "上一页";
+    next: "Next", "下一页";
+    older: "Older", "更早";
+    newest: "Newest", "最新";
+    first_page: "First page", "第一页";
+    page_of: "Page {} of {}", "第 {} 页，共 {} 页";
+    and_more: "and {} more", "另有 {} 项";
+    of: "{} of {}", "{} / {}";
+    nothing_found: "Nothing matches the filter.", "没有符合筛选条件的内容。";
+
+    // States, outcomes and causes.
+    queued: "Queued", "排队中";
+    running: "Running", "运行中";
+    succeeded: "Succeeded", "成功";
+    failed: "failed", "失败";
+    run_failed: "Failed", "失败";
+    cancelled: "Cancelled", "已取消";
+    interrupted: "interrupted", "已中断";
+    run_interrupted: "Interrupted", "已中断";
+    copied: "copied", "已复制";
+    unchanged: "unchanged", "无变化";
+    different: "different", "有差异";
+    skipped: "skipped", "已跳过";
+    by_schedule: "by schedule", "定时";
+    by_request: "by request", "手动请求";
+    by_hook: "by a hook", "仓库通知";
+    by_start: "at the start of the service", "服务启动";
+
+    // Numbers and times.
+    now: "now", "刚刚";
+    ago: "{} ago", "{}前";
+    within: "in {}", "{}后";
+    milliseconds: "{} ms", "{} 毫秒";
+    seconds: "{} s", "{} 秒";
+    minutes: "{} min", "{} 分钟";
+    hours: "{} h", "{} 小时";
+    days: "{} d", "{} 天";
+    one_image: "{} image", "{} 个镜像";
+    many_images: "{} images", "{} 个镜像";
+    saved: "({} saved)", "（节省 {}）";
+
+    // Rules.
+    filter_rules: "Filter by name, source or destination", "按名称、来源或目标筛选";
+    no_rules: "The files contain no rules.", "配置文件中没有规则。";
+    failing: "Failing", "失败";
+    active: "Active", "进行中";
+    never_ran: "Never ran", "从未运行";
+    last_run: "Last run", "上次运行";
+    next_run: "Next run", "下次运行";
+    last_thirty: "Last 30 runs", "最近 30 次运行";
+    on_request: "only on request", "仅手动触发";
+    strip_label: "Last {} runs: {} succeeded, {} failed", "最近 {} 次运行：{} 次成功，{} 次失败";
+    schedule: "Schedule", "计划";
+    sources: "From", "来源";
+    destinations: "To", "目标";
+    file: "File", "文件";
+    recent_runs: "Recent runs", "最近的运行";
+    all_runs: "All runs", "全部运行";
+
+    // Runs.
+    name_of_rule: "Name of a rule", "规则名称";
+    all_states: "All states", "所有状态";
+    no_runs: "There was no run yet.", "还没有运行记录。";
+
+    // Run.
+    only: "only", "仅";
+    forced: "pushed again", "强制重推";
+    verified: "verified", "深度校验";
+    progress: "Progress", "进度";
+    throughput: "Throughput", "吞吐量";
+    plot_label: "Sent now: {}; highest: {}", "当前发送速度：{}；最高：{}";
+    speed: "Speed now", "当前速度";
+    average_speed: "Average speed", "平均速度";
+    on_average: "{} on average", "平均 {}";
+    time_left: "Time left", "剩余时间";
+    so_far: "{} so far", "已用 {}";
+    of_known: "of {} known", "已知 {} 个";
+    read_and_saved: "{} read, {} saved", "读取 {}，节省 {}";
+    transfers: "Transfers in flight", "传输中";
+    no_transfers: "No bytes are in flight: manifests are being read and compared.", "当前没有数据传输：正在读取并比较清单。";
+    smaller_transfers: "and {} smaller ones", "另有 {} 个较小的传输";
+    waiting: "waiting", "等待中";
+    waits_for_same_rule: "Waits for the end of an earlier run of the rule:", "正在等待该规则的上一次运行结束：";
+    waits_for_limit: "Waits for a place: {} runs are in progress, {} start before this one.", "正在等待空位：{} 个运行正在进行，前面还有 {} 个排队。";
+    paused_rate_limit: "limits the rate of requests. They continue", "正在限制请求速率，恢复时间：";
+    paused_overload: "is overloaded. Requests continue", "负载过高，恢复时间：";
+    failures_by_cause: "Failures by cause", "失败原因";
+    at_host: "at", "位于";
+    what_to_do: "What to do:", "处理方法：";
+    warnings: "Warnings", "警告";
+    really_cancel: "Cancel this run? Images in flight are finished or dropped; the next run continues from there.", "取消此次运行？传输中的镜像将完成或放弃，下次运行会从中断处继续。";
+    images_of_run: "Images of this run", "此次运行的镜像";
+    without_unchanged: "Images that existed at the destination are counted, not listed.", "目标端已存在的镜像只计数，不列出。";
+    filter_images: "Filter by reference", "按镜像引用筛选";
+    outcome: "Outcome", "结果";
+    all_outcomes: "All outcomes", "所有结果";
+    no_images: "No image was copied, and none failed.", "没有复制镜像，也没有失败。";
+
+    // Login and errors.
+    token: "Token", "令牌";
+    token_help: "A token of the service's file: service.tokens.", "服务配置文件中 service.tokens 的令牌。";
+    login_failed: "This token is not valid.", "令牌无效。";
+    login_later: "Too many wrong tokens. Try again in a minute.", "错误的令牌过多，请稍后重试。";
+    is_over: "The run is over.", "运行已经结束。";
+    not_found: "Not found", "未找到";
+    not_found_help: "There is no such page, rule or run. Runs are deleted from the history after a while.", "没有这个页面、规则或运行记录。历史记录会在一段时间后删除。";
+    not_logged_in: "Not logged in", "未登录";
+    not_logged_in_help: "This page needs a login.", "此页面需要登录。";
+    forbidden: "Not allowed", "没有权限";
+    forbidden_help: "This request needs a login with the scope sync.", "此请求需要具有 sync 权限的登录。";
+    refused: "Refused", "请求被拒绝";
+    refused_help: "The service did not accept the request:", "服务没有接受此请求：";
+    stopping: "The service is stopping", "服务正在停止";
+    stopping_help: "No run starts any more. Try again after the restart.", "不再启动新的运行，请在重启后重试。";
+    error: "Something failed", "出错了";
+    error_help: "The log of the service has the details.", "详细信息请查看服务日志。";
+    to_rules: "Go to the rules", "返回规则页面";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_texts_are_translated_and_have_the_same_values() {
+        for (name, english, chinese) in ALL {
+            assert!(!english.is_empty() && !chinese.is_empty(), "{name}");
+            let values = |text: &str| text.matches("{}").count();
+            assert_eq!(values(english), values(chinese), "{name}");
+            assert!(
+                chinese
+                    .chars()
+                    .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+                    || *chinese == "{} / {}",
+                "{name} is not Chinese: {chinese}"
+            );
+        }
+    }
+
+    #[test]
+    fn tags_of_regions_are_the_language() {
+        assert_eq!(Lang::from_tag("zh-Hans-CN"), Some(Lang::Chinese));
+        assert_eq!(Lang::from_tag("EN-gb"), Some(Lang::English));
+        assert_eq!(Lang::from_tag("english"), None);
+        assert_eq!(Lang::from_tag(""), None);
+    }
+}

@@ -1,0 +1,5 @@
+//! What pages show, as plain data. It is made from the state of the service, so that the templates are pure functions.
+
+pub(super) mod rules;
+pub(super) mod run;
+pub(super) mod runs;

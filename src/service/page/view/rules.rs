@@ -1,0 +1,143 @@
+//! The rules, with what they did last and do next.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::service::run::{Run, RunState};
+
+/// Number of rules of a page.
+pub(crate) const PER_PAGE: usize = 50;
+
+/// Filter of the rules by their state.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+pub(crate) enum RuleFilter {
+    /// All rules.
+    #[default]
+    All,
+    /// The last run failed.
+    Failing,
+    /// A run waits or is in progress.
+    Active,
+    /// There was no run yet.
+    Never,
+}
+
+/// A rule.
+#[derive(Clone, Debug)]
+pub(crate) struct RuleRow {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// Its sources.
+    pub(crate) from: Vec<String>,
+    /// Its destinations.
+    pub(crate) to: Vec<String>,
+    /// File and line of its first source.
+    pub(crate) location: Option<String>,
+    /// Its runs that wait or are in progress.
+    pub(crate) active: Vec<Run>,
+    /// Its last runs that ended, the newest first.
+    pub(crate) last: Vec<Run>,
+    /// Time of its next run.
+    pub(crate) next: Option<Timestamp>,
+    /// Its schedule as the user wrote it; empty without one.
+    pub(crate) schedule: String,
+}
+
+impl RuleRow {
+    /// Returns true if the filter selects the rule.
+    fn is_selected(&self, filter: RuleFilter) -> bool {
+        match filter {
+            RuleFilter::All => true,
+            RuleFilter::Failing => {
+                let last = self
+                    .last
+                    .iter()
+                    .find(|run| run.state != RunState::Cancelled);
+                last.is_some_and(|run| run.state == RunState::Failed)
+            }
+            RuleFilter::Active => !self.active.is_empty(),
+            RuleFilter::Never => self.active.is_empty() && self.last.is_empty(),
+        }
+    }
+
+    fn mentions(&self, text: &str) -> bool {
+        let mut texts = std::iter::once(&*self.name)
+            .chain(self.from.iter().map(String::as_str))
+            .chain(self.to.iter().map(String::as_str));
+        texts.any(|written| written.to_lowercase().contains(text))
+    }
+}
+
+/// The page of the rules.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RulesView {
+    /// Text that the rules mention.
+    pub(crate) q: String,
+    /// Their state.
+    pub(crate) filter: RuleFilter,
+    /// Number of the page, from 0.
+    pub(crate) page: usize,
+    /// Rules of the page.
+    pub(crate) rows: Vec<RuleRow>,
+    /// Number of rules with the text, in each state.
+    pub(crate) numbers: Vec<(RuleFilter, usize)>,
+    /// Number of rules that the filter selects.
+    pub(crate) selected: usize,
+}
+
+impl RulesView {
+    /// Selects the rules of a page. `fill` adds what only the rules of the page need.
+    pub(crate) fn new(q: &str, filter: RuleFilter, page: usize, rules: Vec<RuleRow>) -> Self {
+        use strum::VariantArray as _;
+        let text = q.trim().to_lowercase();
+        let rules: Vec<RuleRow> = rules
+            .into_iter()
+            .filter(|rule| text.is_empty() || rule.mentions(&text))
+            .collect();
+        let number = |filter: &RuleFilter| {
+            let selected = rules.iter().filter(|rule| rule.is_selected(*filter));
+            (*filter, selected.count())
+        };
+        let numbers = RuleFilter::VARIANTS.iter().map(number).collect();
+        let mut rules = rules;
+        rules.retain(|rule| rule.is_selected(filter));
+        let selected = rules.len();
+        let page = page.min(selected.saturating_sub(1) / PER_PAGE);
+        let rows = rules.into_iter().skip(page * PER_PAGE).take(PER_PAGE);
+        Self {
+            q: q.trim().to_owned(),
+            filter,
+            page,
+            rows: rows.collect(),
+            numbers,
+            selected,
+        }
+    }
+
+    /// Returns the number of pages; at least 1.
+    pub(crate) fn pages(&self) -> usize {
+        self.selected.div_ceil(PER_PAGE).max(1)
+    }
+}
+
+/// Returns the runs of each rule, in their order.
+pub(crate) fn by_rule(runs: Vec<Run>) -> HashMap<Arc<str>, Vec<Run>> {
+    let mut by_rule: HashMap<Arc<str>, Vec<Run>> = HashMap::new();
+    for run in runs {
+        by_rule.entry(Arc::clone(&run.rule)).or_default().push(run);
+    }
+    by_rule
+}
