@@ -84,6 +84,7 @@ mod serde_time;
 pub mod session;
 pub mod settings;
 mod span;
+pub mod sqlite_file;
 pub mod store;
 mod text;
 pub mod transfer;

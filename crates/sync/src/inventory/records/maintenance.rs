@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::inventory::records::{DAY, RecordsError, RecordsErrorKind, day, file};
+use crate::inventory::records::file::FORMAT;
+use crate::inventory::records::{DAY, RecordsError, RecordsErrorKind, day};
+use crate::sqlite_file::shrink;
 use crate::{Endpoint, Repository};
 
 /// Days after which records that were not seen are dropped.
@@ -48,11 +50,11 @@ impl RecordsMaintenance {
     /// Opens the file, which must exist.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
         if !path.exists() {
-            return Err(RecordsError::with_kind(path, RecordsErrorKind::Missing, ""));
+            return Err(RecordsError::with_kind(path, RecordsErrorKind::Missing));
         }
         Ok(Self {
             path: path.to_owned(),
-            connection: file::open(path)?,
+            connection: FORMAT.open(path)?,
         })
     }
     /// Counts the records.
@@ -171,7 +173,7 @@ fn prune(connection: &mut Connection, before: i64) -> rusqlite::Result<u64> {
     dropped += transaction.execute("DELETE FROM seen WHERE last < ?1", (before,))?;
     delete_unreferenced(&transaction)?;
     transaction.commit()?;
-    shrink_file(connection)?;
+    shrink(connection)?;
     Ok(dropped as u64)
 }
 
@@ -189,7 +191,7 @@ fn forget(
     )?;
     let dropped = delete_unreferenced(&transaction)?;
     transaction.commit()?;
-    shrink_file(connection)?;
+    shrink(connection)?;
     Ok(dropped)
 }
 
@@ -218,14 +220,6 @@ fn delete_unreferenced(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
         transaction.execute(statement, ())?;
     }
     Ok(dropped as u64)
-}
-
-/// Returns the space of dropped rows to the disk.
-fn shrink_file(connection: &Connection) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
-    let mut pages = statement.query(())?;
-    while pages.next()?.is_some() {}
-    Ok(())
 }
 
 /// Returns the count as unsigned; a damaged file may hold negative ones.

@@ -134,7 +134,7 @@ impl Records {
         path: &Path,
         report: impl Fn(&RecordsError) + Send + Sync + 'static,
     ) -> Result<Self, RecordsError> {
-        let connection = file::open(path)?;
+        let connection = file::FORMAT.open(path)?;
         let today = day(SystemTime::now());
         // The writer reports a fault.
         let is_pruning_due = maintenance::is_due(&connection, today).unwrap_or(true);
@@ -154,7 +154,7 @@ impl Records {
         path: &Path,
         report: impl Fn(&RecordsError) + Send + Sync + 'static,
     ) -> Result<Option<Self>, RecordsError> {
-        let opened = file::open_to_read(path)?;
+        let opened = file::FORMAT.open_to_read(path)?;
         opened
             .map(|opened| Self::reading(path, opened, report))
             .transpose()
@@ -193,7 +193,7 @@ impl Records {
     pub fn empty() -> Result<Self, RecordsError> {
         let path = Path::new(":memory:");
         let failed = |error| RecordsError::new(path, error);
-        let connection = file::open_empty().map_err(failed)?;
+        let connection = file::FORMAT.open_empty().map_err(failed)?;
         Self::reading(path, (connection, file::SCHEMA), |_: &RecordsError| {})
     }
     /// Writes pending updates and closes the file: lookups find nothing from now on, and updates are dropped. Waits for
@@ -207,7 +207,7 @@ impl Records {
         if !(is_read && is_written) {
             let kind = RecordsErrorKind::Slow;
             self.trouble
-                .report(&RecordsError::with_kind(&self.path, kind, ""));
+                .report(&RecordsError::with_kind(&self.path, kind));
         }
         let RecordsActivity {
             lookups,

@@ -9,10 +9,12 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::Repository;
+use crate::inventory::records::file::FORMAT;
 use crate::inventory::records::{
-    REFRESHED_AFTER, RecordUpdate, RecordedCopy, ReferrersChecks, file, maintenance, seconds,
+    REFRESHED_AFTER, RecordUpdate, RecordedCopy, ReferrersChecks, maintenance, seconds,
 };
 use crate::inventory::registry_facts::DigestKey;
+use crate::sqlite_file::is_busy;
 
 /// Maximum number of repositories whose ids are kept in memory; at the limit all are dropped and read again.
 const MAX_IDS: usize = 10_000;
@@ -64,7 +66,7 @@ struct RepositoryId {
 impl RecordsWriter {
     /// Opens the file, which exists and has its tables.
     pub(super) fn open(path: &Path, today: i64) -> rusqlite::Result<Self> {
-        Ok(Self::over(file::open_to_write(path)?, today))
+        Ok(Self::over(FORMAT.open_to_write(path)?, today))
     }
     /// Writes over `connection`.
     pub(super) fn over(connection: Connection, today: i64) -> Self {
@@ -96,7 +98,7 @@ impl RecordsWriter {
     pub(super) fn finish(mut self) -> rusqlite::Result<()> {
         match maintenance::prune_if_due(&mut self.connection, self.today) {
             // Another process holds the file and prunes it.
-            Err(error) if file::is_busy(&error) => Ok(()),
+            Err(error) if is_busy(&error) => Ok(()),
             tidied => tidied,
         }
     }

@@ -143,13 +143,13 @@ fn copies_of_another_platform_filter_are_ignored() {
 
 /// Writes these updates on that day.
 fn write(path: &Path, today: i64, updates: Vec<RecordUpdate>) {
-    let mut writer = RecordsWriter::over(file::open(path).unwrap(), today);
+    let mut writer = RecordsWriter::over(file::FORMAT.open(path).unwrap(), today);
     writer.write(updates).unwrap();
     writer.finish().unwrap();
 }
 
 fn reader(path: &Path) -> RecordsReader {
-    RecordsReader::over(file::open(path).unwrap(), file::SCHEMA).unwrap()
+    RecordsReader::over(file::FORMAT.open(path).unwrap(), file::SCHEMA).unwrap()
 }
 
 fn blob(number: usize) -> DigestKey {
@@ -261,7 +261,7 @@ fn a_full_disk_is_reported_once_and_earlier_records_stay_readable() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     write(&path, 100, vec![holds("r.example/a", &[0])]);
-    let connection = file::open(&path).unwrap();
+    let connection = file::FORMAT.open(&path).unwrap();
     connection
         .pragma_update(None, "max_page_count", 20)
         .unwrap();
@@ -420,7 +420,7 @@ fn several_processes_may_create_the_same_file_together() {
         std::thread::scope(|scope| {
             let open = || {
                 start.wait();
-                file::open(&path).map(drop)
+                file::FORMAT.open(&path).map(drop)
             };
             let others: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
             for other in others {

@@ -66,7 +66,7 @@ fn reading_refuses_foreign_files_and_accepts_older_ones() {
     assert_eq!(block_on(records.sighting(&source, &digest)), None);
     assert_eq!(block_on(records.sightings(source, 9)).unwrap().len(), 0);
     // In a directory without write permission, the file is read without its log.
-    let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
+    let (connection, _) = file::FORMAT.open_unchanging(&path).unwrap().unwrap();
     let mut reader = RecordsReader::over(connection, 1).unwrap();
     let copies = reader.copies(&repository("d.example/b"), 0).unwrap();
     assert!(copies.is_empty());
