@@ -7,6 +7,7 @@
 mod clock;
 mod events;
 mod health;
+pub(crate) mod history;
 mod hooks;
 mod lines;
 pub(crate) mod observer;

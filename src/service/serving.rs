@@ -1,6 +1,5 @@
 //! The life of a service: from its start to its end.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::run::{collisions, open_session, process};
 use crate::service::clock::Clock;
 use crate::service::events::LiveEvents;
 use crate::service::health::Health;
+use crate::service::history::{History, HistoryFile};
 use crate::service::hooks::Hooks;
 use crate::service::lines::RunLines;
 use crate::service::observer::{RunObserver, RunObservers};
@@ -127,8 +127,12 @@ impl Service {
         let LoadedFiles { config, access } = loaded;
         let clock = Clock::default();
         let events = LiveEvents::default();
-        let schedules = Schedules::new(clock, HashMap::new());
+        let (history, past) = open_history(spec, lines)?;
+        let schedules = Schedules::new(clock, past.last_starts()?);
         let metrics = Metrics::default();
+        for (rule, ended) in past.last_successes()? {
+            metrics.set_last_success(&rule, ended);
+        }
         metrics.set_schedules(&schedules);
         let registries = RegistryStats::default();
         let observers: Vec<Arc<dyn RunObserver>> = vec![
@@ -136,6 +140,7 @@ impl Service {
             Arc::new(schedules.clone()),
             Arc::new(events.clone()),
             Arc::new(metrics.clone()),
+            Arc::new(history.clone()),
             Arc::new(registries.clone()),
         ];
         let sessions = SessionFactory {
@@ -159,7 +164,8 @@ impl Service {
         let (reload, reloader) = Reload::new(reader, config.files.clone());
         let rules = Arc::new(RuleBook::new(&config));
         let session = sessions.open(access)?;
-        let runs = Runs::new(session, rules, limits, RunObservers::new(observers), None);
+        let observers = RunObservers::new(observers);
+        let runs = Runs::new(session, rules, limits, observers, past.newest_run()?);
         let report = lines.clone();
         let hooks = Hooks::new(
             runs.clone(),
@@ -178,6 +184,7 @@ impl Service {
                 schedules: schedules.clone(),
                 health,
                 reload,
+                history,
                 metrics,
                 registries,
             }),
@@ -217,8 +224,24 @@ impl Service {
         if let Some(records) = &sessions.records {
             records.close(CLOSING);
         }
+        if let Err(error) = state.history.close(CLOSING) {
+            lines.print(LineLabel::Warning, &error.to_string());
+        }
         Ok(Exit::Done)
     }
+}
+
+/// Opens the history, also as the file that has the past.
+fn open_history(spec: &ServiceSpec, lines: &LineWriter) -> anyhow::Result<(History, HistoryFile)> {
+    let path = spec.history().context(
+        "the directory of the history is unknown: neither HOME nor XDG_STATE_HOME is set. Write --state DIR.",
+    )?;
+    let reports = lines.clone();
+    let history = History::open(&path, move |error| {
+        let text = format!("{error}; the service goes on, and writes what it missed later");
+        reports.print(LineLabel::Warning, &text);
+    })?;
+    Ok((history, HistoryFile::open(&path)?))
 }
 
 /// Puts the files that were read into force, or reports their mistakes.

@@ -3,6 +3,7 @@
 use crate::metrics::Metrics;
 use crate::service::events::LiveEvents;
 use crate::service::health::Health;
+use crate::service::history::History;
 use crate::service::hooks::Hooks;
 use crate::service::registries::RegistryStats;
 use crate::service::reload::Reload;
@@ -23,6 +24,8 @@ pub(crate) struct ServiceState {
     pub(crate) registries: RegistryStats,
     /// Reloads of the files.
     pub(crate) reload: Reload,
+    /// Runs of the past, and what is where since when.
+    pub(crate) history: History,
     /// Metrics of the process.
     pub(crate) metrics: Metrics,
     /// Hooks that registries call.

@@ -207,9 +207,7 @@ fn retry_while_locked(mut act: impl FnMut() -> Result<(), FileError>) -> Result<
     let started = Instant::now();
     loop {
         match act() {
-            Err(error)
-                if error.kind() == FileErrorKind::Locked && started.elapsed() < MAX_WAIT =>
-            {
+            Err(error) if error.kind() == FileErrorKind::Locked && started.elapsed() < MAX_WAIT => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             result => return result,

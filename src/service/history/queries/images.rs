@@ -1,0 +1,117 @@
+//! Images of a run.
+
+use rusqlite::{Connection, Row, named_params};
+
+use crate::service::history::columns::{StoredDigest, Word, unsigned};
+use crate::service::history::queries::{MAX_PAGE, limited};
+use crate::service::history::records::{FailureKey, ImageFilter, ImagePage, ImageRecord};
+use crate::service::run::RunId;
+
+/// Maximum number of images that a page of a search looks at.
+const MAX_SEARCHED: i64 = 10_000;
+
+pub(super) const COLUMNS: &str = "
+    SELECT images.number, source.name AS source, source_target, destination.name AS destination, destination_target,
+        outcome, digest, replaced, bytes, change, failures.side, failures.cause, failures.host, reason,
+        coalesce(images.hint, failures.hint) AS hint, elapsed
+    FROM images CROSS JOIN repositories AS source ON source.id = images.source
+    LEFT JOIN repositories AS destination ON destination.id = images.destination
+    LEFT JOIN failures ON failures.id = images.failure";
+
+const ALL: &str = "
+    WHERE images.run = :run AND images.number > :after ORDER BY images.number LIMIT :limit";
+
+const BY_OUTCOME: &str = "
+    WHERE images.run = :run AND outcome = :outcome AND images.number > :after
+    ORDER BY images.number LIMIT :limit";
+
+/// Returns a page of the images of a run.
+pub(in crate::service::history) fn images(
+    connection: &Connection,
+    run: RunId,
+    filter: &ImageFilter,
+) -> rusqlite::Result<ImagePage> {
+    let condition = match filter.outcome {
+        Some(_) => BY_OUTCOME,
+        None => ALL,
+    };
+    let mut statement = connection.prepare_cached(&format!("{COLUMNS} {condition}"))?;
+    let (run, after) = (run.number(), filter.after.unwrap_or(-1));
+    let size = filter.limit.clamp(1, MAX_PAGE);
+    // One more row shows that there is a next page.
+    let limit = match filter.text {
+        Some(_) => MAX_SEARCHED,
+        None => limited(size) + 1,
+    };
+    let mut rows = match filter.outcome {
+        Some(outcome) => statement.query(named_params! {
+            ":run": run, ":outcome": Word(outcome), ":after": after, ":limit": limit
+        })?,
+        None => statement.query(named_params! {":run": run, ":after": after, ":limit": limit})?,
+    };
+    let text = filter.text.as_ref().map(|text| text.to_ascii_lowercase());
+    let mut page = ImagePage::default();
+    let (mut last, mut seen) = (None, 0);
+    while let Some(row) = rows.next()? {
+        if page.images.len() >= size {
+            page.next = last;
+            return Ok(page);
+        }
+        seen += 1;
+        last = Some(row.get("number")?);
+        let image = parse(row)?;
+        if text.as_ref().is_none_or(|text| contains(&image, text)) {
+            page.images.push(image);
+        }
+    }
+    // The search goes on with the next page.
+    page.next = last.filter(|_| seen >= limit);
+    Ok(page)
+}
+
+/// Returns true if a reference of the image contains `text`, which is in lower case.
+fn contains(image: &ImageRecord, text: &str) -> bool {
+    let is_in = |reference: &str| reference.to_ascii_lowercase().contains(text);
+    is_in(&image.source) || image.destination.as_deref().is_some_and(is_in)
+}
+
+/// Parses a row with [`COLUMNS`].
+pub(super) fn parse(row: &Row<'_>) -> rusqlite::Result<ImageRecord> {
+    let text = |column| row.get::<_, Option<String>>(column);
+    let digest = |column| row.get::<_, Option<StoredDigest>>(column);
+    let (source, source_target): (String, String) = (row.get("source")?, row.get("source_target")?);
+    let destination = text("destination")?;
+    let target = text("destination_target")?.unwrap_or_default();
+    let Word(outcome) = row.get("outcome")?;
+    let change: Option<Word<_>> = row.get("change")?;
+    let failure = match text("side")? {
+        Some(side) => Some(FailureKey {
+            side,
+            cause: row.get("cause")?,
+            host: row.get("host")?,
+        }),
+        None => None,
+    };
+    Ok(ImageRecord {
+        number: row.get("number")?,
+        source: source + &source_target,
+        destination: destination.map(|repository| repository + &target),
+        outcome,
+        digest: digest("digest")?.map(|StoredDigest(digest)| digest),
+        replaced: digest("replaced")?.map(|StoredDigest(digest)| digest),
+        bytes: row.get("bytes").map(unsigned)?,
+        change: change.map(|Word(change)| change),
+        failure,
+        reason: text("reason")?,
+        hint: text("hint")?,
+        elapsed_ms: row.get("elapsed").map(unsigned)?,
+    })
+}
+
+#[cfg(test)]
+pub(super) fn statements() -> Vec<(&'static str, String)> {
+    vec![
+        ("images", format!("{COLUMNS} {ALL}")),
+        ("images with an outcome", format!("{COLUMNS} {BY_OUTCOME}")),
+    ]
+}

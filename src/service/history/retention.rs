@@ -1,0 +1,143 @@
+//! What the history keeps: the last 90 days, at most a million images and a million runs, and the last runs of each rule
+//! in any case.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use crate::service::history::columns::Moment;
+use crate::service::run::RunId;
+
+/// Limits of the history.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retention {
+    /// Time for which runs are kept.
+    pub(super) age: Duration,
+    /// Maximum number of images.
+    pub(super) images: i64,
+    /// Maximum number of runs.
+    pub(super) runs: i64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            age: Duration::from_secs(90 * 24 * 60 * 60),
+            images: 1_000_000,
+            runs: 1_000_000,
+        }
+    }
+}
+
+/// Maximum number of rows that a step deletes, so that it takes a few milliseconds.
+const STEP: i64 = 1_000;
+
+const TOTALS: &str = "SELECT runs, images FROM totals";
+
+/// The last run of a rule, and the last one that copied all of it, are kept.
+const IS_LAST: &str = "
+    id IN (
+        (SELECT max(id) FROM runs AS newer WHERE newer.rule = runs.rule),
+        (SELECT max(id) FROM runs AS newer WHERE newer.rule = runs.rule AND is_full = 1 AND started IS NOT NULL)
+    )";
+
+const DELETE_IMAGES: &str = "
+    DELETE FROM images WHERE run = ?1 AND number IN (SELECT number FROM images WHERE run = ?1 LIMIT ?2)";
+
+const OLD_PAST_TAGS: &str = "
+    DELETE FROM past_tags WHERE id IN (SELECT id FROM past_tags WHERE until < ?1 LIMIT ?2)";
+
+const OLD_DELIVERIES: &str = "
+    DELETE FROM deliveries WHERE id IN (
+        SELECT id FROM deliveries WHERE state = ?1 AND next < ?2 LIMIT ?3
+    )";
+
+/// Tags that are gone, and tags of rules that did not run for so long.
+const OLD_TAGS: &str = "
+    SELECT tags.id FROM rules CROSS JOIN tag_counts ON tag_counts.rule = rules.id
+    CROSS JOIN tags ON tags.source = tag_counts.source AND tags.rule = rules.id AND tags.state = tag_counts.state
+    WHERE (tag_counts.state = 'extra' AND tags.since < ?1)
+        OR NOT EXISTS (SELECT 1 FROM runs WHERE runs.rule = rules.id AND runs.id >= ?2)
+    LIMIT ?3";
+
+/// Deletes some of what is not kept at `now`. Returns true if there is more.
+pub(super) fn step(
+    connection: &mut Connection,
+    retention: &Retention,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let oldest = now
+        .checked_sub(retention.age)
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let is_more = match next_run(&transaction, retention, oldest)? {
+        Some(run) => {
+            delete_run(&transaction, run)?;
+            true
+        }
+        None => delete_others(&transaction, oldest)?,
+    };
+    transaction.commit()?;
+    Ok(is_more)
+}
+
+/// Returns the oldest run that is not kept.
+fn next_run(
+    connection: &Connection,
+    retention: &Retention,
+    oldest: Timestamp,
+) -> rusqlite::Result<Option<i64>> {
+    let (runs, images): (i64, i64) =
+        connection.query_row(TOTALS, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let condition = if images > retention.images {
+        "kept > 0 AND id < ?1"
+    } else {
+        "id < ?1"
+    };
+    let is_full = images > retention.images || runs > retention.runs;
+    let before = if is_full {
+        i64::MAX
+    } else {
+        RunId::after(oldest, None).number()
+    };
+    let statement =
+        format!("SELECT id FROM runs WHERE {condition} AND NOT ({IS_LAST}) ORDER BY id LIMIT 1");
+    let mut statement = connection.prepare_cached(&statement)?;
+    statement.query_row((before,), |row| row.get(0)).optional()
+}
+
+/// Deletes images of a run, and the run with the last of them.
+fn delete_run(connection: &Connection, run: i64) -> rusqlite::Result<()> {
+    let deleted = connection
+        .prepare_cached(DELETE_IMAGES)?
+        .execute((run, STEP))?;
+    let deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
+    if deleted < STEP {
+        connection.execute("DELETE FROM failures WHERE run = ?1", (run,))?;
+        connection.execute("DELETE FROM runs WHERE id = ?1", (run,))?;
+    } else {
+        let statement = "UPDATE runs SET kept = kept - ?2 WHERE id = ?1";
+        connection.execute(statement, (run, deleted))?;
+    }
+    Ok(())
+}
+
+/// Deletes digests, tags and notifications of the past. Returns true if there is more.
+fn delete_others(connection: &Connection, oldest: Timestamp) -> rusqlite::Result<bool> {
+    let mut deleted = connection.execute(OLD_PAST_TAGS, params![Moment(oldest), STEP])?;
+    for state in ["delivered", "failed"] {
+        let values = params![state, Moment(oldest), STEP];
+        deleted += connection.execute(OLD_DELIVERIES, values)?;
+    }
+    let mut old = connection.prepare_cached(OLD_TAGS)?;
+    let first_run = RunId::after(oldest, None).number();
+    let values = params![Moment(oldest), first_run, STEP];
+    let old = old.query_map(values, |row| row.get(0))?;
+    let old: Vec<i64> = old.collect::<rusqlite::Result<_>>()?;
+    for id in &old {
+        connection.execute("DELETE FROM past_tags WHERE tag = ?1", (id,))?;
+        connection.execute("DELETE FROM tags WHERE id = ?1", (id,))?;
+    }
+    Ok(deleted + old.len() > 0)
+}
