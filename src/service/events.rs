@@ -68,6 +68,28 @@ pub(crate) struct NumberedEvent {
     pub(crate) event: LiveEvent,
 }
 
+/// Events for one client.
+pub(crate) struct Subscription {
+    /// Kept events that the client has not seen.
+    pub(crate) events: Vec<NumberedEvent>,
+    /// True if there were others, which are not kept any more.
+    pub(crate) has_gap: bool,
+    /// Events that follow.
+    pub(crate) receiver: broadcast::Receiver<NumberedEvent>,
+}
+
+impl LiveEvent {
+    /// Returns the kind, as in the serialised event.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Run { .. } => "run",
+            Self::Image { .. } => "image",
+            Self::Progress { .. } => "progress",
+            Self::Registry { .. } => "registry",
+        }
+    }
+}
+
 /// Sends events to any number of clients. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LiveEvents(Arc<Shared>);
@@ -95,17 +117,21 @@ impl Default for LiveEvents {
 impl LiveEvents {
     /// Returns the kept events after the number `since`, and a receiver of those that follow. A client that is too slow
     /// misses events: the receiver says so.
-    pub(crate) fn subscribe(
-        &self,
-        since: Option<u64>,
-    ) -> (Vec<NumberedEvent>, broadcast::Receiver<NumberedEvent>) {
+    pub(crate) fn subscribe(&self, since: Option<u64>) -> Subscription {
         let kept = lock(&self.0.kept);
-        let events = kept.events.iter();
-        let missed = since.map(|since| {
+        let events = since.map(|since| {
+            let events = kept.events.iter();
             let events = events.filter(|event| event.number > since);
             events.cloned().collect()
         });
-        (missed.unwrap_or_default(), self.0.sender.subscribe())
+        let events: Vec<NumberedEvent> = events.unwrap_or_default();
+        let first = events.first().map_or(kept.last + 1, |event| event.number);
+        Subscription {
+            // A number after the last one is that of an earlier process.
+            has_gap: since.is_some_and(|since| since.checked_add(1) != Some(first)),
+            events,
+            receiver: self.0.sender.subscribe(),
+        }
     }
 
     fn send(&self, event: LiveEvent) {

@@ -9,6 +9,7 @@ mod events;
 mod health;
 pub(crate) mod history;
 mod hooks;
+mod http;
 mod lines;
 pub(crate) mod observer;
 #[allow(unused_imports, reason = "the router of the service follows")]
@@ -19,6 +20,7 @@ pub(crate) mod rule_book;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schedule;
+mod schedule_text;
 mod secret;
 mod serving;
 mod spec;

@@ -20,7 +20,7 @@ const WAITING: usize = 16;
 pub(crate) type FileReader = Box<dyn Fn(&mut Problems) -> LoadedFiles + Send + Sync>;
 
 /// Result of a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct ReloadOutcome {
     /// Number of rules of the files.
     pub(crate) rules: usize,

@@ -12,8 +12,21 @@ use serde::{Deserialize, Serialize};
 ///
 /// The number is the time at which the run was requested, in milliseconds since 1970, times 1,000, plus a counter. So it
 /// fits in 53 bits, and in an `INTEGER` of `SQLite`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(into = "String", try_from = "String")]
+#[schema(value_type = String, min_length = 11, max_length = 11, pattern = "^[0-9a-hjkmnp-tv-z]{11}$")]
 pub(crate) struct RunId(u64);
 
 /// Error of a text that is not a [`RunId`].
@@ -100,6 +113,7 @@ impl TryFrom<String> for RunId {
     Hash,
     Serialize,
     Deserialize,
+    utoipa::ToSchema,
     strum::Display,
     strum::EnumString,
 )]
@@ -126,6 +140,7 @@ pub(crate) enum Cause {
     Hash,
     Serialize,
     Deserialize,
+    utoipa::ToSchema,
     strum::Display,
     strum::EnumString,
     strum::VariantArray,
@@ -165,6 +180,7 @@ impl RunState {
     Hash,
     Serialize,
     Deserialize,
+    utoipa::ToSchema,
     strum::Display,
     strum::EnumString,
 )]
@@ -179,7 +195,7 @@ pub(crate) enum Purpose {
 }
 
 /// Part of a rule that a run copies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub(crate) struct Scope {
     /// Source repository; `None` for all of the rule.
@@ -197,7 +213,7 @@ pub(crate) struct Scope {
 }
 
 /// Numbers of a run. Images count once for each destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct RunCounts {
     /// Known images.
     pub(crate) images: u64,
@@ -251,7 +267,7 @@ impl RunCounts {
 }
 
 /// A run of one rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct Run {
     /// Its id.
     pub(crate) id: RunId,

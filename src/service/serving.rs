@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use image_syncer_registry::transport::Observer;
 use image_syncer_sync::Session;
+use image_syncer_sync::config::ServiceConfig;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::settings::Intent;
 
@@ -20,6 +21,7 @@ use crate::service::events::LiveEvents;
 use crate::service::health::Health;
 use crate::service::history::{History, HistoryFile};
 use crate::service::hooks::Hooks;
+use crate::service::http::{self, HttpState, Server, ServerLimits};
 use crate::service::lines::RunLines;
 use crate::service::observer::{RunObserver, RunObservers};
 use crate::service::registries::RegistryStats;
@@ -34,6 +36,9 @@ use crate::ui::{LineLabel, LineWriter, Log, Printer, RequestLogger};
 
 /// Maximum number of runs at a time by default.
 const RUNS: usize = 4;
+
+/// Address by default.
+const LISTEN: &str = "127.0.0.1:8080";
 
 /// Maximum time for which the end of the service waits for its last records.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -89,6 +94,7 @@ fn refuse_collisions(spec: &ServiceSpec, problems: &mut Problems) {
 /// A service that runs.
 struct Service {
     state: Arc<ServiceState>,
+    settings: ServiceConfig,
     schedules: Schedules,
     reloader: Reloader,
     sessions: SessionFactory,
@@ -125,6 +131,8 @@ impl Service {
         log: &Log,
     ) -> anyhow::Result<Self> {
         let LoadedFiles { config, access } = loaded;
+        let environment = |name: &str| std::env::var(name).ok();
+        let http = HttpState::new(&config.service, environment).map_err(anyhow::Error::msg)?;
         let clock = Clock::default();
         let events = LiveEvents::default();
         let (history, past) = open_history(spec, lines)?;
@@ -187,7 +195,9 @@ impl Service {
                 history,
                 metrics,
                 registries,
+                http,
             }),
+            settings: config.service,
             schedules,
             reloader,
             sessions,
@@ -199,21 +209,33 @@ impl Service {
     async fn run(self, spec: &ServiceSpec, signals: &mut Signals) -> anyhow::Result<Exit> {
         let Self {
             state,
+            settings,
             schedules,
             reloader,
             sessions,
             lines,
         } = self;
         let runs = &state.runs;
+        let server = listen(spec, &settings).await?;
         state.health.set_ready();
+        for url in server.urls() {
+            lines.print(LineLabel::Note, &format!("listening on {url}"));
+        }
         lines.print(LineLabel::Note, &schedules.description());
         schedules.start(runs, spec.sync_at_start);
         let reloads = reloader.drive(|read| apply(read, runs, &sessions, &lines));
+        let closing = state.http.closing.clone();
+        let answers = server.serve(http::router(&state, spec.has_page), closing.clone());
         let work = async {
-            tokio::join!(runs.drive(), async {
+            let driving = async {
+                runs.drive().await;
+                closing.cancel();
+            };
+            tokio::join!(answers, driving, async {
                 tokio::select! {
                     () = schedules.drive(runs) => {}
                     () = reloads => {}
+                    () = closing.cancelled() => {}
                 }
             })
         };
@@ -242,6 +264,18 @@ fn open_history(spec: &ServiceSpec, lines: &LineWriter) -> anyhow::Result<(Histo
         reports.print(LineLabel::Warning, &text);
     })?;
     Ok((history, HistoryFile::open(&path)?))
+}
+
+/// Listens at the addresses of the flags, or else of the files.
+async fn listen(spec: &ServiceSpec, settings: &ServiceConfig) -> anyhow::Result<Server> {
+    let addresses = match (spec.listen.as_slice(), settings.listen.as_slice()) {
+        ([], []) => vec![LISTEN.to_owned()],
+        ([], files) => files.to_vec(),
+        (flags, _) => flags.to_vec(),
+    };
+    let limits = ServerLimits::default();
+    let server = Server::bind(&addresses, settings.tls.as_ref(), limits).await;
+    server.map_err(anyhow::Error::msg)
 }
 
 /// Puts the files that were read into force, or reports their mistakes.

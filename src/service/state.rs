@@ -5,6 +5,7 @@ use crate::service::events::LiveEvents;
 use crate::service::health::Health;
 use crate::service::history::History;
 use crate::service::hooks::Hooks;
+use crate::service::http::HttpState;
 use crate::service::registries::RegistryStats;
 use crate::service::reload::Reload;
 use crate::service::runs::Runs;
@@ -30,4 +31,6 @@ pub(crate) struct ServiceState {
     pub(crate) metrics: Metrics,
     /// Hooks that registries call.
     pub(crate) hooks: Hooks,
+    /// Rights and limits of HTTP clients.
+    pub(crate) http: HttpState,
 }

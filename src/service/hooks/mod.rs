@@ -26,7 +26,6 @@ use image_syncer_sync::config::HookConfig;
 
 use self::gathering::Gatherer;
 use self::push::{PayloadError, Push};
-#[allow(unused_imports, reason = "the server that uses it follows")]
 pub(crate) use self::routes::router;
 use crate::metrics::Metrics;
 use crate::service::runs::Runs;

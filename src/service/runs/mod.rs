@@ -13,8 +13,11 @@ mod throughput;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use image_syncer_sync::Session;
-use image_syncer_sync::settings::Listing;
+use image_syncer_sync::engine::Stop;
+use image_syncer_sync::event::RuleDescription;
+use image_syncer_sync::session::{RunHandle, RunOptions};
+use image_syncer_sync::settings::{Intent, Listing};
+use image_syncer_sync::{Listener, Session};
 use tokio::sync::{Notify, watch};
 
 use crate::lock::lock;
@@ -188,6 +191,35 @@ impl Runs {
         drop(state);
         self.0.changed.notify_one();
         Ok(Accepted { id, merged: false })
+    }
+
+    /// Starts a comparison outside of the queue, which writes nothing and is in no history. Its events go to `listener`
+    /// alone. Also returns the texts that name its rules.
+    ///
+    /// # Errors
+    /// There is no such rule, the rule has no such part, or the service ends.
+    pub(crate) fn plan(
+        &self,
+        rule: &str,
+        scope: &Scope,
+        stop: Stop,
+        listener: Arc<dyn Listener>,
+    ) -> Result<(RunHandle, Vec<Arc<RuleDescription>>), RequestError> {
+        let (rules, session) = {
+            let state = self.state();
+            if state.is_stopping {
+                return Err(RequestError::Stopping);
+            }
+            let found = state.rules.get(rule);
+            let found = found.ok_or_else(|| RequestError::UnknownRule(rule.to_owned()))?;
+            (active::rules_in_scope(found, scope)?, state.session.clone())
+        };
+        let options = RunOptions::default()
+            .with_intent(Intent::Plan)
+            .with_listing(self.0.limits.listing)
+            .with_stop(stop);
+        let descriptions = rules.descriptions();
+        Ok((session.run_with(rules, options, listener), descriptions))
     }
 
     /// Cancels a run that waits, or stops one in progress. Returns false if there is no such run, or it is over.

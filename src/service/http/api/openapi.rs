@@ -1,0 +1,54 @@
+//! The `OpenAPI` document, which is derived from the routes.
+
+use axum::Json;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::service::http::api::{events, plan, registries, reload, rules, runs, sync};
+use crate::service::http::{login, probes};
+
+/// The API of a running service.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "image-syncer",
+        description = "Rules, runs and events of `image-syncer serve`. Errors are `application/problem+json`.",
+    ),
+    paths(
+        document,
+        rules::list, rules::show, sync::sync, plan::plan,
+        runs::list, runs::show, runs::cancel,
+        reload::reload, registries::list, events::events,
+        login::log_in, login::log_out, probes::healthz, probes::readyz, probes::metrics,
+    ),
+    modifiers(&Schemes),
+)]
+pub(in crate::service::http) struct Document;
+
+/// Ways to authenticate.
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let token = token.description(Some(
+            "a token of `service.tokens`, which may `read`, or `sync` as well",
+        ));
+        let cookie = ApiKeyValue::with_description(
+            crate::service::http::access::COOKIE_NAME,
+            "the login of the page; writes need the header `X-Image-Syncer: 1` as well",
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(token.build()));
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    }
+}
+
+/// Shows this document.
+#[utoipa::path(
+    get, path = "/api/v1/openapi.json", tag = "document", security(()),
+    responses((status = 200, description = "the OpenAPI document", body = Object)),
+)]
+pub(in crate::service::http) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}

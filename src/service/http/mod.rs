@@ -1,0 +1,54 @@
+//! The HTTP server of the service: its API, and who may use it.
+
+pub(crate) mod access;
+mod api;
+mod body;
+pub(crate) mod connection;
+mod headers;
+mod login;
+mod probes;
+pub(crate) mod problem;
+mod routes;
+mod server;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+
+use crate::service::hooks;
+use crate::service::http::access::{Guard, check};
+use crate::service::http::routes::Routes;
+use crate::service::page;
+use crate::service::state::ServiceState;
+
+pub(crate) use server::{Server, ServerLimits};
+pub(crate) use state::HttpState;
+
+/// Returns all routes of the service.
+pub(crate) fn router(state: &Arc<ServiceState>, has_page: bool) -> Router {
+    let mut others = hooks::router();
+    if has_page {
+        let guard = from_fn_with_state(Guard::by_method(state), check);
+        others = others
+            .merge(page::router().route_layer(guard))
+            .merge(page::open_router());
+    }
+    routes(state)
+        .into_router()
+        .merge(others.with_state(Arc::clone(state)))
+        // The outermost layer comes last.
+        .layer(from_fn(body::buffer))
+        .layer(from_fn_with_state(has_page, headers::complete))
+}
+
+/// Returns all routes that the `OpenAPI` document describes.
+fn routes(state: &Arc<ServiceState>) -> Routes {
+    api::routes(state)
+        .merge(probes::routes(state))
+        .merge(login::routes(state))
+}

@@ -1,0 +1,143 @@
+//! The certificate of the service, which is read again when its files change.
+
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use image_syncer_sync::config::TlsFiles;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use crate::lock::lock;
+
+/// Interval of looks at the files.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum size of a file, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The certificate.
+pub(super) struct ServerTls {
+    files: TlsFiles,
+    state: Mutex<State>,
+}
+
+struct State {
+    config: Arc<ServerConfig>,
+    stamps: Stamps,
+    looked: Instant,
+}
+
+/// Identity of the content of both files, as far as it is known without reading them.
+type Stamps = [Option<Stamp>; 2];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl ServerTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A sentence without any of the content, if a file cannot be used.
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, String> {
+        let stamps = stamps(files);
+        let state = State {
+            config: config(files)?,
+            stamps,
+            looked: Instant::now(),
+        };
+        Ok(Self {
+            files: files.clone(),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Returns the acceptor with the current certificate.
+    pub(super) async fn acceptor(&self) -> TlsAcceptor {
+        self.renew(INTERVAL).await;
+        TlsAcceptor::from(Arc::clone(&lock(&self.state).config))
+    }
+
+    /// Reads the files if they changed, unless they were looked at within `interval`. A certificate that cannot be used
+    /// is reported, and the one before stays.
+    async fn renew(&self, interval: Duration) {
+        let old = {
+            let mut state = lock(&self.state);
+            if state.looked.elapsed() < interval {
+                return;
+            }
+            state.looked = Instant::now();
+            state.stamps
+        };
+        let files = self.files.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let new = stamps(&files);
+            (new != old).then(|| (new, config(&files)))
+        });
+        let Ok(Some((stamps, config))) = looking.await else {
+            return;
+        };
+        let mut state = lock(&self.state);
+        state.stamps = stamps;
+        match config {
+            Ok(config) => {
+                state.config = config;
+                tracing::info!("read the certificate {} again", self.files.cert.display());
+            }
+            Err(why) => tracing::warn!("{why}. The certificate before stays in use."),
+        }
+    }
+}
+
+fn stamps(files: &TlsFiles) -> Stamps {
+    [&files.cert, &files.key].map(|path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Stamp {
+            inode: metadata.ino(),
+            size: metadata.len(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    })
+}
+
+fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
+    let unusable = |path: &Path, why: &str| format!("cannot use {}: {why}", path.display());
+    let bytes = read(&files.cert).map_err(|why| unusable(&files.cert, &why))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let chain = chain.ok().filter(|chain| !chain.is_empty());
+    let chain =
+        chain.ok_or_else(|| unusable(&files.cert, "there is no certificate in PEM form"))?;
+    let bytes = read(&files.key).map_err(|why| unusable(&files.key, &why))?;
+    // The message of the parser may contain a part of the key.
+    let key = PrivateKeyDer::from_pem_slice(&bytes)
+        .map_err(|_| unusable(&files.key, "there is no private key in PEM form"))?;
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| error.to_string())?;
+    let config = builder.with_no_client_auth().with_single_cert(chain, key);
+    let mut config = config.map_err(|error| unusable(&files.cert, &error.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let is_file = std::fs::metadata(path).map(|metadata| metadata.is_file());
+    // A pipe may never end.
+    if !is_file.map_err(|error| error.to_string())? {
+        return Err("it is not a file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let read = file.take(MAX_FILE).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
