@@ -37,8 +37,8 @@ pub use native::{native_reference, native_schema};
 pub use registry_entry::{InvalidLimit, RegistryEntry, RegistryLimits};
 pub use schedule::{CronTime, Schedule, Times};
 pub use service::{
-    HookConfig, NotifyConfig, NotifyKind, SecretPlace, ServiceConfig, TlsFiles, TokenConfig,
-    TokenScope,
+    HookConfig, NOTIFY_EVENTS, NotifyConfig, NotifyKind, SecretPlace, ServiceConfig, TlsFiles,
+    TokenConfig, TokenScope,
 };
 
 /// Content of the files.

@@ -18,6 +18,8 @@ pub struct ServiceConfig {
     pub runs: Option<usize>,
     /// Certificate of the service.
     pub tls: Option<TlsFiles>,
+    /// Address of the service for people, without a slash at its end, for links in messages.
+    pub url: Option<String>,
     /// Hooks that registries call, each kind once.
     pub hooks: Vec<HookConfig>,
     /// Receivers of events.
@@ -62,6 +64,17 @@ pub struct HookConfig {
     /// Secret of the caller.
     pub secret: SecretPlace,
 }
+
+/// Names of the events that receivers may choose.
+pub const NOTIFY_EVENTS: [&str; 7] = [
+    "rule.failing",
+    "rule.recovered",
+    "run.failed",
+    "run.succeeded",
+    "run.cancelled",
+    "config.failed",
+    "config.recovered",
+];
 
 /// Receiver of events.
 #[derive(Clone, Debug, PartialEq)]

@@ -73,6 +73,7 @@ impl Reader<'_> {
             anonymous_reads: service.text("anonymous") == Some("read"),
             runs: runs.and_then(|number| number.parse().ok()),
             tls: self.tls(service),
+            url: self.url(service),
             hooks: self.hooks(service),
             notify: self.receivers(service),
         }
@@ -91,6 +92,21 @@ impl Reader<'_> {
             }
         }
         addresses
+    }
+
+    fn url(&mut self, service: &Fields<'_>) -> Option<String> {
+        let url = service.text("url")?;
+        let rest = url.strip_prefix("https://");
+        let rest = rest.or_else(|| url.strip_prefix("http://"));
+        let has_host = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric()));
+        if has_host && !url.contains(char::is_whitespace) {
+            return Some(url.trim_end_matches('/').to_owned());
+        }
+        let message =
+            format!("`{url}` is not a URL. Write one such as https://mirror.example.com.");
+        let at = service.node("url")?.at;
+        self.findings.mistake(&self.source.file, at, message);
+        None
     }
 
     fn tokens(&mut self, service: &Fields<'_>) -> Vec<TokenConfig> {
@@ -156,20 +172,6 @@ impl Reader<'_> {
         let url = self.secret(&receiver, "url");
         let secret = self.secret(&receiver, "secret");
         let kind = receiver.text("kind");
-        let mut on = Vec::new();
-        for (event, node) in receiver.texts("on") {
-            let is_name = event
-                .split('.')
-                .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase()));
-            if is_name && event.contains('.') {
-                on.push(event.to_owned());
-            } else {
-                let message = format!(
-                    "`{event}` is not an event. Write one such as rule.failing or rule.recovered."
-                );
-                self.findings.mistake(&self.source.file, node.at, message);
-            }
-        }
         Some(NotifyConfig {
             kind: match kind? {
                 "slack" => NotifyKind::Slack,
@@ -179,7 +181,11 @@ impl Reader<'_> {
             },
             url: url?,
             secret,
-            on,
+            on: receiver
+                .texts("on")
+                .iter()
+                .map(|(event, _)| (*event).to_owned())
+                .collect(),
         })
     }
 

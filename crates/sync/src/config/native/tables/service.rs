@@ -2,6 +2,7 @@
 
 use super::super::scalar::Scalar;
 use super::super::table::{Key, Shape, Table};
+use crate::config::NOTIFY_EVENTS;
 
 const SECRET_VALUE: Shape =
     Shape::Either(&[Shape::Scalar(Scalar::Secret), Shape::Map(&super::SECRET)]);
@@ -35,6 +36,11 @@ pub(in super::super) static SERVICE: Table = Table::new(
             "tls",
             Shape::Map(&SERVICE_TLS),
             "Certificate of the service.",
+        ),
+        Key::new(
+            "url",
+            Shape::TEXT,
+            "URL of the service for people. Messages to receivers link there.",
         ),
         Key::new("hooks", Shape::Map(&HOOKS), "Hooks that registries call."),
         Key::new(
@@ -106,6 +112,8 @@ pub(in super::super) static HOOK: Table = Table::new(
 )
 .with_secrets();
 
+const EVENT: Shape = Shape::Scalar(Scalar::Choice(&NOTIFY_EVENTS));
+
 /// A receiver of events.
 pub(in super::super) static NOTIFY: Table = Table::new(
     "notify",
@@ -130,8 +138,8 @@ pub(in super::super) static NOTIFY: Table = Table::new(
         ),
         Key::new(
             "on",
-            Shape::TEXT_OR_LIST,
-            "Events, such as `rule.failing` and `rule.recovered`. Default: both.",
+            Shape::Either(&[EVENT, Shape::List(&EVENT, false)]),
+            "Events. Default: `rule.failing` and `rule.recovered`.",
         ),
     ],
 )

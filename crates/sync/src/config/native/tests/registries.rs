@@ -223,14 +223,14 @@ fn no_slip_of_the_pen_reveals_a_secret() {
 
 #[test]
 fn service_and_share_are_checked() {
-    let text = "service:\n  listen: [0.0.0.0:8080, \"[::1]:80\"]\n  tokens: [{name: ops, secret: {env: OPS_TOKEN}, scope: sync}, {name: grafana, secret: {file: /run/secrets/t}, scope: read}]\n  anonymous: read\n  runs: 4\n  tls: {cert: tls.crt, key: tls.key}\n  hooks: {harbor: {secret: {env: HOOK_SECRET}}}\n  notify: [{kind: slack, url: {env: SLACK_URL}, on: [rule.failing, rule.recovered]}]\nshare: {url: {env: DATABASE}, timeout: 5m}\n";
+    let text = "service:\n  listen: [0.0.0.0:8080, \"[::1]:80\"]\n  tokens: [{name: ops, secret: {env: OPS_TOKEN}, scope: sync}, {name: grafana, secret: {file: /run/secrets/t}, scope: read}]\n  anonymous: read\n  runs: 4\n  url: https://mirror.example/\n  tls: {cert: tls.crt, key: tls.key}\n  hooks: {harbor: {secret: {env: HOOK_SECRET}}}\n  notify: [{kind: slack, url: {env: SLACK_URL}, on: [rule.failing, rule.recovered]}]\nshare: {url: {env: DATABASE}, timeout: 5m}\n";
     assert_eq!(
         read(&format!("version: 1\nrules: []\n{text}"))
             .warnings
             .len(),
         1
     );
-    insta::assert_snapshot!(mistakes("version: 1\nservice:\n  listen: 8080\n  tokens: [{name: a}, {name: b, secret: {}}, {name: b, secret: \"\"}]\n  hooks: {harbour: {}}\n  notify: [{kind: mail, url: x, on: failing}]\n  runs: 0\nshare: {}\n"), @r#"
+    insta::assert_snapshot!(mistakes("version: 1\nservice:\n  listen: 8080\n  tokens: [{name: a}, {name: b, secret: {}}, {name: b, secret: \"\"}]\n  hooks: {harbour: {}}\n  notify: [{kind: mail, url: x, on: failing}]\n  url: mirror.example\n  runs: 0\nshare: {}\n"), @r#"
     file.yaml:3:11: `8080` is not an address with a port. Write one such as 127.0.0.1:8080.
       |
     3 |   …8080
@@ -260,19 +260,21 @@ fn service_and_share_are_checked() {
 
     file.yaml:6:19: `kind`: there is no such value. Write `cloudevents`, `slack`, `feishu` or `dingtalk`.
 
-    file.yaml:6:37: `failing` is not an event. Write one such as rule.failing or rule.recovered.
-      |
-    6 |   …failing…
-      |    ^^^^^^^
+    file.yaml:6:37: `on`: there is no such value. Write `rule.failing`, `rule.recovered`, `run.failed`, `run.succeeded`, `run.cancelled`, `config.failed` or `config.recovered`.
 
-    file.yaml:7:9: `runs`: not a number. Write a whole number from 1 to 64.
+    file.yaml:7:8: `mirror.example` is not a URL. Write one such as https://mirror.example.com.
       |
-    7 |   …0
+    7 |   …mirror.example
+      |    ^^^^^^^^^^^^^^
+
+    file.yaml:8:9: `runs`: not a number. Write a whole number from 1 to 64.
+      |
+    8 |   …0
       |    ^
 
-    file.yaml:8:8: the key `url` is missing. Write `url: …`.
+    file.yaml:9:8: the key `url` is missing. Write `url: …`.
       |
-    8 | share: {}
+    9 | share: {}
       |        ^
     "#);
 }
