@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::lock::lock;
 use crate::service::observer::RunObserver;
 use crate::service::rule_book::RuleBook;
-use crate::service::run::{Purpose, Run, RunId, RunState};
+use crate::service::run::{Purpose, Run, RunCounts, RunId, RunState};
 use crate::ui::units;
 use crate::ui::{EventLines, LineLabel, LineWriter};
 
@@ -88,18 +88,7 @@ impl RunObserver for RunLines {
 /// Returns the numbers of a run that is over, and its first failure.
 fn details(run: &Run) -> String {
     let counts = &run.counts;
-    let numbers = [
-        (counts.copied, "copied"),
-        (counts.different, "different"),
-        (counts.unchanged, "unchanged"),
-        (counts.skipped, "skipped"),
-        (counts.failed, "failed"),
-        (counts.interrupted, "interrupted"),
-    ];
-    let numbers = numbers.iter().filter(|(number, _)| *number > 0);
-    let mut parts: Vec<String> = numbers
-        .map(|(number, word)| format!("{number} {word}"))
-        .collect();
+    let mut parts = numbers(counts);
     if counts.sent_bytes > 0 {
         parts.push(format!("{} sent", units::bytes(counts.sent_bytes)));
     }
@@ -111,6 +100,21 @@ fn details(run: &Run) -> String {
         text.push_str(&format!("; {failure}"));
     }
     text
+}
+
+/// Returns the numbers of images that are not zero: `3 copied`.
+pub(super) fn numbers(counts: &RunCounts) -> Vec<String> {
+    let numbers = [
+        (counts.copied, "copied"),
+        (counts.different, "different"),
+        (counts.unchanged, "unchanged"),
+        (counts.skipped, "skipped"),
+        (counts.failed, "failed"),
+        (counts.interrupted, "interrupted"),
+    ];
+    let numbers = numbers.iter().filter(|(number, _)| *number > 0);
+    let numbers = numbers.map(|(number, word)| format!("{number} {word}"));
+    numbers.collect()
 }
 
 fn elapsed(started: Option<Timestamp>, ended: Option<Timestamp>) -> Option<Duration> {

@@ -11,6 +11,7 @@ pub(crate) mod history;
 mod hooks;
 mod http;
 mod lines;
+mod notify;
 pub(crate) mod observer;
 #[allow(unused_imports, reason = "the router of the service follows")]
 mod page;

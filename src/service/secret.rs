@@ -60,8 +60,31 @@ fn is_same(left: &[u8], right: &[u8]) -> bool {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
+    use image_syncer_registry::Digest;
+
     use super::*;
+
+    /// Returns an HMAC-SHA256 by its definition (RFC 2104), for keys of up to 64 bytes.
+    pub(crate) fn hmac_sha256(key: &[u8], text: &[u8]) -> String {
+        let pad = |byte: u8| {
+            let key = (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ byte);
+            key.collect::<Vec<u8>>()
+        };
+        let inner = Digest::sha256(&[pad(0x36), text.to_vec()].concat());
+        let inner = inner.to_sha256().unwrap().to_vec();
+        Digest::sha256(&[pad(0x5c), inner].concat())
+            .encoded()
+            .to_owned()
+    }
+
+    #[test]
+    fn the_hmac_of_the_tests_is_the_one_of_the_standard() {
+        // RFC 4231, test case 2.
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        let found = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn a_secret_in_a_file_is_the_current_one() {

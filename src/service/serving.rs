@@ -23,6 +23,7 @@ use crate::service::history::{History, HistoryFile};
 use crate::service::hooks::Hooks;
 use crate::service::http::{self, HttpState, Server, ServerLimits};
 use crate::service::lines::RunLines;
+use crate::service::notify::Notifications;
 use crate::service::observer::{RunObserver, RunObservers};
 use crate::service::registries::RegistryStats;
 use crate::service::reload::{FileReader, Reload, ReloadOutcome, Reloader};
@@ -98,6 +99,7 @@ struct Service {
     schedules: Schedules,
     reloader: Reloader,
     sessions: SessionFactory,
+    notifications: Notifications,
     lines: LineWriter,
 }
 
@@ -143,7 +145,9 @@ impl Service {
         }
         metrics.set_schedules(&schedules);
         let registries = RegistryStats::default();
-        let observers: Vec<Arc<dyn RunObserver>> = vec![
+        let notifications =
+            Notifications::open(&config.service, &access.transport, &history, clock, lines)?;
+        let mut observers: Vec<Arc<dyn RunObserver>> = vec![
             Arc::new(RunLines::new(lines.clone())),
             Arc::new(schedules.clone()),
             Arc::new(events.clone()),
@@ -151,6 +155,7 @@ impl Service {
             Arc::new(history.clone()),
             Arc::new(registries.clone()),
         ];
+        observers.extend(notifications.observer());
         let sessions = SessionFactory {
             observer: Arc::new(Observers(vec![
                 Arc::new(RequestLogger::new(lines.clone())),
@@ -201,6 +206,7 @@ impl Service {
             schedules,
             reloader,
             sessions,
+            notifications,
             lines: lines.clone(),
         })
     }
@@ -213,10 +219,12 @@ impl Service {
             schedules,
             reloader,
             sessions,
+            notifications,
             lines,
         } = self;
         let runs = &state.runs;
         let server = listen(spec, &settings).await?;
+        notifications.restore(&state.history).await?;
         state.health.set_ready();
         for url in server.urls() {
             lines.print(LineLabel::Note, &format!("listening on {url}"));
@@ -241,6 +249,7 @@ impl Service {
         };
         tokio::select! {
             _ = work => {}
+            () = notifications.drive() => {}
             () = handle_signals(&state, spec, signals, &lines) => return Ok(Exit::Interrupted),
         }
         if let Some(records) = &sessions.records {

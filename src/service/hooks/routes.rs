@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -14,6 +14,7 @@ use super::caller::{self, Access};
 use super::matching;
 use super::push::PayloadError;
 use super::{HookKind, Hooks};
+use crate::service::http::problem::Problem;
 use crate::service::run::RunId;
 use crate::service::runs::RequestError;
 use crate::service::secret::SharedSecret;
@@ -22,6 +23,9 @@ use crate::ui::LineLabel;
 
 /// Maximum size of a body, in bytes.
 const MAX_BODY: usize = 1 << 20;
+
+/// Time after which a registry may call a service again that is stopping, in seconds.
+const RETRY_AFTER: u32 = 10;
 
 /// Answer to a hook.
 #[derive(Debug, Serialize, PartialEq, Eq)]
@@ -97,7 +101,7 @@ pub(super) async fn respond(
     let kind = kind.parse::<HookKind>().ok();
     let configured = kind.and_then(|kind| Some((kind, hooks.secrets.get(&kind)?)));
     let Some((kind, secret)) = configured else {
-        return Refusal::NotConfigured.into_response();
+        return Problem::from(Refusal::NotConfigured).into_response();
     };
     let answer = match authenticated(secret, token, headers, body).await {
         Ok(body) => handle(hooks, kind, &body),
@@ -109,7 +113,7 @@ pub(super) async fn respond(
             (StatusCode::ACCEPTED, Json(answer)).into_response()
         }
         Ok(answer) => Json(answer).into_response(),
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => Problem::from(refusal).into_response(),
     }
 }
 
@@ -211,22 +215,12 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let status = self.status();
-        let problem = serde_json::json!({
-            "title": status.canonical_reason().unwrap_or_default(),
-            "status": status.as_u16(),
-            "detail": self.to_string(),
-        });
-        let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-        let mut response = (status, content_type, problem.to_string()).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            let challenge = header::HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let problem = Self::new(refusal.status(), refusal.to_string());
+        match refusal {
+            Refusal::Run(_) => problem.after(RETRY_AFTER),
+            _ => problem,
         }
-        response
     }
 }

@@ -21,6 +21,7 @@ mod exchange;
 mod http2_fallback;
 mod hyper_service;
 mod limits;
+mod message;
 mod network;
 mod observer;
 mod options;
@@ -81,6 +82,8 @@ pub use certs_d::certificate_directories;
 pub(crate) use context::{authority, is_host_of};
 pub(crate) use destination_rules::ForbiddenRedirect;
 pub use limits::{PerRegistry, WindowBounds};
+#[doc(hidden)]
+pub use message::MessageAnswer;
 #[doc(hidden)]
 pub use network::{HostSet, Reach};
 pub use network::{Resolver, SystemResolver};

@@ -22,6 +22,7 @@ use crate::service::observer::RunObservers;
 use crate::service::rule_book::RuleBook;
 use crate::service::run::Cause;
 use crate::service::runs::{RunLimits, Runs};
+use crate::service::secret::tests::hmac_sha256;
 
 const RULES: &str = r#"
 version: 1
@@ -142,7 +143,7 @@ async fn every_way_to_send_the_secret_is_accepted_and_no_other() {
         // openssl dgst -sha256 -hmac hunter22
         (None, &[("x-hub-signature-256", "sha256=SIGNATURE")]),
     ] {
-        let signed = signature(b"hunter22", body.as_bytes());
+        let signed = hmac_sha256(b"hunter22", body.as_bytes());
         let headers: Vec<(&str, String)> = headers
             .iter()
             .map(|(name, value)| (*name, value.replace("SIGNATURE", &signed)))
@@ -173,37 +174,12 @@ async fn every_way_to_send_the_secret_is_accepted_and_no_other() {
         assert!(!problem.to_string().contains("hunter"), "{problem}");
     }
     // A signature of another body.
-    let other = format!("sha256={}", signature(b"hunter22", b"{}"));
+    let other = format!("sha256={}", hmac_sha256(b"hunter22", b"{}"));
     let (status, _) = setup
         .call("ghcr", None, &[("x-hub-signature-256", &other)], body)
         .await;
     assert_eq!(status, 403);
     assert_eq!(setup.waiting(), [""; 0]);
-}
-
-/// Returns an HMAC-SHA256 by its definition (RFC 2104), for keys of up to 64 bytes.
-fn signature(key: &[u8], body: &[u8]) -> String {
-    use image_syncer_registry::Digest;
-    let pad = |byte: u8| {
-        (0..64)
-            .map(|at| key.get(at).copied().unwrap_or(0) ^ byte)
-            .collect::<Vec<u8>>()
-    };
-    let inner = Digest::sha256(&[pad(0x36), body.to_vec()].concat());
-    let inner = inner.to_sha256().unwrap().to_vec();
-    Digest::sha256(&[pad(0x5c), inner].concat())
-        .encoded()
-        .to_owned()
-}
-
-#[test]
-fn the_signature_of_the_tests_is_the_one_of_the_standard() {
-    // RFC 4231, test case 2.
-    let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-    assert_eq!(
-        signature(b"Jefe", b"what do ya want for nothing?"),
-        expected
-    );
 }
 
 #[tokio::test]
