@@ -14,9 +14,9 @@ use clap::{Parser, Subcommand};
 pub use args::{
     Asking, Auth, CheckFormat, Common, CompletionsArgs, ConflictAction, Conflicts, Copying,
     Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, ListingChoice, LogFormat,
-    LogLevel, Logging, ManArgs, Output, Parts, PlanFormat, Platforms, ProgressMode, RecordsFile,
-    Referrers, RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Shell, Showing,
-    TagsFormat, Transfer, WhichReferrers,
+    LogLevel, Logging, ManArgs, Output, Parts, PlanFormat, Platforms, Progress, ProgressMode,
+    RecordsFile, Referrers, RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Shell,
+    Showing, TagsFormat, Transfer, WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
@@ -124,6 +124,9 @@ pub struct SyncArgs {
     /// Output for people.
     #[command(flatten)]
     pub logging: Logging,
+    /// Display of the progress.
+    #[command(flatten)]
+    pub progress: Progress,
 }
 
 /// Arguments of `copy`.
@@ -177,6 +180,9 @@ pub struct CopyArgs {
     /// Output for people.
     #[command(flatten)]
     pub logging: Logging,
+    /// Display of the progress.
+    #[command(flatten)]
+    pub progress: Progress,
 }
 
 /// Arguments of `plan`.
@@ -206,6 +212,9 @@ pub struct PlanArgs {
     /// Output for people.
     #[command(flatten)]
     pub logging: Logging,
+    /// Display of the progress.
+    #[command(flatten)]
+    pub progress: Progress,
 }
 
 /// Arguments of `check`.
@@ -232,6 +241,9 @@ pub struct CheckArgs {
     /// Output for people.
     #[command(flatten)]
     pub logging: Logging,
+    /// Display of the progress.
+    #[command(flatten)]
+    pub progress: Progress,
 }
 
 /// Arguments of `validate`.

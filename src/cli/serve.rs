@@ -50,7 +50,7 @@ pub struct ServiceFlags {
     ///
     /// It gets the file history.sqlite3, and the records file unless --records names one. Default: the directory of the
     /// records file.
-    #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath, value_parser = path())]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = path())]
     pub state: Option<PathBuf>,
     /// Start a run of every rule when the service starts
     #[arg(long)]

@@ -34,6 +34,7 @@ pub(super) fn execute(
         },
         common: arguments.common,
         logging: arguments.logging,
+        progress: arguments.progress.progress,
         insecure: Vec::new(),
     };
     flags.run(problems, printer)

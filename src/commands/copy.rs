@@ -47,6 +47,7 @@ pub(super) fn execute(
         output: arguments.output,
         common: arguments.common,
         logging: arguments.logging,
+        progress: arguments.progress.progress,
         insecure: arguments.insecure.insecure,
     };
     flags.run(problems, printer)

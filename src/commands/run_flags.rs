@@ -34,6 +34,8 @@ pub(super) struct RunFlags {
     pub(super) common: cli::Common,
     /// Flags of the group.
     pub(super) logging: cli::Logging,
+    /// Display of the progress.
+    pub(super) progress: cli::ProgressMode,
     /// Hosts without a trusted certificate.
     pub(super) insecure: Vec<String>,
 }
@@ -55,6 +57,7 @@ impl RunFlags {
             output: cli::Output::default(),
             common: cli::Common::default(),
             logging: cli::Logging::default(),
+            progress: cli::ProgressMode::default(),
             insecure: Vec::new(),
         }
     }
@@ -84,6 +87,7 @@ impl RunFlags {
         };
         let options = TerminalOptions {
             logging: self.logging,
+            progress: self.progress,
             purpose: self.purpose,
         };
         TerminalRunner::prepare(spec, options, &self.inputs, problems)?.run(printer)

@@ -31,6 +31,7 @@ pub(super) fn execute(
         output: arguments.output,
         common: arguments.common,
         logging: arguments.logging,
+        progress: arguments.progress.progress,
         insecure: Vec::new(),
     };
     flags.run(problems, printer)

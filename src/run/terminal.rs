@@ -10,7 +10,7 @@ use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::session::RunOptions;
 use tokio::runtime::Runtime;
 
-use crate::cli::Logging;
+use crate::cli::{Logging, ProgressMode};
 use crate::exit::Exit;
 use crate::interrupt::Signals;
 use crate::problems::Problems;
@@ -33,6 +33,8 @@ const CLOSING: Duration = Duration::from_secs(5);
 pub(crate) struct TerminalOptions {
     /// Flags of log and progress.
     pub(crate) logging: Logging,
+    /// Display of the progress.
+    pub(crate) progress: ProgressMode,
     /// Output on stdout, and its exit code.
     pub(crate) purpose: Purpose,
 }
@@ -40,8 +42,7 @@ pub(crate) struct TerminalOptions {
 /// Runner of one run on a terminal.
 pub(crate) struct TerminalRunner {
     spec: RunSpec,
-    logging: Logging,
-    purpose: Purpose,
+    options: TerminalOptions,
     outputs: Outputs,
     /// Warnings from before the run.
     warnings: Vec<String>,
@@ -59,9 +60,8 @@ impl TerminalRunner {
         inputs: &Inputs,
         mut problems: Problems,
     ) -> anyhow::Result<Self> {
-        let TerminalOptions { logging, purpose } = options;
-        problems.collect(Log::check(&logging));
-        let log = logging.log.as_deref().map(|path| ("--log", path));
+        problems.collect(Log::check(&options.logging));
+        let log = options.logging.log.as_deref().map(|path| ("--log", path));
         let outputs: Vec<_> = spec.outputs.named().chain(log).collect();
         let outputs: Vec<_> = outputs.into_iter().chain(spec.records.named()).collect();
         collisions::refuse(inputs, &outputs, &mut problems);
@@ -71,8 +71,7 @@ impl TerminalRunner {
             // A file that cannot be opened is one of the mistakes.
             outputs: outputs.context("an output cannot be opened")?,
             spec,
-            logging,
-            purpose,
+            options,
             warnings,
         })
     }
@@ -84,17 +83,16 @@ impl TerminalRunner {
     pub(crate) fn run(mut self, printer: &Printer) -> anyhow::Result<Exit> {
         let writing = ScreenThread::to(std::io::stderr()).context("cannot start a thread")?;
         let beside = printer.clone().by_way_of(writing.screen());
-        let log = process::open_log(&mut self.logging, &mut self.warnings, &beside)?;
+        let log = process::open_log(&mut self.options.logging, &mut self.warnings, &beside)?;
         let (_entered, _closing) = (log.attach(), log.closing());
         let stop = Stop::new(self.spec.grace);
         let Self {
             spec,
-            logging,
-            purpose,
+            options,
             outputs,
             warnings,
         } = self;
-        let outputs = open_outputs(&spec, purpose, &logging, outputs, beside, &log, &stop)?;
+        let outputs = open_outputs(&spec, &options, outputs, beside, &log, &stop)?;
         for warning in &warnings {
             outputs.lines.print(LineLabel::Warning, warning);
         }
@@ -129,21 +127,21 @@ impl TerminalRunner {
 /// Builds the outputs for people and programs.
 fn open_outputs(
     spec: &RunSpec,
-    purpose: Purpose,
-    logging: &Logging,
+    options: &TerminalOptions,
     files: Outputs,
     printer: Printer,
     log: &Log,
     stop: &Stop,
 ) -> anyhow::Result<RunOutputs> {
     let rules = spec.rules.descriptions();
-    let shown = purpose.shown(spec.command, &rules, logging, stop)?;
+    let logging = &options.logging;
+    let shown = options.purpose.shown(spec.command, &rules, logging, stop)?;
     let lines = LineWriter::new(printer.clone(), log);
     let lines = match &shown {
         Some(shown) => shown.filtered_lines(lines),
         None => lines,
     };
-    let display = ProgressDisplay::new(logging, shown.is_some(), printer);
+    let display = ProgressDisplay::new(logging, options.progress, shown.is_some(), printer);
     Ok(RunOutputs::open(files, lines, display, shown))
 }
 

@@ -95,11 +95,11 @@ fn details(run: &Run) -> String {
     if let Some(elapsed) = elapsed(run.started, run.ended) {
         parts.push(format!("in {}", units::time(elapsed)));
     }
-    let mut text = format!(": {}", parts.join(", "));
-    if let Some(failure) = &run.failure {
-        text.push_str(&format!("; {failure}"));
+    let numbers = parts.join(", ");
+    match &run.failure {
+        Some(failure) => format!(": {numbers}; {failure}"),
+        None => format!(": {numbers}"),
     }
-    text
 }
 
 /// Returns the numbers of images that are not zero: `3 copied`.

@@ -1,5 +1,6 @@
 //! Reload of the files: on request, and when they change.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub(crate) struct Reloader {
     seen: Fingerprint,
 }
 
-/// Fingerprint of files: their contents, and the names beside them, which change if a glob matches further files.
+/// Fingerprint of files: their contents, and the names of files beside them, as a glob may match further ones.
 type Fingerprint = Digest;
 
 impl Reload {
@@ -152,11 +153,18 @@ fn fingerprint(files: &[PathBuf]) -> Fingerprint {
     folders.dedup();
     for folder in folders {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        let names = entries.map(|entry| entry.file_name());
+        let mut names: Vec<_> = names.filter(|name| may_be_included(name)).collect();
         names.sort_unstable();
         for name in names {
             add(name.as_encoded_bytes());
         }
     }
     Digest::sha256(&text)
+}
+
+/// Returns true for the name of a file that a glob of `include` may match, but not for logs and databases beside it.
+fn may_be_included(name: &OsStr) -> bool {
+    let suffix = Path::new(name).extension().and_then(OsStr::to_str);
+    suffix.is_some_and(|suffix| matches!(suffix, "yaml" | "yml" | "json"))
 }

@@ -29,7 +29,7 @@ use crate::service::registries::RegistryStats;
 use crate::service::reload::{FileReader, Reload, ReloadOutcome, Reloader};
 use crate::service::rule_book::RuleBook;
 use crate::service::runs::{RunLimits, Runs};
-use crate::service::schedule::Schedules;
+use crate::service::schedule::{Schedules, request_at_start};
 use crate::service::spec::{LoadedFiles, ServiceSpec};
 use crate::service::state::ServiceState;
 use crate::ui::screen::ScreenThread;
@@ -230,7 +230,7 @@ impl Service {
             lines.print(LineLabel::Note, &format!("listening on {url}"));
         }
         lines.print(LineLabel::Note, &schedules.description());
-        schedules.start(runs, spec.sync_at_start);
+        request_at_start(runs, spec.sync_at_start);
         let reloads = reloader.drive(|read| apply(read, runs, &sessions, &lines));
         let closing = state.http.closing.clone();
         let answers = server.serve(http::router(&state, spec.has_page), closing.clone());
@@ -312,7 +312,7 @@ fn apply(
             let outcome = ReloadOutcome {
                 rules: rules.rules().len(),
             };
-            runs.replace(rules, session);
+            runs.replace(&rules, session);
             Ok(outcome)
         }
         Err(mistakes) => {

@@ -57,6 +57,7 @@ mod registry_secrets;
 mod report;
 mod schema;
 mod secrets;
+mod service;
 mod signature_counts;
 mod signatures;
 mod slow_readers;

@@ -14,7 +14,9 @@ use clap::Args;
 pub use copying::{ConflictAction, Conflicts, Copying, RecordsFile, Remembering, Transfer};
 pub use files::{Auth, Defaults, Files, Insecure, RegistryFiles, RuleSelection};
 pub use images::{Parts, Platforms, Referrers, WhichReferrers};
-pub use output::{ImagesFormat, LogFormat, LogLevel, Logging, Output, ProgressMode, Reporting};
+pub use output::{
+    ImagesFormat, LogFormat, LogLevel, Logging, Output, Progress, ProgressMode, Reporting,
+};
 pub use registries::{Asking, ListingChoice, Safety};
 pub use shell::{CompletionsArgs, ManArgs, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing, TagsFormat};

@@ -75,16 +75,22 @@ pub struct Logging {
     /// `-vv` also logs every request, `-vvv` also internal decisions.
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Display of the progress
-    ///
-    /// `auto`: a live view on a capable terminal, otherwise `plain`; `plain`: a line every 30 s; `none`: nothing.
-    #[arg(long, value_name = "auto|plain|none", value_enum, hide_possible_values = true, default_value_t = ProgressMode::Auto)]
-    pub progress: ProgressMode,
     /// Show only warnings and failures
     ///
     /// With the summary if something failed. Without a failure there is no output.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Display of the progress of one run.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Progress {
+    /// Display of the progress
+    ///
+    /// `auto`: a live view on a capable terminal, otherwise `plain`; `plain`: a line every 30 s; `none`: nothing.
+    #[arg(long, value_name = "auto|plain|none", value_enum, hide_possible_values = true, default_value_t = ProgressMode::Auto)]
+    pub progress: ProgressMode,
 }
 
 /// Display of the progress.

@@ -138,14 +138,14 @@ impl Runs {
     }
 
     /// Replaces the rules and the session, since the files were read again. Runs in progress go on with the old ones.
-    pub(crate) fn replace(&self, rules: Arc<RuleBook>, session: Session) {
+    pub(crate) fn replace(&self, rules: &Arc<RuleBook>, session: Session) {
         {
             let mut state = self.state();
-            state.rules = Arc::clone(&rules);
+            state.rules = Arc::clone(rules);
             state.session = session;
         }
-        self.0.observers.rules(&rules);
-        self.0.observers.reloaded(Ok(&rules));
+        self.0.observers.rules(rules);
+        self.0.observers.reloaded(Ok(rules));
         self.0.changed.notify_one();
     }
 

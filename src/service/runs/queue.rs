@@ -8,6 +8,9 @@ use tokio::sync::watch;
 use crate::service::run::{Run, RunId, RunState, Scope};
 use crate::service::runs::RunRequest;
 
+/// Maximum number of tags of a run.
+const MOST_TAGS: usize = 1_000;
+
 /// Runs that wait, in the order of their requests: at most one of a rule for each purpose.
 #[derive(Default)]
 pub(super) struct Queue(Vec<QueuedRun>);
@@ -88,7 +91,8 @@ impl Queue {
 }
 
 impl Scope {
-    /// Extends the scope so that it includes `other`: two repositories are the whole rule.
+    /// Extends the scope so that it includes `other`. Two repositories are the whole rule, and too many tags the whole
+    /// repository.
     fn merge(&mut self, other: &Self) {
         self.force |= other.force;
         self.verify |= other.verify;
@@ -102,6 +106,9 @@ impl Scope {
                 if !self.tags.contains(tag) {
                     self.tags.push(tag.clone());
                 }
+            }
+            if self.tags.len() > MOST_TAGS {
+                self.tags = Vec::new();
             }
         }
     }

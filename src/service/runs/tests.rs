@@ -180,7 +180,7 @@ async fn a_rule_that_is_removed_fails_the_run_that_waits_for_it() {
     let fewer = rules(&[r#"{name: fast, from: "fast.example/**"}"#]);
     service
         .runs
-        .replace(fewer, crate::service::testing::session());
+        .replace(&fewer, crate::service::testing::session());
     let (ended, lines) = tokio::join!(
         service.runs.wait(waiting.id),
         service.until("2026-11-30T00:30:00Z")

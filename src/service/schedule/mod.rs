@@ -111,21 +111,12 @@ impl Schedules {
         self.state().looked
     }
 
-    /// Requests the runs of all rules that start with the service: those whose schedule says so, or `all`.
-    pub(crate) fn start(&self, runs: &Runs, all: bool) {
-        for rule in runs.rules().rules() {
-            if all || rule.schedule.at_start {
-                self.request(runs, &rule.name, Cause::Start);
-            }
-        }
-    }
-
     /// Requests each run at its time, until `runs` are closed.
     pub(crate) async fn drive(&self, runs: &Runs) {
         loop {
             let (due, wait) = self.look();
             for rule in due {
-                if !self.request(runs, &rule, Cause::Schedule) {
+                if !request(runs, &rule, Cause::Schedule) {
                     return;
                 }
             }
@@ -155,23 +146,32 @@ impl Schedules {
         (rules, wait.map_or(LOOK, |wait| wait.min(LOOK)))
     }
 
-    /// Returns false if no run starts any more.
-    fn request(&self, runs: &Runs, rule: &Arc<str>, cause: Cause) -> bool {
-        let request = RunRequest {
-            rule: Arc::clone(rule),
-            cause,
-            purpose: Purpose::Sync,
-            scope: Scope::default(),
-        };
-        match runs.request(request) {
-            Err(RequestError::Stopping) => false,
-            // A rule may have been removed this very moment.
-            Ok(_) | Err(_) => true,
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.0.state)
+    }
+}
+
+/// Requests the runs of all rules that start with the service: those whose schedule says so, or `all`.
+pub(crate) fn request_at_start(runs: &Runs, all: bool) {
+    for rule in runs.rules().rules() {
+        if all || rule.schedule.at_start {
+            request(runs, &rule.name, Cause::Start);
+        }
+    }
+}
+
+/// Requests a whole run. Returns false if no run starts any more.
+fn request(runs: &Runs, rule: &Arc<str>, cause: Cause) -> bool {
+    let request = RunRequest {
+        rule: Arc::clone(rule),
+        cause,
+        purpose: Purpose::Sync,
+        scope: Scope::default(),
+    };
+    match runs.request(request) {
+        Err(RequestError::Stopping) => false,
+        // A rule may have been removed this very moment.
+        Ok(_) | Err(_) => true,
     }
 }
 

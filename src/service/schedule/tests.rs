@@ -1,5 +1,5 @@
 //! Simulated weeks: missed times, changes of daylight saving, overlaps, reloads and failures.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::Duration;
 
@@ -180,7 +180,7 @@ async fn a_reload_changes_times_and_keeps_the_last_starts() {
         r#"{name: kept, from: "fast.example/**", schedule: {every: 3h, jitter: 0s}}"#,
         r#"{name: new, from: "fast.example/**", schedule: {cron: "30 1 * * *", jitter: 0s}}"#,
     ]);
-    service.runs.replace(after, session());
+    service.runs.replace(&after, session());
     let lines = service.until("2026-11-30T07:00:00Z").await;
     assert_eq!(
         lines[..2],

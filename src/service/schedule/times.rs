@@ -67,9 +67,9 @@ fn jitter(schedule: &Schedule, rule: &str, interval: Duration) -> Duration {
     let hash = Digest::sha256(rule.as_bytes()).to_sha256();
     let hash = hash.and_then(|hash| hash.first_chunk().copied());
     let fraction = u32::from_be_bytes(hash.unwrap_or_default());
-    let most = u64::try_from(most.as_secs()).unwrap_or(u64::MAX);
+    let most = most.as_secs();
     // Whole seconds, both bounds included.
-    let seconds = u128::from(most.saturating_add(1)) * u128::from(fraction) >> u32::BITS;
+    let seconds = (u128::from(most.saturating_add(1)) * u128::from(fraction)) >> u32::BITS;
     Duration::from_secs(u64::try_from(seconds).unwrap_or(most))
 }
 
@@ -79,7 +79,7 @@ fn after(time: Timestamp, delay: Duration) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use image_syncer_sync::Config;
     use image_syncer_sync::config::{ConfigFiles, Defaults, Input};

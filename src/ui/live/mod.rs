@@ -98,8 +98,13 @@ pub(super) struct ActiveTransfer {
 
 impl ProgressDisplay {
     /// Creates the display for the flags, on `printer`. It shows bytes unless `sends_nothing` is set.
-    pub(crate) fn new(flags: &Logging, sends_nothing: bool, printer: Printer) -> Self {
-        let how = match flags.progress {
+    pub(crate) fn new(
+        flags: &Logging,
+        progress: ProgressMode,
+        sends_nothing: bool,
+        printer: Printer,
+    ) -> Self {
+        let how = match progress {
             _ if flags.quiet => DisplayMode::Nothing,
             ProgressMode::None => DisplayMode::Nothing,
             ProgressMode::Auto if printer.is_live() && !flags.takes_stderr() => DisplayMode::Live,

@@ -26,10 +26,14 @@ enum Proof {
 const SYNC: &str = "";
 /// Commands that copy.
 const COPYING: &[&str] = &[SYNC, "copy"];
+/// Commands that send blobs.
+const SENDING: &[&str] = &[SYNC, "copy", "serve"];
 /// Commands that copy, or plan copies.
-const PLANNING: &[&str] = &[SYNC, "copy", "plan"];
+const PLANNING: &[&str] = &[SYNC, "copy", "plan", "serve"];
 /// Commands that send requests to registries.
-const ASKING: &[&str] = &[SYNC, "copy", "plan", "check"];
+const ASKING: &[&str] = &[SYNC, "copy", "plan", "check", "serve"];
+/// Commands of which each call is one run, with its output.
+const RUNNING: &[&str] = &[SYNC, "copy", "plan", "check"];
 /// Commands that read both files.
 const READING: &[&str] = &[SYNC, "plan", "check", "validate", "convert"];
 /// Commands with destinations or credentials.
@@ -133,6 +137,7 @@ fn table() -> Vec<Entry> {
         ),
     ];
     table.extend(copying());
+    table.extend(showing());
     table.extend(
         asking()
             .into_iter()
@@ -166,12 +171,13 @@ fn copying() -> Vec<Entry> {
             Here(scenarios::output_images_format),
         ),
         ("commit-timeout", COPYING, Here(scenarios::commit_timeout)),
+        ("commit-timeout", &["serve"], Read("soon")),
         (
             "proc",
-            COPYING,
+            SENDING,
             Test(crate::compat_flags::proc_limits_the_blobs_in_flight),
         ),
-        ("max-rate", COPYING, Read("fast")),
+        ("max-rate", SENDING, Read("fast")),
     ]
 }
 
@@ -199,16 +205,37 @@ fn asking() -> Vec<(&'static str, Proof)> {
         ),
         ("allow-private", Read("http://r.example")),
         ("trust-realm", Read("http://r.example")),
-        ("report", Here(scenarios::report)),
-        ("log", Here(scenarios::log)),
-        ("log-format", Here(scenarios::log_format)),
-        ("log-level", Here(scenarios::log_level)),
-        ("verbose", Here(scenarios::verbose)),
+    ]
+}
+
+/// Flags for the output of commands that send requests to registries.
+fn showing() -> Vec<Entry> {
+    use Proof::{Here, Test};
+    let mut table: Vec<Entry> = vec![
+        ("report", RUNNING, Here(scenarios::report)),
+        ("log", RUNNING, Here(scenarios::log)),
+        ("log-format", RUNNING, Here(scenarios::log_format)),
+        ("log-level", RUNNING, Here(scenarios::log_level)),
+        ("verbose", RUNNING, Here(scenarios::verbose)),
         (
             "progress",
+            RUNNING,
             Test(crate::terminal::the_view_can_be_turned_off),
         ),
-    ]
+    ];
+    for flag in ["log", "log-format", "log-level", "verbose", "quiet"] {
+        let proof = Test(crate::service::flags::the_log_and_the_lines_follow_their_flags);
+        table.push((flag, &["serve"], proof));
+    }
+    for flag in ["images", "auth", "config", "rule", "registry", "namespace"] {
+        let proof = Test(crate::service::flags::flags_of_the_files_choose_the_rules);
+        table.push((flag, &["serve"], proof));
+    }
+    for flag in ["listen", "state", "sync-at-start", "no-page"] {
+        let proof = Test(crate::service::flags::flags_of_the_service_have_an_effect);
+        table.push((flag, &["serve"], proof));
+    }
+    table
 }
 
 /// Returns each flag of each command, by the words that name the command, without `--help`, which has its own tests.
@@ -293,7 +320,10 @@ fn flags_of_check_have_an_effect() {
 
 #[test]
 fn flags_of_other_commands_have_an_effect() {
-    for command in ["validate", "convert", "tags"].iter().chain(RECORDS) {
+    for command in ["validate", "convert", "tags", "serve"]
+        .iter()
+        .chain(RECORDS)
+    {
         prove(command);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use testkit::{Image, Kind, Profile, Registry};
 
 use crate::support::program::normalised;
-use crate::support::{Outcome, Place, between};
+use crate::support::{Outcome, Place, Service, between};
 
 /// Registries and files of a scenario: all tags of `a` at the source go to `b` at the destination, or of `team/a` to
 /// `team/b`.
@@ -87,8 +87,18 @@ impl Stage {
             "copy" => vec!["--auth", "auth.yaml", "--all-tags", &from, &to],
             _ => vec!["--images", "images.yaml", "--auth", "auth.yaml"],
         };
+        if self.command == "serve" {
+            return self.serve(&[flags, &rest].concat());
+        }
         let command: Vec<&str> = self.command.split_whitespace().collect();
         self.place.run(&[&command[..], flags, &rest].concat())
+    }
+
+    /// Starts a service, and ends it after the first run of its rule.
+    fn serve(&self, flags: &[&str]) -> Outcome {
+        let mut service = Service::start(&self.place, &[&["--sync-at-start"], flags].concat());
+        service.until_run_ended();
+        service.stop()
     }
 
     /// Returns `text` with hosts and other differences between two stages replaced.

@@ -4,6 +4,7 @@ pub(crate) mod ends;
 pub(crate) mod program;
 pub(crate) mod real;
 pub(crate) mod report;
+pub(crate) mod service;
 pub(crate) mod showing;
 pub(crate) mod signing;
 pub(crate) mod terminal;
@@ -12,6 +13,7 @@ pub(crate) mod world;
 use testkit::{Image, Layer, Registry};
 
 pub(crate) use program::{Outcome, Place};
+pub(crate) use service::Service;
 pub(crate) use world::{FILES, World, between, signal};
 
 /// Time that a test waits for an event that must happen. Only a failing test waits that long.

@@ -1,0 +1,4 @@
+//! The service as a process.
+
+pub(crate) mod flags;
+mod running;
