@@ -197,7 +197,6 @@ fn asking() -> Vec<(&'static str, Proof)> {
         ("no-records", Here(scenarios::no_records)),
         ("retries", Here(scenarios::retries)),
         ("max-requests", Read("many")),
-        ("stall-timeout", Here(scenarios::stall_timeout)),
         ("listing", Here(scenarios::listing)),
         (
             "grace",
@@ -212,6 +211,8 @@ fn asking() -> Vec<(&'static str, Proof)> {
 fn showing() -> Vec<Entry> {
     use Proof::{Here, Test};
     let mut table: Vec<Entry> = vec![
+        ("stall-timeout", RUNNING, Here(scenarios::stall_timeout)),
+        ("stall-timeout", &["serve"], Proof::Read("soon")),
         ("report", RUNNING, Here(scenarios::report)),
         ("log", RUNNING, Here(scenarios::log)),
         ("log-format", RUNNING, Here(scenarios::log_format)),

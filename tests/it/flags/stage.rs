@@ -96,7 +96,9 @@ impl Stage {
 
     /// Starts a service, and ends it after the first run of its rule.
     fn serve(&self, flags: &[&str]) -> Outcome {
-        let mut service = Service::start(&self.place, &[&["--sync-at-start"], flags].concat());
+        // The directory of the records that a sync has.
+        let own = ["--sync-at-start", "--state", ".local/state/image-syncer"];
+        let mut service = Service::start(&self.place, &[&own, flags].concat());
         service.until_run_ended();
         service.stop()
     }
