@@ -10,7 +10,17 @@ use serde::Serialize;
 use crate::service::run::{RunId, RunState};
 
 /// Outcome of an image that was not unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display, strum::EnumString)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    utoipa::ToSchema,
+    strum::Display,
+    strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum ImageOutcome {
@@ -27,7 +37,17 @@ pub(crate) enum ImageOutcome {
 }
 
 /// Difference that a comparison found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display, strum::EnumString)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    utoipa::ToSchema,
+    strum::Display,
+    strum::EnumString,
+)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum ChangeKind {
@@ -42,7 +62,7 @@ pub(crate) enum ChangeKind {
 }
 
 /// An image of a run, or a list that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct ImageRecord {
     /// Its number in the run, in the order of the ends.
     pub(crate) number: i64,
@@ -55,9 +75,11 @@ pub(crate) struct ImageRecord {
     pub(crate) outcome: ImageOutcome,
     /// Digest that the destination has, or would have.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub(crate) digest: Option<Digest>,
     /// Digest that the tag had before, or has until the image is copied.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub(crate) replaced: Option<Digest>,
     /// Bytes of blobs that were sent.
     pub(crate) bytes: u64,
@@ -78,7 +100,7 @@ pub(crate) struct ImageRecord {
 }
 
 /// Group of a failure.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 pub(crate) struct FailureKey {
     /// `source`, `destination` or `local`.
     pub(crate) side: String,
@@ -89,7 +111,7 @@ pub(crate) struct FailureKey {
 }
 
 /// Failures of a run with one side, cause and host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct FailureGroup {
     /// Side, cause and host.
     #[serde(flatten)]
@@ -130,7 +152,7 @@ pub(crate) struct ImageFilter {
 }
 
 /// Images of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct ImagePage {
     /// The images, in the order of their ends.
     pub(crate) images: Vec<ImageRecord>,

@@ -1,10 +1,12 @@
 //! The API, below `/api/v1`.
 
 mod events;
+mod images;
 mod openapi;
 mod plan;
 mod registries;
 mod reload;
+mod report;
 mod rules;
 mod runs;
 mod sync;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use axum::http::Method;
 use image_syncer_sync::config::TokenScope::{Read, Sync};
 
+use crate::service::history::HistoryError;
 use crate::service::http::problem::Problem;
 use crate::service::http::routes::Routes;
 use crate::service::run::{Run, RunId};
@@ -58,6 +61,15 @@ fn run_id(text: &str) -> Result<RunId, Problem> {
 /// Returns the run with this id.
 async fn find_run(state: &ServiceState, id: RunId) -> Result<Run, Problem> {
     let unfinished = state.runs.unfinished();
-    let run = unfinished.into_iter().find(|run| run.id == id);
+    if let Some(run) = unfinished.into_iter().find(|run| run.id == id) {
+        return Ok(run);
+    }
+    let run = state.history.run(id).await?;
     run.ok_or_else(|| Problem::not_found(format!("there is no run {id}")))
+}
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        Self::unavailable(error.to_string())
+    }
 }

@@ -4,7 +4,9 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::service::http::api::{events, plan, registries, reload, rules, runs, sync};
+use crate::service::http::api::{
+    events, images, plan, registries, reload, report, rules, runs, sync,
+};
 use crate::service::http::{login, probes};
 
 /// The API of a running service.
@@ -17,7 +19,7 @@ use crate::service::http::{login, probes};
     paths(
         document,
         rules::list, rules::show, sync::sync, plan::plan,
-        runs::list, runs::show, runs::cancel,
+        runs::list, runs::show, runs::cancel, images::images, report::report,
         reload::reload, registries::list, events::events,
         login::log_in, login::log_out, probes::healthz, probes::readyz, probes::metrics,
     ),

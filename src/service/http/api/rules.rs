@@ -8,11 +8,16 @@ use axum::extract::{Path, Query, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::service::history::RunFilter;
 use crate::service::http::api::Problem;
 use crate::service::rule_book::ServiceRule;
 use crate::service::run::Run;
 use crate::service::schedule::Schedules;
 use crate::service::state::ServiceState;
+
+/// Number of the newest runs of a rule among which is one that is over: at most one of each purpose waits, and one is in
+/// progress.
+const LOOKED_AT: usize = 4;
 
 /// Rules of the files.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -39,6 +44,9 @@ pub(in crate::service::http) struct RuleEntry {
     /// Its run that waits or is in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<Run>,
+    /// Its last run that is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Run>,
 }
 
 /// Selection of rules.
@@ -61,14 +69,15 @@ pub(in crate::service::http) struct RuleQuery {
 pub(in crate::service::http) async fn list(
     State(state): State<Arc<ServiceState>>,
     Query(query): Query<RuleQuery>,
-) -> Json<RuleList> {
+) -> Result<Json<RuleList>, Problem> {
     let text = query.q.unwrap_or_default().to_lowercase();
-    let facts = RuleFacts::read(&state);
+    let last = state.history.last_runs(LOOKED_AT).await?;
+    let facts = RuleFacts::new(&state, last);
     let book = state.runs.rules();
     let rules = book.rules().iter().filter(|rule| matches(rule, &text));
-    Json(RuleList {
+    Ok(Json(RuleList {
         rules: rules.map(|rule| facts.entry(rule)).collect(),
-    })
+    }))
 }
 
 /// Shows a rule.
@@ -90,7 +99,13 @@ pub(in crate::service::http) async fn show(
     let rule = book.get(&name);
     let rule =
         rule.ok_or_else(|| Problem::not_found(format!("there is no rule called `{name}`")))?;
-    Ok(Json(RuleFacts::read(&state).entry(rule)))
+    let last = state.history.runs(RunFilter {
+        rules: vec![Arc::clone(&rule.name)],
+        limit: LOOKED_AT,
+        ..RunFilter::default()
+    });
+    let last = HashMap::from([(Arc::clone(&rule.name), last.await?)]);
+    Ok(Json(RuleFacts::new(&state, last).entry(rule)))
 }
 
 fn matches(rule: &ServiceRule, text: &str) -> bool {
@@ -104,13 +119,16 @@ fn matches(rule: &ServiceRule, text: &str) -> bool {
 struct RuleFacts {
     schedules: Schedules,
     current: HashMap<Arc<str>, Run>,
+    /// The newest runs of each rule.
+    last: HashMap<Arc<str>, Vec<Run>>,
 }
 
 impl RuleFacts {
-    fn read(state: &ServiceState) -> Self {
+    fn new(state: &ServiceState, last: HashMap<Arc<str>, Vec<Run>>) -> Self {
         let unfinished = state.runs.unfinished().into_iter();
         Self {
             schedules: state.schedules.clone(),
+            last,
             // The oldest one of a rule is in progress, or is the next one.
             current: unfinished
                 .rev()
@@ -128,6 +146,12 @@ impl RuleFacts {
             schedule: rule.schedule_text(),
             next: self.schedules.next(&rule.name),
             current: self.current.get(&rule.name).cloned(),
+            last: self.last(&rule.name),
         }
+    }
+
+    fn last(&self, rule: &str) -> Option<Run> {
+        let mut runs = self.last.get(rule)?.iter();
+        runs.find(|run| run.state.is_over()).cloned()
     }
 }

@@ -1,5 +1,6 @@
 //! Runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,6 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use crate::service::history::RunFilter;
 use crate::service::http::api::{Problem, find_run, run_id};
 use crate::service::run::{Run, RunId, RunState};
 use crate::service::state::ServiceState;
@@ -59,11 +61,25 @@ pub(in crate::service::http) async fn list(
         let detail = format!("the limit is not a number from 1 to {MAX_PAGE}");
         return Err(Problem::bad_request(detail));
     }
-    let mut runs = state.runs.unfinished();
-    runs.retain(|run| query.has(run));
-    runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+    let older = state.history.runs(RunFilter {
+        rules: query.rule.iter().map(|rule| rule.as_str().into()).collect(),
+        state: query.state,
+        before: query.before,
+        limit: limit + 1,
+    });
+    // The state of a run in memory is newer than that of the history, which is read afterwards.
+    let mut runs: BTreeMap<RunId, Run> = state
+        .runs
+        .unfinished()
+        .into_iter()
+        .filter(|run| query.has(run))
+        .map(|run| (run.id, run))
+        .collect();
+    for run in older.await? {
+        runs.entry(run.id).or_insert(run);
+    }
     let is_last = runs.len() <= limit;
-    runs.truncate(limit);
+    let runs: Vec<Run> = runs.into_values().rev().take(limit).collect();
     let oldest = runs.last().map(|run| run.id);
     Ok(Json(RunList {
         runs,
@@ -115,13 +131,11 @@ pub(in crate::service::http) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Run>), Problem> {
     let id = run_id(&id)?;
-    let mut run = find_run(&state, id).await?;
-    if !state.runs.cancel(id) {
-        let detail = format!("the run {id} is over already");
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    let is_cancelled = state.runs.cancel(id);
+    let run = find_run(&state, id).await?;
+    if is_cancelled {
+        return Ok((StatusCode::ACCEPTED, Json(run)));
     }
-    if run.state == RunState::Queued {
-        run.state = RunState::Cancelled;
-    }
-    Ok((StatusCode::ACCEPTED, Json(run)))
+    let detail = format!("the run {id} is over already");
+    Err(Problem::new(StatusCode::CONFLICT, detail))
 }
