@@ -97,8 +97,9 @@ fn details(run: &Run) -> String {
     }
     let numbers = parts.join(", ");
     match &run.failure {
-        Some(failure) => format!(": {numbers}; {failure}"),
-        None => format!(": {numbers}"),
+        // Failures of images and rules had a line of their own.
+        Some(failure) if counts.failed == 0 => format!(": {numbers}; {failure}"),
+        _ => format!(": {numbers}"),
     }
 }
 
