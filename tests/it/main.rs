@@ -58,6 +58,7 @@ mod report;
 mod schema;
 mod secrets;
 mod service;
+mod service_hooks;
 mod signature_counts;
 mod signatures;
 mod slow_readers;

@@ -18,6 +18,8 @@ pub(super) struct Config {
     pub(super) htpasswd: bool,
     /// Realm and service.
     pub(super) token: Option<(String, String)>,
+    /// URL that is told about events, and its header `Authorization`.
+    pub(super) receiver: Option<(String, String)>,
     pub(super) environment: Vec<(String, String)>,
     /// In bytes.
     pub(super) largest_file: Option<u64>,
@@ -31,6 +33,7 @@ impl Default for Config {
             demands_clients: false,
             htpasswd: false,
             token: None,
+            receiver: None,
             environment: Vec::new(),
             largest_file: None,
         }
@@ -129,6 +132,17 @@ impl Files {
                 "rootcertbundle": self.token_certificate,
             });
             set(&mut document, "auth", json!({"token": token}));
+        }
+        if let Some((url, authorization)) = &config.receiver {
+            let endpoint = json!({
+                "name": "receiver", "url": url, "headers": {"Authorization": [authorization]},
+                "timeout": "5s", "threshold": 3, "backoff": "1s",
+            });
+            set(
+                &mut document,
+                "notifications",
+                json!({"endpoints": [endpoint]}),
+            );
         }
         document
     }

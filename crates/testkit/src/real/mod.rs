@@ -196,6 +196,12 @@ impl DockerRegistry {
         self.config.largest_file = None;
     }
 
+    /// Sends notifications of its events to `url`, with this header `Authorization`, from the next
+    /// [start](DockerRegistry::restart).
+    pub fn notify(&mut self, url: &str, authorization: &str) {
+        self.config.receiver = Some((url.to_owned(), authorization.to_owned()));
+    }
+
     /// Starts it again with the same storage on the same port. Kills it first if it runs.
     ///
     /// # Errors
