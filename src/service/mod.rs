@@ -1,7 +1,8 @@
 //! The service: runs by schedule, request and hook, and everything that shows them.
 //!
-//! `runs` carries out the rules of `rule_book`, one run for each request. `schedule` requests runs at their times. What
-//! happens reaches everything else through [`observer::RunObserver`]: the live events, the lines for people.
+//! `runs` carries out the rules of `rule_book`, one run for each request. `schedule`, `hooks` and `http` request runs.
+//! What happens reaches everything else through [`observer::RunObserver`]: `history`, `metrics`, `notify`, the live
+//! `events`, and the `lines` for people. `watchers` opens these parts, and `serving` is the life of the service.
 #![allow(dead_code, reason = "the parts that use it follow")]
 
 mod clock;
@@ -28,6 +29,7 @@ mod spec;
 mod state;
 #[cfg(test)]
 mod testing;
+mod watchers;
 
 pub(crate) use reload::FileReader;
 pub(crate) use serving::serve;

@@ -4,36 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use image_syncer_registry::transport::Observer;
-use image_syncer_sync::Session;
 use image_syncer_sync::config::ServiceConfig;
-use image_syncer_sync::inventory::records::Records;
-use image_syncer_sync::settings::Intent;
 
 use crate::exit::Exit;
 use crate::interrupt::Signals;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
-use crate::run::observers::Observers;
-use crate::run::{collisions, open_session, process};
-use crate::service::clock::Clock;
-use crate::service::events::LiveEvents;
+use crate::run::{collisions, process};
 use crate::service::health::Health;
-use crate::service::history::{History, HistoryFile};
 use crate::service::hooks::Hooks;
 use crate::service::http::{self, HttpState, Server, ServerLimits};
-use crate::service::lines::RunLines;
 use crate::service::notify::Notifications;
-use crate::service::observer::{RunObserver, RunObservers};
-use crate::service::registries::RegistryStats;
 use crate::service::reload::{FileReader, Reload, ReloadOutcome, Reloader};
 use crate::service::rule_book::RuleBook;
 use crate::service::runs::{RunLimits, Runs};
-use crate::service::schedule::{Schedules, request_at_start};
+use crate::service::schedule::request_at_start;
 use crate::service::spec::{LoadedFiles, ServiceSpec};
 use crate::service::state::ServiceState;
+use crate::service::watchers::{SessionFactory, Watchers};
 use crate::ui::screen::ScreenThread;
-use crate::ui::{LineLabel, LineWriter, Log, Printer, RequestLogger};
+use crate::ui::{LineLabel, LineWriter, Log, Printer};
 
 /// Maximum number of runs at a time by default.
 const RUNS: usize = 4;
@@ -96,31 +86,10 @@ fn refuse_collisions(spec: &ServiceSpec, problems: &mut Problems) {
 struct Service {
     state: Arc<ServiceState>,
     settings: ServiceConfig,
-    schedules: Schedules,
     reloader: Reloader,
     sessions: SessionFactory,
     notifications: Notifications,
     lines: LineWriter,
-}
-
-/// Opens sessions, which report to the same observers and use the same records.
-struct SessionFactory {
-    observer: Arc<dyn Observer>,
-    records: Option<Arc<Records>>,
-    transfers: Option<usize>,
-    metrics: Metrics,
-    registries: RegistryStats,
-}
-
-impl SessionFactory {
-    fn open(&self, access: crate::run::RegistryAccess) -> anyhow::Result<Session> {
-        let (records, observer) = (self.records.clone(), Arc::clone(&self.observer));
-        self.registries.set_logins(access.keychain.entries());
-        let session = open_session(access, self.transfers, records, observer)?;
-        self.metrics.set_session(&session);
-        self.registries.set_session(&session);
-        Ok(session)
-    }
 }
 
 impl Service {
@@ -135,78 +104,38 @@ impl Service {
         let LoadedFiles { config, access } = loaded;
         let environment = |name: &str| std::env::var(name).ok();
         let http = HttpState::new(&config.service, environment).map_err(anyhow::Error::msg)?;
-        let clock = Clock::default();
-        let events = LiveEvents::default();
-        let (history, past) = open_history(spec, lines)?;
-        let schedules = Schedules::new(clock, past.last_starts()?);
-        let metrics = Metrics::default();
-        for (rule, ended) in past.last_successes()? {
-            metrics.set_last_success(&rule, ended);
-        }
-        metrics.set_schedules(&schedules);
-        let registries = RegistryStats::default();
-        let notifications =
-            Notifications::open(&config.service, &access.transport, &history, clock, lines)?;
-        let mut observers: Vec<Arc<dyn RunObserver>> = vec![
-            Arc::new(RunLines::new(lines.clone())),
-            Arc::new(schedules.clone()),
-            Arc::new(events.clone()),
-            Arc::new(metrics.clone()),
-            Arc::new(history.clone()),
-            Arc::new(registries.clone()),
-        ];
-        observers.extend(notifications.observer());
-        let sessions = SessionFactory {
-            observer: Arc::new(Observers(vec![
-                Arc::new(RequestLogger::new(lines.clone())),
-                Arc::new(events.clone()),
-                Arc::new(metrics.clone()),
-                Arc::new(registries.clone()),
-            ])),
-            records: spec.records().open(Intent::Copy, lines, log),
-            transfers: spec.transfers,
-            metrics: metrics.clone(),
-            registries: registries.clone(),
-        };
+        let (watchers, past) = Watchers::open(spec, &config, &access, lines)?;
+        let sessions = watchers.sessions(spec, lines, log);
         let limits = RunLimits {
             runs: config.service.runs.unwrap_or(RUNS),
             grace: spec.grace,
             listing: spec.listing,
-            clock,
+            clock: watchers.clock,
         };
         let (reload, reloader) = Reload::new(reader, config.files.clone());
         let rules = Arc::new(RuleBook::new(&config));
         let session = sessions.open(access)?;
-        let observers = RunObservers::new(observers);
+        let observers = watchers.of_runs(lines);
         let runs = Runs::new(session, rules, limits, observers, past.newest_run()?);
-        let report = lines.clone();
-        let hooks = Hooks::new(
-            runs.clone(),
-            &config.service.hooks,
-            &|name| std::env::var(name).ok(),
-            metrics.clone(),
-            Arc::new(move |label, text| report.print(label, text)),
-        );
-        let hooks = hooks.map_err(anyhow::Error::msg)?;
-        let health = Health::new(schedules.clone(), runs.clone(), spec.stall);
+        let hooks = open_hooks(&runs, &config.service, &watchers.metrics, lines)?;
+        let health = Health::new(watchers.schedules.clone(), runs.clone(), spec.stall);
         Ok(Self {
             state: Arc::new(ServiceState {
                 runs,
-                events,
+                events: watchers.events,
                 hooks,
-                schedules: schedules.clone(),
+                schedules: watchers.schedules,
                 health,
                 reload,
-                history,
-                metrics,
-                registries,
+                history: watchers.history,
+                metrics: watchers.metrics,
+                registries: watchers.registries,
                 http,
             }),
             settings: config.service,
-            schedules,
             reloader,
             sessions,
-            notifications,
+            notifications: watchers.notifications,
             lines: lines.clone(),
         })
     }
@@ -216,13 +145,12 @@ impl Service {
         let Self {
             state,
             settings,
-            schedules,
             reloader,
             sessions,
             notifications,
             lines,
         } = self;
-        let runs = &state.runs;
+        let (runs, schedules) = (&state.runs, &state.schedules);
         let server = listen(spec, &settings).await?;
         notifications.restore(&state.history).await?;
         state.health.set_ready();
@@ -231,7 +159,7 @@ impl Service {
         }
         lines.print(LineLabel::Note, &schedules.description());
         request_at_start(runs, spec.sync_at_start);
-        let reloads = reloader.drive(|read| apply(read, runs, &sessions, &lines));
+        let reloads = reloader.drive(|read| apply(read, runs, &settings, &sessions, &lines));
         let closing = state.http.closing.clone();
         let answers = server.serve(http::router(&state, spec.has_page), closing.clone());
         let work = async {
@@ -262,17 +190,22 @@ impl Service {
     }
 }
 
-/// Opens the history, also as the file that has the past.
-fn open_history(spec: &ServiceSpec, lines: &LineWriter) -> anyhow::Result<(History, HistoryFile)> {
-    let path = spec.history().context(
-        "the directory of the history is unknown: neither HOME nor XDG_STATE_HOME is set. Write --state DIR.",
-    )?;
+/// Opens the hooks of the files.
+fn open_hooks(
+    runs: &Runs,
+    settings: &ServiceConfig,
+    metrics: &Metrics,
+    lines: &LineWriter,
+) -> anyhow::Result<Hooks> {
     let reports = lines.clone();
-    let history = History::open(&path, move |error| {
-        let text = format!("{error}; the service goes on, and writes what it missed later");
-        reports.print(LineLabel::Warning, &text);
-    })?;
-    Ok((history, HistoryFile::open(&path)?))
+    let hooks = Hooks::new(
+        runs.clone(),
+        &settings.hooks,
+        &|name| std::env::var(name).ok(),
+        metrics.clone(),
+        Arc::new(move |label, text| reports.print(label, text)),
+    );
+    hooks.map_err(anyhow::Error::msg)
 }
 
 /// Listens at the addresses of the flags, or else of the files.
@@ -291,6 +224,7 @@ async fn listen(spec: &ServiceSpec, settings: &ServiceConfig) -> anyhow::Result<
 fn apply(
     read: Result<(LoadedFiles, Vec<String>), &str>,
     runs: &Runs,
+    settings: &ServiceConfig,
     sessions: &SessionFactory,
     lines: &LineWriter,
 ) -> Result<ReloadOutcome, String> {
@@ -298,6 +232,11 @@ fn apply(
         Ok((loaded, warnings)) => {
             for warning in &warnings {
                 lines.print(LineLabel::Warning, warning);
+            }
+            if loaded.config.service != *settings {
+                let text =
+                    "the key `service` has changed. Restart the service to put it into force.";
+                lines.print(LineLabel::Warning, text);
             }
             let rules = Arc::new(RuleBook::new(&loaded.config));
             let session = sessions.open(loaded.access);

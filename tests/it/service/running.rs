@@ -62,6 +62,10 @@ fn a_changed_file_is_read_again_and_one_with_mistakes_changes_nothing() {
     // Noticed without a signal.
     service.until("the files were read again: 1 rule");
     service.until("of second succeeded:");
+    let other = rules(&world, "second", "never") + "service: {runs: 2}\n";
+    write(&world, &other);
+    service.signal("-HUP");
+    service.until("the key `service` has changed. Restart the service to put it into force.");
     service.stop().exits(0);
 }
 
