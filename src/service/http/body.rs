@@ -77,6 +77,10 @@ where
                 "the body is not JSON. Send it with the header Content-Type: application/json.";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
+        // An array of all fields would be accepted as well.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::bad_request("the body is not a JSON object"));
+        }
         let parsed = serde_json::from_slice(&bytes);
         let value = parsed
             .map_err(|error| Problem::bad_request(format!("the body is invalid: {error}")))?;

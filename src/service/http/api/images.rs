@@ -1,15 +1,13 @@
 //! Images of runs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use crate::service::history::{ImageFilter, ImageOutcome, ImagePage};
-use crate::service::http::api::{Problem, find_run, run_id};
+use crate::service::http::api::{Problem, find_run, flush, run_id};
 use crate::service::run::RunId;
 use crate::service::state::ServiceState;
 
@@ -17,8 +15,6 @@ use crate::service::state::ServiceState;
 const PAGE: usize = 100;
 /// Maximum number of images on a page.
 pub(super) const MAX_PAGE: usize = 1_000;
-/// Maximum time for which a request waits until the history has what happened before it.
-const MAX_FLUSH: Duration = Duration::from_secs(1);
 
 /// Selection of images.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -77,10 +73,4 @@ fn outcome(text: &str) -> Result<ImageOutcome, Problem> {
             "the outcome is not one of `copied`, `different`, `skipped`, `failed` and `interrupted`",
         )
     })
-}
-
-/// Waits until the history has what happened before, as long as that does not take too long.
-pub(super) async fn flush(state: &ServiceState) {
-    // What is missing then comes with a later request.
-    let _ = timeout(MAX_FLUSH, state.history.flush()).await;
 }

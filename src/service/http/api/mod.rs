@@ -2,7 +2,7 @@
 
 mod events;
 mod images;
-mod openapi;
+pub(super) mod openapi;
 mod plan;
 mod registries;
 mod reload;
@@ -12,9 +12,11 @@ mod runs;
 mod sync;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::Method;
 use image_syncer_sync::config::TokenScope::{Read, Sync};
+use tokio::time::timeout;
 
 use crate::service::history::HistoryError;
 use crate::service::http::problem::Problem;
@@ -22,6 +24,9 @@ use crate::service::http::routes::Routes;
 use crate::service::run::{Run, RunId};
 use crate::service::runs::RequestError;
 use crate::service::state::ServiceState;
+
+/// Maximum time for which a request waits until the history has what happened before it.
+const MAX_FLUSH: Duration = Duration::from_secs(1);
 
 /// Returns the routes of the API.
 pub(super) fn routes(state: &Arc<ServiceState>) -> Routes {
@@ -34,6 +39,18 @@ pub(super) fn routes(state: &Arc<ServiceState>) -> Routes {
         .guarded(Read, Method::GET, "/api/v1/runs", runs::list)
         .guarded(Read, Method::GET, "/api/v1/runs/{id}", runs::show)
         .guarded(Sync, Method::POST, "/api/v1/runs/{id}/cancel", runs::cancel)
+        .guarded(
+            Read,
+            Method::GET,
+            "/api/v1/runs/{id}/images",
+            images::images,
+        )
+        .guarded(
+            Read,
+            Method::GET,
+            "/api/v1/runs/{id}/report",
+            report::report,
+        )
         .guarded(Sync, Method::POST, "/api/v1/reload", reload::reload)
         .guarded(Read, Method::GET, "/api/v1/registries", registries::list)
         .guarded(Read, Method::GET, "/api/v1/events", events::events)
@@ -66,6 +83,12 @@ async fn find_run(state: &ServiceState, id: RunId) -> Result<Run, Problem> {
     }
     let run = state.history.run(id).await?;
     run.ok_or_else(|| Problem::not_found(format!("there is no run {id}")))
+}
+
+/// Waits until the history has what happened before, as long as that does not take too long.
+async fn flush(state: &ServiceState) {
+    // What is missing then comes with a later request.
+    let _ = timeout(MAX_FLUSH, state.history.flush()).await;
 }
 
 impl From<HistoryError> for Problem {

@@ -11,8 +11,8 @@ use futures_util::stream;
 use serde_json::json;
 
 use crate::service::history::{FailureGroup, History, ImageFilter, ImageRecord};
-use crate::service::http::api::images::{MAX_PAGE, flush};
-use crate::service::http::api::{Problem, find_run, run_id};
+use crate::service::http::api::images::MAX_PAGE;
+use crate::service::http::api::{Problem, find_run, flush, run_id};
 use crate::service::run::{Run, RunId};
 use crate::service::state::ServiceState;
 

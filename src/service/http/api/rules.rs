@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::service::history::RunFilter;
-use crate::service::http::api::Problem;
+use crate::service::http::api::{Problem, flush};
 use crate::service::rule_book::ServiceRule;
 use crate::service::run::Run;
 use crate::service::schedule::Schedules;
@@ -71,6 +71,7 @@ pub(in crate::service::http) async fn list(
     Query(query): Query<RuleQuery>,
 ) -> Result<Json<RuleList>, Problem> {
     let text = query.q.unwrap_or_default().to_lowercase();
+    flush(&state).await;
     let last = state.history.last_runs(LOOKED_AT).await?;
     let facts = RuleFacts::new(&state, last);
     let book = state.runs.rules();
@@ -99,6 +100,7 @@ pub(in crate::service::http) async fn show(
     let rule = book.get(&name);
     let rule =
         rule.ok_or_else(|| Problem::not_found(format!("there is no rule called `{name}`")))?;
+    flush(&state).await;
     let last = state.history.runs(RunFilter {
         rules: vec![Arc::clone(&rule.name)],
         limit: LOOKED_AT,

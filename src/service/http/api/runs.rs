@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::service::history::RunFilter;
-use crate::service::http::api::{Problem, find_run, run_id};
+use crate::service::http::api::{Problem, find_run, flush, run_id};
 use crate::service::run::{Run, RunId, RunState};
 use crate::service::state::ServiceState;
 
@@ -61,13 +61,6 @@ pub(in crate::service::http) async fn list(
         let detail = format!("the limit is not a number from 1 to {MAX_PAGE}");
         return Err(Problem::bad_request(detail));
     }
-    let older = state.history.runs(RunFilter {
-        rules: query.rule.iter().map(|rule| rule.as_str().into()).collect(),
-        state: query.state,
-        before: query.before,
-        limit: limit + 1,
-    });
-    // The state of a run in memory is newer than that of the history, which is read afterwards.
     let mut runs: BTreeMap<RunId, Run> = state
         .runs
         .unfinished()
@@ -75,8 +68,18 @@ pub(in crate::service::http) async fn list(
         .filter(|run| query.has(run))
         .map(|run| (run.id, run))
         .collect();
+    flush(&state).await;
+    let older = state.history.runs(RunFilter {
+        rules: query.rule.iter().map(|rule| rule.as_str().into()).collect(),
+        state: query.state,
+        before: query.before,
+        limit: limit + 1,
+    });
     for run in older.await? {
-        runs.entry(run.id).or_insert(run);
+        // The numbers in memory are newer, unless the run has ended since.
+        if run.state.is_over() || !runs.contains_key(&run.id) {
+            runs.insert(run.id, run);
+        }
     }
     let is_last = runs.len() <= limit;
     let runs: Vec<Run> = runs.into_values().rev().take(limit).collect();
