@@ -1,8 +1,8 @@
 //! Schedules, reload, signals and kills of a real process.
 
-use testkit::{Action, Fault, Gate, Kind};
+use testkit::{Action, Auth, Fault, Gate, Kind, Registry};
 
-use crate::support::{PATIENCE, Service, World, image};
+use crate::support::{PATIENCE, Service, World, image, registry};
 
 /// A native file with a rule from the source to the destination.
 fn rules(world: &World, name: &str, schedule: &str) -> String {
@@ -127,6 +127,34 @@ fn the_first_signal_lets_images_in_flight_end_and_the_second_drops_them() {
         gate.open();
         stopped.exits(0);
     }
+}
+
+#[test]
+fn a_corrected_password_file_is_used_at_the_next_run() {
+    let source = registry();
+    source.push("a", Some("v1"), &image("a"));
+    let builder = Registry::builder().auth(Auth::bearer("ada", "right"));
+    let world = World::of(source, builder.start_on_thread(), "");
+    let login = "login: {username: ada, password: {file: password}}";
+    let text = rules(&world, "often", "{every: 1s, jitter: 0s}");
+    let host = world.destination.host();
+    let text = text.replace(
+        &format!("{host}: {{tls: {{plain-http: true}}}}"),
+        &format!("{host}: {{tls: {{plain-http: true}}, {login}}}"),
+    );
+    write(&world, &text);
+    let password = world.place.path("password");
+    std::fs::write(&password, "wrong\n").unwrap();
+    let mut service = serve(&world);
+    service.until("of often failed:");
+    std::fs::write(&password, "right\n").unwrap();
+    service.until("of often succeeded:");
+    world.arrived("a", "v1", &image("a"));
+    let lines = service.stop().exits(0).stderr;
+    assert!(
+        !lines.contains("wrong") && !lines.contains("right"),
+        "{lines}"
+    );
 }
 
 #[test]

@@ -298,6 +298,13 @@ impl Keychain {
         let entries = self.entries.values().flatten();
         entries.map(|parsed| &parsed.entry)
     }
+    /// Reads the files with secrets again, and returns true if one of them has another secret.
+    pub(crate) fn refresh_secret_files(&self) -> bool {
+        let files = self.entries();
+        let files = files.filter_map(|entry| entry.login.secret_file());
+        // All of them are read.
+        files.fold(false, |is_other, file| file.refresh() | is_other)
+    }
     /// Returns the given entry that decides on `repository`, if there is one.
     pub fn entry(&self, repository: &Repository) -> Option<&KeychainEntry> {
         self.entry_for(&repository.into())

@@ -94,6 +94,16 @@ impl SecretFile {
     pub(super) fn current(&self) -> Secret {
         lock(&self.0.content).clone()
     }
+    /// Reads the file again, and returns true if it has another secret. If it cannot be read, the content stays.
+    pub(super) fn refresh(&self) -> bool {
+        let Ok(secret) = read(&self.0.path) else {
+            return false;
+        };
+        let mut content = lock(&self.0.content);
+        let is_other = *content != secret;
+        *content = secret;
+        is_other
+    }
     /// Reads the file again if its secret `is_stale`, that is, was refused. Returns the secret if it is another one.
     ///
     /// # Errors
@@ -243,6 +253,19 @@ mod tests {
             "{error}"
         );
         assert_eq!(secret.current(), two);
+    }
+
+    #[test]
+    fn a_file_is_read_again_on_request() {
+        let (_dir, path) = file("one");
+        let secret = SecretFile::read(&path).unwrap();
+        assert!(!secret.refresh());
+        std::fs::write(&path, "two\n").unwrap();
+        assert!(secret.refresh());
+        assert!(!secret.refresh());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!secret.refresh());
+        assert_eq!(secret.current().reveal(), "two");
     }
 
     #[test]

@@ -125,6 +125,13 @@ impl Registries {
             client.listing_memory().forget_refusals();
         }
     }
+    /// Reads the files with secrets again. If one has another secret, refused logins are forgotten: a person may have
+    /// corrected the file.
+    pub fn refresh_secret_files(&self) {
+        if self.options.keychain.refresh_secret_files() {
+            self.forget_refusals();
+        }
+    }
     /// Forgets what was learned about registries: challenges, tokens, refused logins, forms of uploads. For a program
     /// that runs for long, as registries change. Clients in use keep their facts; limits and pauses of hosts stay.
     pub fn forget_facts(&self) {

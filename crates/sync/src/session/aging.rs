@@ -64,7 +64,7 @@ impl AgingRegistries {
         }
     }
 
-    /// Forgets what is too old for a further run.
+    /// Forgets what is too old for a further run, and reads the files with secrets again.
     pub(super) fn renew(&self) {
         if self.facts.is_over(MAX_AGE) {
             self.registries.forget_facts();
@@ -72,6 +72,7 @@ impl AgingRegistries {
         if self.refusals.is_over(MAX_REFUSAL_AGE) {
             self.registries.forget_refusals();
         }
+        self.registries.refresh_secret_files();
     }
 }
 

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | tags of sources; tags and manifests at destinations | for the run that requested them |
 //! | blobs at destinations | by runs that began before the fact was learned; for later runs it is a hint, as in the records: a lookup or a mount confirms it |
-//! | refused logins | for five minutes |
+//! | refused logins | for five minutes, or until a file with a secret changes |
 //! | behavior of a registry: mounts, forms of uploads, tokens | for an hour |
 //! | manifests of sources | as long as they fit in the cache: the content of a digest never changes |
 //!
