@@ -117,6 +117,10 @@ impl Service {
         let session = sessions.open(access)?;
         let observers = watchers.of_runs(lines);
         let runs = Runs::new(session, rules, limits, observers, past.newest_run()?);
+        // The rules are known by now.
+        for (rule, ended) in past.last_successes()? {
+            watchers.metrics.set_last_success(&rule, ended);
+        }
         let hooks = open_hooks(&runs, &config.service, &watchers.metrics, lines)?;
         let health = Health::new(watchers.schedules.clone(), runs.clone(), spec.stall);
         Ok(Self {

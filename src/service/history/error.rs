@@ -51,8 +51,8 @@ impl fmt::Display for HistoryError {
             ),
             Kind::Damaged => write!(
                 f,
-                "it is damaged or is not a history file ({detail}): move a damaged one away, with {path}-wal and \
-                 {path}-shm if they exist; the service then begins a new one"
+                "it is damaged or is not a history file ({detail}): stop the service and move a damaged one away, with \
+                 {path}-wal and {path}-shm if they exist; the next start begins a new one"
             ),
             Kind::Foreign => f.write_str(
                 "it is a database of another program, which is not changed: move it away, or name another directory \

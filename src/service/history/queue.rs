@@ -36,6 +36,8 @@ pub(super) struct UpdateQueue {
 #[derive(Default)]
 struct QueueState {
     batch: Batch,
+    /// States of the runs in the batch that is being written.
+    writing: BTreeMap<RunId, Run>,
     /// A state of a run or a notification waits, or somebody waits for the file.
     is_urgent: bool,
     is_closed: bool,
@@ -73,7 +75,8 @@ impl Default for UpdateQueue {
 }
 
 impl Batch {
-    fn is_empty(&self) -> bool {
+    /// Returns true if there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
         self.updates.is_empty() && self.runs.is_empty() && self.lost.is_empty()
     }
 }
@@ -124,9 +127,11 @@ impl UpdateQueue {
         self.changed.notify_one();
     }
 
-    /// Returns the state of a run that waits to be written.
+    /// Returns the state of a run that is not in the file yet.
     pub(super) fn run(&self, id: RunId) -> Option<Run> {
-        lock(&self.state).batch.runs.get(&id).cloned()
+        let state = lock(&self.state);
+        let waiting = state.batch.runs.get(&id);
+        waiting.or_else(|| state.writing.get(&id)).cloned()
     }
 
     /// Accepts no more updates.
@@ -140,7 +145,7 @@ impl UpdateQueue {
         let mut progress = self.progress.subscribe();
         let accepted = {
             let mut state = lock(&self.state);
-            state.is_urgent = true;
+            state.is_urgent |= !state.batch.is_empty();
             state.batch.accepted
         };
         self.changed.notify_one();
@@ -173,11 +178,14 @@ impl UpdateQueue {
             accepted,
             ..Batch::default()
         };
-        Some(std::mem::replace(&mut state.batch, next))
+        let batch = std::mem::replace(&mut state.batch, next);
+        state.writing.clone_from(&batch.runs);
+        Some(batch)
     }
 
     /// Reports that a batch is in the file.
     pub(super) fn written(&self, batch: &Batch) {
+        lock(&self.state).writing.clear();
         self.progress.send_replace(WriteProgress {
             written: batch.accepted,
             is_failing: false,

@@ -156,6 +156,9 @@ pub(crate) struct ImageFilter {
 pub(crate) struct ImagePage {
     /// The images, in the order of their ends.
     pub(crate) images: Vec<ImageRecord>,
+    /// Number of images that ended faster than they could be written, and are missing here.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) lost: u64,
     /// Value of `after` for the next page; `None` at the end. A page of a search may have few images, and a next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<i64>,
@@ -406,4 +409,9 @@ pub(crate) struct Delivery {
     pub(crate) next: Timestamp,
     /// Number of failed tries.
     pub(crate) tries: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

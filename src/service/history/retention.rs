@@ -18,6 +18,8 @@ pub(super) struct Retention {
     pub(super) images: i64,
     /// Maximum number of runs.
     pub(super) runs: i64,
+    /// Time between two looks at what is not kept any more.
+    pub(super) every: Duration,
 }
 
 impl Default for Retention {
@@ -26,6 +28,7 @@ impl Default for Retention {
             age: Duration::from_secs(90 * 24 * 60 * 60),
             images: 1_000_000,
             runs: 1_000_000,
+            every: Duration::from_secs(10 * 60),
         }
     }
 }
@@ -36,11 +39,11 @@ const STEP: i64 = 1_000;
 const TOTALS: &str = "SELECT runs, images FROM totals";
 
 /// The last run of a rule, and the last one that copied all of it, are kept.
-const IS_LAST: &str = "
-    id IN (
-        (SELECT max(id) FROM runs AS newer WHERE newer.rule = runs.rule),
-        (SELECT max(id) FROM runs AS newer WHERE newer.rule = runs.rule AND is_full = 1 AND started IS NOT NULL)
-    )";
+const IS_NOT_LAST: &str = "
+    id < (SELECT max(id) FROM runs AS newer WHERE newer.rule = runs.rule)
+    AND id <> coalesce((
+        SELECT max(id) FROM runs AS newer WHERE newer.rule = runs.rule AND is_full = 1 AND started IS NOT NULL
+    ), 0)";
 
 const DELETE_IMAGES: &str = "
     DELETE FROM images WHERE run = ?1 AND number IN (SELECT number FROM images WHERE run = ?1 LIMIT ?2)";
@@ -53,13 +56,17 @@ const OLD_DELIVERIES: &str = "
         SELECT id FROM deliveries WHERE state = ?1 AND next < ?2 LIMIT ?3
     )";
 
-/// Tags that are gone, and tags of rules that did not run for so long.
-const OLD_TAGS: &str = "
+/// Tags that are gone for so long.
+const OLD_EXTRA_TAGS: &str = "
+    SELECT tags.id FROM tag_counts CROSS JOIN tags INDEXED BY differences
+        ON tags.rule = tag_counts.rule AND tags.source = tag_counts.source AND tags.state <> 'same'
+    WHERE tag_counts.state = 'extra' AND tags.state = 'extra' AND since < ?1 LIMIT ?2";
+
+/// Tags of rules that did not run for so long.
+const TAGS_OF_OLD_RULES: &str = "
     SELECT tags.id FROM rules CROSS JOIN tag_counts ON tag_counts.rule = rules.id
-    CROSS JOIN tags ON tags.source = tag_counts.source AND tags.rule = rules.id AND tags.state = tag_counts.state
-    WHERE (tag_counts.state = 'extra' AND tags.since < ?1)
-        OR NOT EXISTS (SELECT 1 FROM runs WHERE runs.rule = rules.id AND runs.id >= ?2)
-    LIMIT ?3";
+    CROSS JOIN tags ON tags.source = tag_counts.source AND tags.rule = rules.id
+    WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.rule = rules.id AND runs.id >= ?1) LIMIT ?2";
 
 /// Deletes some of what is not kept at `now`. Returns true if there is more.
 pub(super) fn step(
@@ -102,7 +109,7 @@ fn next_run(
         RunId::after(oldest, None).number()
     };
     let statement =
-        format!("SELECT id FROM runs WHERE {condition} AND NOT ({IS_LAST}) ORDER BY id LIMIT 1");
+        format!("SELECT id FROM runs WHERE {condition} AND {IS_NOT_LAST} ORDER BY id LIMIT 1");
     let mut statement = connection.prepare_cached(&statement)?;
     statement.query_row((before,), |row| row.get(0)).optional()
 }
@@ -130,14 +137,18 @@ fn delete_others(connection: &Connection, oldest: Timestamp) -> rusqlite::Result
         let values = params![state, Moment(oldest), STEP];
         deleted += connection.execute(OLD_DELIVERIES, values)?;
     }
-    let mut old = connection.prepare_cached(OLD_TAGS)?;
     let first_run = RunId::after(oldest, None).number();
-    let values = params![Moment(oldest), first_run, STEP];
-    let old = old.query_map(values, |row| row.get(0))?;
-    let old: Vec<i64> = old.collect::<rusqlite::Result<_>>()?;
+    let mut old = ids(connection, OLD_EXTRA_TAGS, oldest.as_microsecond())?;
+    old.extend(ids(connection, TAGS_OF_OLD_RULES, first_run)?);
     for id in &old {
         connection.execute("DELETE FROM past_tags WHERE tag = ?1", (id,))?;
         connection.execute("DELETE FROM tags WHERE id = ?1", (id,))?;
     }
     Ok(deleted + old.len() > 0)
+}
+
+fn ids(connection: &Connection, statement: &str, before: i64) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let ids = statement.query_map((before, STEP), |row| row.get(0))?;
+    ids.collect()
 }

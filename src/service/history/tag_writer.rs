@@ -41,7 +41,9 @@ const TAGS_OF_SOURCE: &str =
 
 const EXTRA: &str = "UPDATE tags SET state = 'extra', since = ?2, expected = NULL WHERE id = ?1";
 
-const REMOVE: &str = "DELETE FROM tags WHERE id = ?1";
+/// A tag that never was at the destination is forgotten.
+const REMOVE: &str = "
+    DELETE FROM tags WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM past_tags WHERE tag = ?1)";
 
 /// Set of ids of tags.
 #[derive(Default)]
@@ -251,18 +253,17 @@ pub(super) fn write_unseen(
         while let Some(row) = rows.next()? {
             let Word(state): Word<TagState> = row.get(1)?;
             let (id, is_nowhere) = (row.get(0)?, row.get(2)?);
-            if !run.seen.contains(id) && (is_nowhere || state != TagState::Extra) {
+            if !run.seen.contains(id) && state != TagState::Extra {
                 unseen.push((id, is_nowhere));
             }
         }
     }
     for (id, is_nowhere) in unseen {
-        if is_nowhere {
-            connection.prepare_cached(REMOVE)?.execute((id,))?;
-        } else {
-            let mut extra = connection.prepare_cached(EXTRA)?;
-            extra.execute(params![id, Moment(ended)])?;
+        if is_nowhere && connection.prepare_cached(REMOVE)?.execute((id,))? > 0 {
+            continue;
         }
+        let mut extra = connection.prepare_cached(EXTRA)?;
+        extra.execute(params![id, Moment(ended)])?;
     }
     Ok(())
 }

@@ -19,9 +19,6 @@ use crate::service::history::writer::HistoryWriter;
 /// Time between two tries to write to a file that fails.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Time between two looks at what is not kept any more.
-const PRUNE: Duration = Duration::from_secs(60 * 60);
-
 /// Pause between two steps of deletion, in which batches are written.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 
@@ -89,24 +86,25 @@ impl Work {
             let Some(batch) = self.queue.next(idle) else {
                 return;
             };
-            if !self.write(&batch) {
+            if !batch.is_empty() && !self.write(&batch) {
                 return;
             }
             self.prune_if_due();
         }
     }
 
-    /// Writes a batch, as often as it takes. Returns false if the queue was closed meanwhile.
+    /// Writes a batch, as often as it takes. Returns false if that fails after the queue was closed.
     fn write(&mut self, batch: &Batch) -> bool {
+        let mut is_last_try = false;
         while let Err(error) = self.writer.write(batch) {
             self.report(error);
-            if !self.queue.failed(RETRY) {
-                // The last try.
-                let _ = self.writer.write(batch);
+            if is_last_try {
                 return false;
             }
-            // The file may be another one by now.
-            if let Ok(connection) = FORMAT.open(&self.path) {
+            is_last_try = !self.queue.failed(RETRY);
+            // A connection can be the worse for its last fault. The file is there: to create it, it would have to be opened
+            // and closed, which drops the locks of other connections of this process.
+            if let Ok(connection) = FORMAT.open_to_write(&self.path) {
                 self.writer.reconnect(connection);
             }
         }
@@ -127,11 +125,11 @@ impl Work {
             Ok(false) => {
                 let shrunk = sqlite_file::shrink(&self.writer.connection);
                 shrunk.unwrap_or_else(|error| self.report(error));
-                PRUNE
+                self.retention.every
             }
             Err(error) => {
                 self.report(error);
-                PRUNE
+                self.retention.every
             }
         };
         self.next_pruning = Instant::now() + delay;

@@ -1,6 +1,6 @@
 //! Images of a run.
 
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::service::history::columns::{StoredDigest, Word, unsigned};
 use crate::service::history::queries::{MAX_PAGE, limited};
@@ -24,6 +24,8 @@ const ALL: &str = "
 const BY_OUTCOME: &str = "
     WHERE images.run = :run AND outcome = :outcome AND images.number > :after
     ORDER BY images.number LIMIT :limit";
+
+const LOST: &str = "SELECT lost FROM runs WHERE id = ?1";
 
 /// Returns a page of the images of a run.
 pub(in crate::service::history) fn images(
@@ -50,7 +52,10 @@ pub(in crate::service::history) fn images(
         None => statement.query(named_params! {":run": run, ":after": after, ":limit": limit})?,
     };
     let text = filter.text.as_ref().map(|text| text.to_ascii_lowercase());
-    let mut page = ImagePage::default();
+    let mut page = ImagePage {
+        lost: lost(connection, run)?,
+        ..ImagePage::default()
+    };
     let (mut last, mut seen) = (None, 0);
     while let Some(row) = rows.next()? {
         if page.images.len() >= size {
@@ -67,6 +72,12 @@ pub(in crate::service::history) fn images(
     // The search goes on with the next page.
     page.next = last.filter(|_| seen >= limit);
     Ok(page)
+}
+
+fn lost(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached(LOST)?;
+    let lost = statement.query_row((run,), |row| row.get(0).map(unsigned));
+    Ok(lost.optional()?.unwrap_or_default())
 }
 
 /// Returns true if a reference of the image contains `text`, which is in lower case.
@@ -112,6 +123,7 @@ pub(super) fn parse(row: &Row<'_>) -> rusqlite::Result<ImageRecord> {
 pub(super) fn statements() -> Vec<(&'static str, String)> {
     vec![
         ("images", format!("{COLUMNS} {ALL}")),
+        ("lost images", LOST.to_owned()),
         ("images with an outcome", format!("{COLUMNS} {BY_OUTCOME}")),
     ]
 }

@@ -1,7 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod bench;
+mod deliveries;
+mod faults;
+mod paging;
 mod plans;
+mod retention;
 mod rows;
+mod tags;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

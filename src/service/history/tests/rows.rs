@@ -1,11 +1,13 @@
 use image_syncer_registry::Cause;
-use image_syncer_sync::Outcome;
+use image_syncer_sync::{Event, Failure, Outcome};
 
 use crate::service::history::tests::{
-    Fixture, at, copied, digest, ended, failed, listed, queued, unchanged,
+    Fixture, copied, digest, ended, failed, listed, queued, rule_id, unchanged,
 };
 use crate::service::history::{ImageFilter, ImageOutcome, RunFilter};
-use crate::service::run::RunState;
+use crate::service::observer::RunObserver as _;
+use crate::service::run::{Purpose, RunState, Scope};
+use crate::service::schedule::LastStart;
 
 #[tokio::test]
 async fn a_run_has_its_last_state_and_the_images_that_were_not_unchanged() {
@@ -82,7 +84,7 @@ async fn runs_are_found_by_rule_and_state() {
     }
     let waiting = queued("odd", 7);
     fixture.history.flush().await;
-    crate::service::observer::RunObserver::changed(&fixture.history, &waiting);
+    fixture.history.changed(&waiting);
     runs.push(waiting.clone());
     runs.reverse();
     fixture.history.flush().await;
@@ -118,5 +120,102 @@ async fn runs_are_found_by_rule_and_state() {
         odd[1].ended.unwrap()
     );
     assert!(fixture.reported.lock().unwrap().is_empty());
-    assert_eq!(at(0), jiff::Timestamp::UNIX_EPOCH);
+}
+
+#[tokio::test]
+async fn a_list_that_failed_counts_as_a_failure_of_its_repository_or_rule() {
+    let fixture = Fixture::new();
+    let mut events = listed(vec![]);
+    let failure = |cause| Failure {
+        cause,
+        host: "a.example".into(),
+        ..Failure::local("cannot list: refused")
+    };
+    events.push(Event::RepositoryFailed {
+        rule: rule_id(),
+        repository: "a.example/team/app".into(),
+        failure: failure(Cause::NoPullRight),
+    });
+    events.push(Event::RuleFailed {
+        rule: rule_id(),
+        failure: failure(Cause::LoginRefused),
+    });
+    let run = fixture.run(queued("nightly", 1), events);
+    fixture.history.flush().await;
+    let filter = ImageFilter {
+        outcome: Some(ImageOutcome::Failed),
+        limit: 10,
+        ..ImageFilter::default()
+    };
+    let page = fixture.history.images(run.id, filter).await.unwrap();
+    let found: Vec<_> = page
+        .images
+        .iter()
+        .map(|image| (&*image.source, image.destination.as_deref()))
+        .collect();
+    assert_eq!(
+        found,
+        [("a.example/team/app", None), ("a.example/team/*", None)]
+    );
+    assert_eq!(fixture.history.failures(run.id).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_schedule_goes_on_from_the_last_start_of_a_whole_rule() {
+    let fixture = Fixture::new();
+    let whole = fixture.run(queued("hourly", 1), []);
+    let mut check = queued("hourly", 2);
+    check.purpose = Purpose::Check;
+    fixture.run(check, []);
+    let mut part = queued("hourly", 3);
+    part.scope = Scope {
+        tags: vec!["v1".into()],
+        ..Scope::default()
+    };
+    let part = fixture.run(part, []);
+    // It never started.
+    let mut cancelled = queued("hourly", 4);
+    fixture.history.changed(&cancelled);
+    cancelled.state = RunState::Cancelled;
+    fixture.history.changed(&cancelled);
+    let mut interrupted = fixture.run(queued("daily", 5), []);
+    interrupted.state = RunState::Interrupted;
+    fixture.history.changed(&interrupted);
+    fixture.history.flush().await;
+    let starts = fixture.file().last_starts().unwrap();
+    assert_eq!(starts.len(), 2);
+    assert_eq!(starts["hourly"], LastStart::At(whole.started.unwrap()));
+    let start = LastStart::Interrupted(interrupted.started.unwrap());
+    assert_eq!(starts["daily"], start);
+    let found = fixture.history.run(part.id).await.unwrap().unwrap();
+    assert_eq!(found.scope.tags, ["v1"]);
+}
+
+#[tokio::test]
+async fn a_search_finds_parts_of_references_without_regard_to_case() {
+    let fixture = Fixture::new();
+    let images = listed(vec![
+        copied("team/app:v1", 1),
+        copied("team/Web:RC1", 2),
+        copied("other/app:rc1", 3),
+    ]);
+    let run = fixture.run(queued("nightly", 1), images);
+    fixture.history.flush().await;
+    let find = async |text: &str| {
+        let filter = ImageFilter {
+            text: Some(text.into()),
+            limit: 10,
+            ..ImageFilter::default()
+        };
+        let page = fixture.history.images(run.id, filter).await.unwrap();
+        assert_eq!(page.next, None);
+        page.images
+            .iter()
+            .map(|image| image.number)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(find("rc1").await, [1, 2]);
+    assert_eq!(find("MIRROR/team").await, [0, 1]);
+    assert_eq!(find("app:v").await, [0]);
+    assert_eq!(find("%").await, [0; 0]);
 }
