@@ -45,9 +45,6 @@ impl Watchers {
         let (history, past) = open_history(spec, lines)?;
         let schedules = Schedules::new(clock, past.last_starts()?);
         let metrics = Metrics::default();
-        for (rule, ended) in past.last_successes()? {
-            metrics.set_last_success(&rule, ended);
-        }
         metrics.set_schedules(&schedules);
         let notifications =
             Notifications::open(&config.service, &access.transport, &history, clock, lines)?;
