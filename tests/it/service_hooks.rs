@@ -59,6 +59,10 @@ fn requests(service: &str, registry: &str) -> Vec<String> {
 }
 
 #[test]
+#[allow(
+    clippy::print_stdout,
+    reason = "the time depends on the machine, so it is shown only"
+)]
 fn a_push_at_a_real_registry_arrives_without_a_poll() {
     testkit::needs!("docker-registry");
     let mut source = DockerRegistry::builder().start().unwrap();

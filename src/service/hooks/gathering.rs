@@ -5,12 +5,14 @@
 //! A manifest without a tag is never the first: it may be a part of an image whose tag follows. If the tag does follow,
 //! its run includes the manifest; otherwise the whole repository is copied after 5 s.
 //!
-//! A run has one repository, so pushes to several repositories of a rule are one run each, one after another.
+//! A run has one repository, so pushes to several repositories of a rule are one run each, one after another: the next
+//! one is requested when the one before is over.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::Report;
@@ -42,6 +44,8 @@ struct Shared {
 struct Gathered {
     /// Time of the last request.
     last: Option<Instant>,
+    /// The run of that request, unless it is known to be over.
+    last_run: Option<RunId>,
     /// Pushes that wait, and the time when they become a request.
     waiting: VecDeque<Change>,
     due: Option<Instant>,
@@ -72,16 +76,20 @@ impl Gatherer {
         let (scope, needs_task) = {
             let mut rules = lock(&self.0.rules);
             let gathered = rules.entry(Arc::clone(rule)).or_default();
+            let last_run = gathered.last_run;
+            let is_over = |run| self.0.runs.wait(run).now_or_never().is_some();
+            gathered.last_run = last_run.filter(|run| !is_over(*run));
             let scope = gathered.add(Instant::now(), changes);
             let needs_task = !gathered.has_task && gathered.due.is_some();
             gathered.has_task |= needs_task;
             (scope, needs_task)
         };
+        let run = scope.map(|scope| self.request(rule, scope)).transpose();
         if needs_task {
             let (gatherer, rule) = (self.clone(), Arc::clone(rule));
             tokio::spawn(async move { gatherer.request_waiting(&rule).await });
         }
-        scope.map(|scope| self.request(rule, scope)).transpose()
+        run
     }
 
     fn request(&self, rule: &Arc<str>, scope: Scope) -> Result<RunId, RequestError> {
@@ -91,27 +99,26 @@ impl Gatherer {
             purpose: Purpose::Sync,
             scope,
         })?;
+        if let Some(gathered) = lock(&self.0.rules).get_mut(rule) {
+            gathered.last_run = Some(accepted.id);
+        }
         Ok(accepted.id)
     }
 
     /// Requests runs for the pushes of a rule that wait, until none is left.
     async fn request_waiting(&self, rule: &Arc<str>) {
-        while let Some(due) = self.due(rule) {
+        while let Some((due, last_run)) = self.due(rule) {
             tokio::time::sleep_until(due).await;
-            let (scope, is_last) = {
-                let mut rules = lock(&self.0.rules);
-                let Some(gathered) = rules.get_mut(rule) else {
-                    return;
-                };
-                (gathered.next(Instant::now()), gathered.waiting.is_empty())
-            };
-            let Some(scope) = scope else { continue };
-            match self.request(rule, scope) {
-                // Further repositories would be merged with a run that waits, and extend it to the whole rule.
-                Ok(run) if !is_last => drop(self.0.runs.wait(run).await),
-                Ok(_) => {}
-                Err(RequestError::Stopping) => return,
-                Err(why) => {
+            // Another repository would be merged with a run that waits, and extend it to the whole rule.
+            if let Some(run) = last_run {
+                self.0.runs.wait(run).await;
+            }
+            let next = |gathered: &mut Gathered| gathered.next(Instant::now());
+            let scope = lock(&self.0.rules).get_mut(rule).and_then(next);
+            match scope.map(|scope| self.request(rule, scope)) {
+                None | Some(Ok(_)) => {}
+                Some(Err(RequestError::Stopping)) => return,
+                Some(Err(why)) => {
                     let text = format!("cannot start a run of {rule} after a hook: {why}");
                     (self.0.report)(LineLabel::Warning, &text);
                 }
@@ -119,12 +126,12 @@ impl Gatherer {
         }
     }
 
-    /// Returns when pushes of a rule become a request; without any, the task ends.
-    fn due(&self, rule: &Arc<str>) -> Option<Instant> {
+    /// Returns when pushes of a rule become a request, and the run before it; without any push, the task ends.
+    fn due(&self, rule: &Arc<str>) -> Option<(Instant, Option<RunId>)> {
         let mut rules = lock(&self.0.rules);
         let gathered = rules.get_mut(rule)?;
         gathered.has_task = gathered.due.is_some();
-        gathered.due
+        Some((gathered.due?, gathered.last_run))
     }
 }
 
@@ -132,7 +139,8 @@ impl Gathered {
     /// Adds pushes. Returns the part of the rule whose run starts at once, if it is quiet.
     fn add(&mut self, now: Instant, changes: Vec<Change>) -> Option<Scope> {
         let quiet_from = self.last.map(|last| last + GATHERED);
-        let is_quiet = self.waiting.iter().all(Change::may_wait)
+        let is_quiet = self.last_run.is_none()
+            && self.waiting.iter().all(Change::may_wait)
             && quiet_from.is_none_or(|quiet_from| now >= quiet_from);
         let mut changes = changes.into_iter().collect::<VecDeque<_>>();
         let mut first = None;

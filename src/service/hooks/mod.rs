@@ -15,6 +15,7 @@ mod hub;
 mod matching;
 mod push;
 mod quay;
+mod repeated;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use image_syncer_sync::config::HookConfig;
 
 use self::gathering::Gatherer;
 use self::push::{PayloadError, Push};
+use self::repeated::RepeatedLines;
 pub(crate) use self::routes::router;
 use crate::metrics::Metrics;
 use crate::service::runs::Runs;
@@ -88,6 +90,7 @@ pub(crate) struct Hooks {
     gatherer: Gatherer,
     metrics: Metrics,
     report: Report,
+    repeated: RepeatedLines,
 }
 
 impl Hooks {
@@ -118,6 +121,7 @@ impl Hooks {
             secrets,
             metrics,
             report,
+            repeated: RepeatedLines::default(),
         })
     }
 }

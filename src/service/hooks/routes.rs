@@ -165,7 +165,7 @@ fn handle(hooks: &Hooks, kind: HookKind, body: &[u8]) -> Result<HookAnswer, Refu
     Ok(HookAnswer::Accepted { runs, gathered })
 }
 
-/// Reports and counts a call.
+/// Counts a call, and reports it in a line, unless it is one of many.
 fn record(hooks: &Hooks, kind: HookKind, answer: &Result<HookAnswer, Refusal>) {
     let (label, result, text) = match answer {
         Ok(HookAnswer::Accepted { runs, gathered }) => {
@@ -181,7 +181,11 @@ fn record(hooks: &Hooks, kind: HookKind, answer: &Result<HookAnswer, Refusal>) {
         }
     };
     hooks.metrics.count_hook(kind.into(), result);
-    (hooks.report)(label, &format!("hook {kind}: {text}"));
+    // Anybody can cause refusals, and registries report each blob and each pull.
+    let is_one_of_many = !matches!(answer, Ok(HookAnswer::Accepted { .. }));
+    if !is_one_of_many || hooks.repeated.is_news(kind, &text) {
+        (hooks.report)(label, &format!("hook {kind}: {text}"));
+    }
 }
 
 /// Describes an accepted call.

@@ -194,12 +194,15 @@ impl Notifier {
 
 impl RunObserver for Notifier {
     fn changed(&self, run: &Run) {
-        if !run.state.is_over() || run.purpose != Purpose::Sync {
+        if !run.state.is_over() {
             return;
         }
         let (hint, transition) = {
             let mut state = lock(&self.0.state);
             let hint = state.hints.remove(&run.id).flatten();
+            if run.purpose != Purpose::Sync {
+                return;
+            }
             let health = state.rules.entry(Arc::clone(&run.rule)).or_default();
             (hint, health.add(run))
         };

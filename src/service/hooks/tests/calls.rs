@@ -18,9 +18,9 @@ use strum::IntoEnumIterator as _;
 use crate::metrics::Metrics;
 use crate::service::clock::Clock;
 use crate::service::hooks::{HookKind, Hooks, routes};
-use crate::service::observer::RunObservers;
+use crate::service::observer::{RunObserver, RunObservers};
 use crate::service::rule_book::RuleBook;
-use crate::service::run::Cause;
+use crate::service::run::{Cause, Run, RunState};
 use crate::service::runs::{RunLimits, Runs};
 use crate::service::secret::tests::hmac_sha256;
 
@@ -45,6 +45,14 @@ struct Setup {
 }
 
 fn setup() -> Setup {
+    let transport = Arc::new(Transport::new(TransportOptions::default()).unwrap());
+    let registries = image_syncer_registry::Options::new(transport, Arc::new(Keychain::default()));
+    let session = Session::new(registries, SessionOptions::default());
+    setup_with(session, RunObservers::default())
+}
+
+/// Returns hooks whose runs use `session`.
+fn setup_with(session: Session, observers: RunObservers) -> Setup {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("rules.yaml");
     std::fs::write(&path, RULES).unwrap();
@@ -54,9 +62,6 @@ fn setup() -> Setup {
     };
     let none = OptionOverrides::default();
     let config = Config::read(&files, &Defaults::default(), &|_| None, &none).unwrap();
-    let transport = Arc::new(Transport::new(TransportOptions::default()).unwrap());
-    let registries = image_syncer_registry::Options::new(transport, Arc::new(Keychain::default()));
-    let session = Session::new(registries, SessionOptions::default());
     let limits = RunLimits {
         clock: Clock::default(),
         runs: 4,
@@ -64,7 +69,7 @@ fn setup() -> Setup {
         listing: Listing::default(),
     };
     let rules = Arc::new(RuleBook::new(&config));
-    let runs = Runs::new(session, rules, limits, RunObservers::default(), None);
+    let runs = Runs::new(session, rules, limits, observers, None);
     let secret = directory.path().join("secret");
     std::fs::write(&secret, "hunter22\n").unwrap();
     let kinds = HookKind::iter().filter(|kind| *kind != HookKind::Acr);
@@ -369,4 +374,44 @@ async fn pushes_of_five_seconds_are_one_run() {
     assert_eq!(setup.waiting(), [""; 0]);
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(setup.waiting(), ["team r.example/team/one:v2,v3"]);
+}
+
+/// Remembers the parts of the rules that runs copied, in the order of their starts.
+#[derive(Default)]
+struct Started(Mutex<Vec<String>>);
+
+impl RunObserver for Started {
+    fn changed(&self, run: &Run) {
+        if run.state == RunState::Running {
+            let repository = run.scope.repository.as_deref().unwrap_or("*");
+            let text = format!("{repository}:{}", run.scope.tags.join(","));
+            self.0.lock().unwrap().push(text);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pushes_to_several_repositories_are_a_run_each() {
+    let started = Arc::new(Started::default());
+    let observer: Arc<dyn RunObserver> = Arc::<Started>::clone(&started);
+    let setup = setup_with(
+        crate::service::testing::session(),
+        RunObservers::new([observer]),
+    );
+    // All pushes come before the first run starts, with which the others must not be merged.
+    for (repository, tag) in [("one", "1"), ("two", "1"), ("two", "2"), ("three", "1")] {
+        let repository = format!("team/{repository}");
+        let (status, _) = setup.push("r.example", &repository, &[tag]).await;
+        assert_eq!(status, 202);
+        // Longer than pushes are gathered.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    let driven = tokio::time::timeout(Duration::from_secs(60), setup.runs.drive());
+    assert!(driven.await.is_err());
+    let parts = [
+        "r.example/team/one:1",
+        "r.example/team/two:1,2",
+        "r.example/team/three:1",
+    ];
+    assert_eq!(*started.0.lock().unwrap(), parts);
 }
