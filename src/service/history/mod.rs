@@ -230,6 +230,11 @@ impl History {
         self.push_delivery(DeliveryUpdate::Retried { id, next, error });
     }
 
+    /// Records the time of the next try, without one that failed.
+    pub(crate) fn postpone_delivery(&self, id: i64, next: Timestamp) {
+        self.push_delivery(DeliveryUpdate::Postponed { id, next });
+    }
+
     /// Records the last try, which failed.
     pub(crate) fn fail_delivery(&self, id: i64, error: String) {
         self.push_delivery(DeliveryUpdate::Failed { id, error });

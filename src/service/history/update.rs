@@ -78,6 +78,10 @@ pub(super) enum DeliveryUpdate {
         next: Timestamp,
         error: String,
     },
+    Postponed {
+        id: i64,
+        next: Timestamp,
+    },
     Failed {
         id: i64,
         error: String,

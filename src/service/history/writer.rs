@@ -59,6 +59,8 @@ const DELIVERED: &str = "UPDATE deliveries SET state = 'delivered', error = NULL
 const RETRIED: &str =
     "UPDATE deliveries SET tries = tries + 1, next = ?2, error = ?3 WHERE id = ?1";
 
+const POSTPONED: &str = "UPDATE deliveries SET next = ?2 WHERE id = ?1";
+
 const UNDELIVERABLE: &str =
     "UPDATE deliveries SET tries = tries + 1, state = 'failed', error = ?2 WHERE id = ?1";
 
@@ -364,6 +366,9 @@ impl WriteBatch<'_> {
             DeliveryUpdate::Finished(id) => statement(DELIVERED)?.execute(params![id]),
             DeliveryUpdate::Retried { id, next, error } => {
                 statement(RETRIED)?.execute(params![id, Moment(*next), cut(error)])
+            }
+            DeliveryUpdate::Postponed { id, next } => {
+                statement(POSTPONED)?.execute(params![id, Moment(*next)])
             }
             DeliveryUpdate::Failed { id, error } => {
                 statement(UNDELIVERABLE)?.execute(params![id, cut(error)])

@@ -9,11 +9,12 @@ use axum::http::header::RETRY_AFTER;
 use futures_util::future::{BoxFuture, join_all};
 use image_syncer_registry::transport::{MessageAnswer, Transport};
 use image_syncer_registry::{Cause, Error};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use super::forms::{self, Message, Verdict};
 use super::{Notifier, Receiver};
+use crate::lock::lock;
 use crate::service::history::Delivery;
 use crate::service::notify::event::Notification;
 use crate::service::secret::SharedSecret;
@@ -115,13 +116,18 @@ impl Notifier {
             return;
         };
         for message in messages {
-            if !self.try_message(receiver, message, post).await {
+            let resumed = *lock(&receiver.resumed);
+            if resumed > Some(self.0.clock.now()) {
+                self.0
+                    .queue
+                    .postpone(message.id, resumed.unwrap_or_default());
+            } else if !self.try_message(receiver, message, post).await {
                 return;
             }
         }
     }
 
-    /// Tries to send a message. Returns false if the receiver may accept it later.
+    /// Tries to send a message. Returns false if the receiver may accept it and others later.
     async fn try_message(&self, receiver: &Receiver, queued: &Delivery, post: &dyn Post) -> bool {
         let queue = &self.0.queue;
         let Ok(notification) = serde_json::from_str::<Notification>(&queued.body) else {
@@ -135,13 +141,18 @@ impl Notifier {
             "notification {} to {} ({host})",
             notification.event, receiver.name
         );
+        let is_limited = matches!(verdict, Verdict::Limited(_));
+        if is_limited {
+            let pause = self.after(retry_after.unwrap_or(DELAYS[0]));
+            *lock(&receiver.resumed) = Some(pause);
+        }
         let (why, delay) = match (verdict, delay) {
             (Verdict::Delivered, _) => {
                 queue.finish(queued.id);
                 return true;
             }
-            (Verdict::Retry(why), Some(delay)) => (why, *delay),
-            (Verdict::Retry(why) | Verdict::Refused(why), _) => {
+            (Verdict::Retry(why) | Verdict::Limited(why), Some(delay)) => (why, *delay),
+            (Verdict::Retry(why) | Verdict::Limited(why) | Verdict::Refused(why), _) => {
                 let tries = queued.tries + 1;
                 let text = format!("{what} was given up at try {tries}: {why}");
                 (self.0.report)(LineLabel::Failed, &text);
@@ -149,14 +160,23 @@ impl Notifier {
                 return true;
             }
         };
-        let delay = delay.max(retry_after.unwrap_or_default());
+        let delay = match retry_after {
+            // The next message would be as much too early.
+            Some(asked) if is_limited && queued.tries == 0 => asked,
+            asked => delay.max(asked.unwrap_or_default()),
+        };
         let text = format!("{what} is tried again in {} s: {why}", delay.as_secs());
         (self.0.report)(LineLabel::Warning, &text);
-        let next =
-            SignedDuration::try_from(delay).map(|delay| self.0.clock.now().saturating_add(delay));
-        let next = next.ok().and_then(Result::ok).unwrap_or(self.0.clock.now());
-        queue.retry(queued.id, next, why);
-        false
+        queue.retry(queued.id, self.after(delay), why);
+        is_limited
+    }
+
+    /// Returns the time after a delay.
+    fn after(&self, delay: Duration) -> Timestamp {
+        let now = self.0.clock.now();
+        let delay = SignedDuration::try_from(delay);
+        let after = delay.map(|delay| now.saturating_add(delay));
+        after.ok().and_then(Result::ok).unwrap_or(now)
     }
 
     /// Sends an event once. Returns what the answer means, the delay that it asks for, and the host.

@@ -35,6 +35,8 @@ pub(super) enum Verdict {
     Delivered,
     /// Another try may succeed.
     Retry(String),
+    /// The receiver gets too many messages for now.
+    Limited(String),
     /// Another try fails as well.
     Refused(String),
 }
@@ -200,20 +202,19 @@ struct CodedAnswer {
     errcode: Option<i64>,
 }
 
-/// Codes that say to try later: too many requests, and a busy system.
-const LATER: [i64; 5] = [9_499, 11_232, 130_101, 90_018, -1];
+/// Codes for too many messages.
+const LIMITED: [i64; 4] = [9_499, 11_232, 90_018, 130_101];
+/// Code of a busy system.
+const BUSY: i64 = -1;
 
 /// Returns the meaning of an answer.
 pub(super) fn verdict(kind: NotifyKind, status: StatusCode, body: &[u8]) -> Verdict {
     let text = format!("the answer was {status}");
     if !status.is_success() {
-        let is_passing = status.is_server_error()
-            || matches!(
-                status,
-                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-            );
+        let is_passing = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
         return match status.is_redirection() {
             true => Verdict::Refused(format!("{text}, and redirects are not followed")),
+            false if status == StatusCode::TOO_MANY_REQUESTS => Verdict::Limited(text),
             false if is_passing => Verdict::Retry(text),
             false => Verdict::Refused(text),
         };
@@ -224,9 +225,10 @@ pub(super) fn verdict(kind: NotifyKind, status: StatusCode, body: &[u8]) -> Verd
     let answer = serde_json::from_slice::<CodedAnswer>(body).ok();
     match answer.and_then(|answer| answer.code.or(answer.errcode)) {
         None | Some(0) => Verdict::Delivered,
-        Some(code) if LATER.contains(&code) => {
-            Verdict::Retry(format!("the answer has the code {code}"))
+        Some(code) if LIMITED.contains(&code) => {
+            Verdict::Limited(format!("the answer has the code {code}"))
         }
+        Some(BUSY) => Verdict::Retry(format!("the answer has the code {BUSY}")),
         Some(code) => Verdict::Refused(format!("the answer has the code {code}")),
     }
 }

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use image_syncer_sync::config::{NotifyConfig, NotifyKind, ServiceConfig};
 use image_syncer_sync::{Event, Failure, Outcome};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use url::Url;
 
@@ -69,6 +70,8 @@ struct Receiver {
     url: SharedSecret,
     secret: Option<SharedSecret>,
     on: HashSet<EventKind>,
+    /// Time from which it accepts messages again.
+    resumed: Mutex<Option<Timestamp>>,
 }
 
 impl Receiver {
@@ -93,6 +96,7 @@ impl Receiver {
             url,
             secret,
             on,
+            resumed: Mutex::default(),
         };
         receiver.url().map_err(explain)?;
         Ok(receiver)

@@ -18,6 +18,8 @@ pub(crate) trait DeliveryQueue: Send + Sync {
     fn finish(&self, id: i64);
     /// Records a try that failed, and the time of the next one.
     fn retry(&self, id: i64, next: Timestamp, error: String);
+    /// Sets the time of the next try, without one that failed.
+    fn postpone(&self, id: i64, next: Timestamp);
     /// Removes a message after its last try.
     fn fail(&self, id: i64, error: String);
 }
@@ -43,6 +45,10 @@ impl DeliveryQueue for History {
 
     fn retry(&self, id: i64, next: Timestamp, error: String) {
         self.retry_delivery(id, next, error);
+    }
+
+    fn postpone(&self, id: i64, next: Timestamp) {
+        self.postpone_delivery(id, next);
     }
 
     fn fail(&self, id: i64, error: String) {

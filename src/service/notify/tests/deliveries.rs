@@ -162,12 +162,40 @@ async fn only_what_may_pass_is_tried_again() {
         (vec![Answer::Broken], &[0, 15], 0),
         (vec![Answer::Never], &[0, 35], 0),
         (vec![Answer::RetryAfter(429, "100")], &[0, 100], 0),
-        (vec![Answer::RetryAfter(429, "3")], &[0, 15], 0),
+        (vec![Answer::RetryAfter(429, "3")], &[0, 3], 0),
+        (
+            vec![Answer::RetryAfter(429, "3"), Answer::RetryAfter(429, "3")],
+            &[0, 3, 48],
+            0,
+        ),
+        (vec![Answer::RetryAfter(503, "3")], &[0, 15], 0),
         (vec![Answer::RetryAfter(503, "86400")], &[0, 600], 0),
     ] {
         let (found, given_up, _) = tries(answers).await;
         assert_eq!((&*found, given_up.len()), (seconds, failed));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_limits_messages_gets_all_of_them_slowly() {
+    let clock = Clock::following_tokio(noon());
+    let queue = MemoryQueue::new(clock);
+    let config = vec![receiver(NotifyKind::CloudEvents, URL, &[])];
+    let (notifier, _) = notifier(config, Arc::new(queue.clone()), clock);
+    let rules = 100;
+    for rule in 0..rules {
+        notifier.changed(&run(&format!("rule {rule}"), RunState::Failed));
+    }
+    // It accepts one message in two seconds.
+    let limited = || [Answer::Status(200), Answer::RetryAfter(429, "2")];
+    let receiver = Receiver::new(clock, (0..200).flat_map(|_| limited()).collect());
+    drive(&notifier, &receiver, 3_600).await;
+    let state = queue.state.lock().unwrap();
+    assert_eq!((state.waiting.len(), state.failed.len()), (0, 0));
+    let seconds = receiver.seconds();
+    assert_eq!(seconds.len(), 2 * rules - 1);
+    let last = *seconds.last().unwrap();
+    assert!((198..300).contains(&last), "{last}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -170,7 +170,6 @@ fn answers_decide_on_another_try() {
     for (code, is_retried) in [
         (500, true),
         (503, true),
-        (429, true),
         (408, true),
         (400, false),
         (401, false),
@@ -206,7 +205,7 @@ fn answers_decide_on_another_try() {
         (
             NotifyKind::Feishu,
             r#"{"code":11232,"msg":"frequency limited"}"#,
-            Verdict::Retry("the answer has the code 11232".to_owned()),
+            Verdict::Limited("the answer has the code 11232".to_owned()),
         ),
         (
             NotifyKind::DingTalk,
@@ -220,8 +219,13 @@ fn answers_decide_on_another_try() {
         ),
         (
             NotifyKind::DingTalk,
+            r#"{"errcode":-1,"errmsg":"busy"}"#,
+            Verdict::Retry("the answer has the code -1".to_owned()),
+        ),
+        (
+            NotifyKind::DingTalk,
             r#"{"errcode":130101,"errmsg":"send too fast"}"#,
-            Verdict::Retry("the answer has the code 130101".to_owned()),
+            Verdict::Limited("the answer has the code 130101".to_owned()),
         ),
     ] {
         assert_eq!(

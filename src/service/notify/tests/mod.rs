@@ -140,6 +140,11 @@ impl DeliveryQueue for MemoryQueue {
         delivery.tries += 1;
     }
 
+    fn postpone(&self, id: i64, next: Timestamp) {
+        let mut state = self.state.lock().unwrap();
+        state.waiting.get_mut(&id).unwrap().next = next;
+    }
+
     fn fail(&self, id: i64, error: String) {
         let mut state = self.state.lock().unwrap();
         state.waiting.remove(&id).unwrap();
