@@ -16,7 +16,7 @@ mod matching;
 mod push;
 mod quay;
 mod repeated;
-mod routes;
+pub(in crate::service) mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +28,6 @@ use image_syncer_sync::config::HookConfig;
 use self::gathering::Gatherer;
 use self::push::{PayloadError, Push};
 use self::repeated::RepeatedLines;
-pub(crate) use self::routes::router;
 use crate::metrics::Metrics;
 use crate::service::runs::Runs;
 use crate::service::secret::SharedSecret;

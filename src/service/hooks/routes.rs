@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use serde::Serialize;
 
 use super::caller::{self, Access};
@@ -28,9 +27,9 @@ const MAX_BODY: usize = 1 << 20;
 const RETRY_AFTER: u32 = 10;
 
 /// Answer to a hook.
-#[derive(Debug, Serialize, PartialEq, Eq)]
+#[derive(Debug, Serialize, PartialEq, Eq, utoipa::ToSchema)]
 #[serde(untagged)]
-enum HookAnswer {
+pub(in crate::service) enum HookAnswer {
     /// Rules copy what was pushed.
     Accepted {
         /// Runs that start at once, or were requested before and have not started.
@@ -65,14 +64,23 @@ enum Refusal {
     Run(#[from] RequestError),
 }
 
-/// Returns the routes of all hooks.
-pub(crate) fn router() -> Router<Arc<ServiceState>> {
-    Router::new()
-        .route("/hooks/{kind}", post(call))
-        .route("/hooks/{kind}/{token}", post(call_with_token))
-}
-
-async fn call(
+/// Receives the call of a registry. Its form depends on the kind.
+#[utoipa::path(
+    post, path = "/hooks/{kind}", tag = "hooks",
+    params(("kind" = String, Path, description = "kind of the hook, such as `harbor`")),
+    request_body(content = Object, content_type = "application/json"),
+    security(("hook" = [])),
+    responses(
+        (status = 200, description = "nothing starts", body = HookAnswer),
+        (status = 202, description = "runs start, at once or in some seconds", body = HookAnswer),
+        (status = 401, description = "the secret is missing or wrong", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 404, description = "there is no such hook", body = Problem,
+            content_type = "application/problem+json"),
+        (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(in crate::service) async fn call(
     State(state): State<Arc<ServiceState>>,
     Path(kind): Path<String>,
     headers: HeaderMap,
@@ -81,7 +89,26 @@ async fn call(
     respond(&state.hooks, &kind, None, &headers, body).await
 }
 
-async fn call_with_token(
+/// Receives the call of a registry that cannot send a header, with the secret in the path.
+#[utoipa::path(
+    post, path = "/hooks/{kind}/{token}", tag = "hooks",
+    params(
+        ("kind" = String, Path, description = "kind of the hook, such as `hub`"),
+        ("token" = String, Path, description = "the secret of the hook"),
+    ),
+    request_body(content = Object, content_type = "application/json"),
+    security(()),
+    responses(
+        (status = 200, description = "nothing starts", body = HookAnswer),
+        (status = 202, description = "runs start, at once or in some seconds", body = HookAnswer),
+        (status = 401, description = "the secret is missing or wrong", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 404, description = "there is no such hook", body = Problem,
+            content_type = "application/problem+json"),
+        (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(in crate::service) async fn call_with_token(
     State(state): State<Arc<ServiceState>>,
     Path((kind, token)): Path<(String, String)>,
     headers: HeaderMap,

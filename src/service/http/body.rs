@@ -1,57 +1,89 @@
 //! Bodies of requests, which are bounded in size and time.
 
+use std::error::Error;
+use std::iter::successors;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::BoxError;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body as _, Bytes};
+use futures_util::{StreamExt as _, stream};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::service::http::problem::Problem;
 
 /// Maximum size of a body, in bytes.
-pub(super) const MAX_BODY: usize = 1024 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
 /// Maximum time to read a body.
 const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// Reads the body before its route is called, so that no route waits for it.
-pub(super) async fn buffer(request: Request, next: Next) -> Response {
+/// Reason why a body cannot be read to its end.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum BodyError {
+    #[error("the body is larger than 1 MiB")]
+    TooLarge,
+    #[error("the body took more than 10 seconds")]
+    TooSlow,
+}
+
+/// Bounds the body in size and time. It is read by the route, so not for a client without the right.
+pub(super) async fn bound(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match read(body).await {
-        Ok(bytes) => {
-            let request = Request::from_parts(parts, Body::from(bytes));
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
+    let length = parts.headers.get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > MAX_BODY as u64) {
+        return Problem::from(BodyError::TooLarge).into_response();
     }
+    let body = if body.is_end_stream() {
+        body
+    } else {
+        bounded(body)
+    };
+    next.run(Request::from_parts(parts, body)).await
+}
+
+fn bounded(body: Body) -> Body {
+    let deadline = Instant::now() + MAX_TIME;
+    let start = (body.into_data_stream(), MAX_BODY);
+    let parts = stream::try_unfold(start, move |(mut data, left)| async move {
+        let part = timeout_at(deadline, data.next()).await;
+        let Some(part) = part.map_err(|_| BodyError::TooSlow)? else {
+            return Ok(None);
+        };
+        let part = part?;
+        let left = left.checked_sub(part.len()).ok_or(BodyError::TooLarge)?;
+        Ok::<_, BoxError>(Some((part, (data, left))))
+    });
+    Body::from_stream(parts)
 }
 
 async fn read(body: Body) -> Result<Bytes, Problem> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    let too_large = || {
-        let detail = format!("the body is larger than {} MiB", MAX_BODY / 1024 / 1024);
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-    };
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
-    }
-    let collected = timeout(MAX_TIME, Limited::new(body, MAX_BODY).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::bad_request("the body is incomplete")),
-        Err(_) => {
-            let detail = format!("the body took more than {} seconds", MAX_TIME.as_secs());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
-        }
+    let read = to_bytes(body, MAX_BODY).await;
+    read.map_err(|error| {
+        let mut sources = successors(Some(&error as &(dyn Error + 'static)), |error| {
+            Error::source(*error)
+        });
+        let known = sources.find_map(|error| error.downcast_ref::<BodyError>().copied());
+        known.map_or_else(
+            || Problem::bad_request("the body is incomplete"),
+            Problem::from,
+        )
+    })
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        let status = match error {
+            BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        };
+        Self::new(status, error.to_string())
     }
 }
 
@@ -95,4 +127,17 @@ fn is_json(headers: &HeaderMap) -> bool {
         let essence = text.split(';').next().unwrap_or_default().trim();
         essence.eq_ignore_ascii_case("application/json")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_too_slow() {
+        let endless = stream::pending::<Result<Bytes, BoxError>>();
+        let problem = read(bounded(Body::from_stream(endless))).await.err();
+        let status = problem.map(|problem| problem.status());
+        assert_eq!(status, Some(StatusCode::REQUEST_TIMEOUT));
+    }
 }

@@ -18,9 +18,10 @@ mod tls;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 
-use crate::service::hooks;
+use crate::service::hooks::routes::{call, call_with_token};
 use crate::service::http::access::{Guard, check};
 use crate::service::http::routes::Routes;
 use crate::service::page;
@@ -31,18 +32,15 @@ pub(crate) use state::HttpState;
 
 /// Returns all routes of the service.
 pub(crate) fn router(state: &Arc<ServiceState>, has_page: bool) -> Router {
-    let mut others = hooks::router();
+    let mut router = routes(state).into_router();
     if has_page {
         let guard = from_fn_with_state(Guard::by_method(state), check);
-        others = others
-            .merge(page::router().route_layer(guard))
-            .merge(page::open_router());
+        let pages = page::router().route_layer(guard).merge(page::open_router());
+        router = router.merge(pages.with_state(Arc::clone(state)));
     }
-    routes(state)
-        .into_router()
-        .merge(others.with_state(Arc::clone(state)))
+    router
         // The outermost layer comes last.
-        .layer(from_fn(body::buffer))
+        .layer(from_fn(body::bound))
         .layer(from_fn_with_state(has_page, headers::complete))
 }
 
@@ -51,4 +49,7 @@ fn routes(state: &Arc<ServiceState>) -> Routes {
     api::routes(state)
         .merge(probes::routes(state))
         .merge(login::routes(state))
+        // The hooks check the secret of their callers.
+        .open(Method::POST, "/hooks/{kind}", call)
+        .open(Method::POST, "/hooks/{kind}/{token}", call_with_token)
 }

@@ -141,3 +141,56 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| error.to_string())?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use testkit::Tls;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn files_that_change_are_read_again_and_unusable_ones_change_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            cert: directory.path().join("cert"),
+            key: directory.path().join("key"),
+        };
+        let write = |certificate: &str, key: &str| {
+            // Replaced as mounted secrets are, in one step.
+            for (path, text) in [(&files.cert, certificate), (&files.key, key)] {
+                let new = path.with_extension("new");
+                std::fs::write(&new, text).unwrap();
+                std::fs::rename(&new, path).unwrap();
+            }
+        };
+        let (one, two) = (Tls::new(), Tls::new());
+        let (one, two) = (one.pem(&["localhost"]), two.pem(&["localhost"]));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        write(&one.certificate, &one.key);
+        let tls = ServerTls::read(&files).unwrap();
+        let current = || Arc::clone(&lock(&tls.state).config);
+        let first = current();
+        tls.renew(Duration::ZERO).await;
+        assert!(Arc::ptr_eq(&first, &current()));
+        write(&two.certificate, &two.key);
+        tls.renew(INTERVAL).await;
+        assert!(Arc::ptr_eq(&first, &current()), "it was looked at just now");
+        tls.renew(Duration::ZERO).await;
+        let second = current();
+        assert!(!Arc::ptr_eq(&first, &second));
+        for (certificate, key) in [
+            (&*one.certificate, &*two.key),
+            ("", &one.key),
+            (&one.certificate, ""),
+        ] {
+            write(certificate, key);
+            tls.renew(Duration::ZERO).await;
+            assert!(Arc::ptr_eq(&second, &current()));
+            assert!(ServerTls::read(&files).is_err());
+        }
+        write(&one.certificate, &one.key);
+        tls.renew(Duration::ZERO).await;
+        assert!(!Arc::ptr_eq(&second, &current()));
+    }
+}

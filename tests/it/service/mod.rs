@@ -1,4 +1,5 @@
 //! The service as a process.
 
+mod api;
 pub(crate) mod flags;
 mod running;

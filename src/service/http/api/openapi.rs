@@ -4,6 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use crate::service::hooks::routes as hooks;
 use crate::service::http::api::{
     events, images, plan, registries, reload, report, rules, runs, sync,
 };
@@ -22,6 +23,7 @@ use crate::service::http::{login, probes};
         runs::list, runs::show, runs::cancel, images::images, report::report,
         reload::reload, registries::list, events::events,
         login::log_in, login::log_out, probes::healthz, probes::readyz, probes::metrics,
+        hooks::call, hooks::call_with_token,
     ),
     modifiers(&Schemes),
 )]
@@ -40,8 +42,11 @@ impl Modify for Schemes {
             crate::service::http::access::COOKIE_NAME,
             "the login of the page; writes need the header `X-Image-Syncer: 1` as well",
         );
+        let hook = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let hook = hook.description(Some("the secret of the hook in `service.hooks`"));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
+        components.add_security_scheme("hook", SecurityScheme::Http(hook.build()));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }

@@ -88,6 +88,11 @@ async fn every_operation_answers_as_the_document_says() {
     for operation in Operation::all() {
         let line = operation.request(run);
         let answer = send(&service, &line, &[WRITER]).await;
+        if operation.path.starts_with("/hooks/") {
+            // None is configured.
+            answer.problem(404);
+            continue;
+        }
         assert!(operation.has(&answer), "{line}: {answer:?}");
         let is_refused = line.ends_with("/cancel") || line.ends_with("/reload");
         assert_eq!(answer.status < 300, !is_refused, "{line}: {answer:?}");

@@ -7,3 +7,4 @@ mod events;
 mod property;
 mod refusals;
 mod support;
+mod tls;

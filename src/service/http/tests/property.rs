@@ -132,8 +132,6 @@ async fn random_requests_never_fail_the_service() {
         "/login",
         "/preferences",
         "/assets/{name}",
-        "/hooks/{name}",
-        "/hooks/{name}/{id}",
         "/{name}",
         "/api/{name}",
         "/api/v1/{name}/{id}/{name}",
