@@ -15,6 +15,7 @@ pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer check --images FILE [--auth FILE] [flags]
        image-syncer validate --images FILE [--auth FILE]
        image-syncer serve --config FILE [--listen ADDRESS:PORT]
+       image-syncer history [list|show|where] [--state DIR]
        image-syncer tags SOURCE | --config FILE [--rule GLOB]
        image-syncer convert --images FILE [--auth FILE]
        image-syncer schema
@@ -139,6 +140,21 @@ Exit codes:
     0  the service was stopped
     1  the service failed
     2  the command line or a file is wrong";
+
+/// Text after the help of `history`.
+pub(super) const HISTORY: &str = "\
+Examples:
+  image-syncer history --rule 'base*' --outcome failed
+  image-syncer history show 01jx4k2v9c0
+  image-syncer history where registry.example.com/mirror/alpine:3.22
+  image-syncer history where sha256:4bcff63911fcb4448bd4fdacec207030997caf25e9bea4045fa6c8c44de311d1
+
+The history is written by image-syncer serve, and can be read while that runs.
+
+Exit codes:
+    0  done
+    1  nothing is known about the digest or the tag
+    2  the history is missing or cannot be read, or the command line is wrong";
 
 /// Text after the help of `plan`.
 pub(super) const PLAN: &str = "\

@@ -2,6 +2,8 @@
 
 mod args;
 mod help;
+#[cfg(feature = "service")]
+mod history;
 mod ignored_values;
 mod parse;
 #[cfg(feature = "service")]
@@ -19,6 +21,10 @@ pub use args::{
     Showing, TagsFormat, Transfer, WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
+#[cfg(feature = "service")]
+pub use history::{
+    HistoryAction, HistoryArgs, HistoryCommon, HistoryFormat, HistoryList, HistoryOutcome,
+};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
 pub(crate) use parse::parse;
 #[cfg(feature = "service")]
@@ -74,6 +80,10 @@ pub enum Command {
     #[cfg(feature = "service")]
     #[command(after_help = help::SERVE, args_override_self = true)]
     Serve(Box<ServeArgs>),
+    /// Show the runs of the service, and what is where since when
+    #[cfg(feature = "service")]
+    #[command(after_help = help::HISTORY, args_override_self = true)]
+    History(HistoryArgs),
     /// List the tags of a repository, with digests and push times
     #[command(after_help = help::TAGS, args_override_self = true)]
     Tags(TagsArgs),

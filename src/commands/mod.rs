@@ -5,6 +5,8 @@ mod completions;
 mod connection_flags;
 mod convert;
 mod copy;
+#[cfg(feature = "service")]
+mod history;
 mod man;
 mod option_flags;
 mod plan;
@@ -34,6 +36,10 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
         Some(Command::Check(check)) => check::execute(*check, problems, printer),
         #[cfg(feature = "service")]
         Some(Command::Serve(serve)) => serve::execute(*serve, problems, printer),
+        #[cfg(feature = "service")]
+        Some(Command::History(history)) => problems
+            .print(printer)
+            .and_then(|()| history::execute(history, printer)),
         Some(Command::Validate(validate)) => validate::execute(validate, problems, printer),
         Some(Command::Tags(tags)) => tags::execute(tags, problems, printer),
         Some(Command::Convert(convert)) => convert::execute(convert, problems, printer),

@@ -33,4 +33,4 @@ mod watchers;
 
 pub(crate) use reload::FileReader;
 pub(crate) use serving::serve;
-pub(crate) use spec::{LoadedFiles, ServiceSpec};
+pub(crate) use spec::{LoadedFiles, ServiceSpec, history_file};

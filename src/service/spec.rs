@@ -1,6 +1,6 @@
 //! Specification of a service, from flags.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use image_syncer_sync::Config;
@@ -62,10 +62,16 @@ impl ServiceSpec {
 
     /// Returns the path of the history; `None` if there is no directory for it.
     pub(crate) fn history(&self) -> Option<PathBuf> {
-        let directory = self.state.clone().or_else(|| {
-            let records = default_path(|name| std::env::var_os(name))?;
-            records.parent().map(PathBuf::from)
-        });
-        Some(directory?.join(HISTORY))
+        history_file(self.state.as_deref())
     }
+}
+
+/// Returns the path of the history in the directory `state`, or in the user's state directory; `None` if there is no
+/// directory for it.
+pub(crate) fn history_file(state: Option<&Path>) -> Option<PathBuf> {
+    let directory = state.map(PathBuf::from).or_else(|| {
+        let records = default_path(|name| std::env::var_os(name))?;
+        records.parent().map(PathBuf::from)
+    });
+    Some(directory?.join(HISTORY))
 }

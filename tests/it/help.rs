@@ -45,6 +45,17 @@ fn of_records() {
 }
 
 #[test]
+fn of_history() {
+    let words = [
+        &["history", "--help"][..],
+        &["history", "list", "--help"],
+        &["history", "show", "--help"],
+        &["history", "where", "--help"],
+    ];
+    insta::assert_snapshot!(words.map(help).join("\n"));
+}
+
+#[test]
 fn short_help_has_a_line_for_each_flag() {
     insta::assert_snapshot!(help(&["-h"]));
     let program = {
@@ -119,6 +130,7 @@ fn every_command_has_examples() {
         &["check"],
         &["validate"],
         &["records"],
+        &["history"],
         &["completions"],
         &["man"],
     ] {

@@ -31,6 +31,7 @@ mod docs;
 mod flags;
 mod help;
 mod hidden_text;
+mod history;
 mod host_counts;
 mod immutable;
 mod interruption;

@@ -334,6 +334,54 @@ impl HistoryFile {
         self.read(queries::last_successes)
     }
 
+    /// Returns the names of all rules that ever had a run.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn rules(&self) -> Result<Vec<Arc<str>>, HistoryError> {
+        self.read(queries::rules)
+    }
+
+    /// Returns runs, the newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, HistoryError> {
+        self.read(|file| queries::runs(file, filter))
+    }
+
+    /// Returns a run.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn run(&self, id: RunId) -> Result<Option<Run>, HistoryError> {
+        self.read(|file| queries::run(file, id))
+    }
+
+    /// Returns the failures of a run by side, cause and host: the most frequent first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>, HistoryError> {
+        self.read(|file| queries::failures(file, run))
+    }
+
+    /// Returns the tags that the query selects, at most 1,000.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn tags(&self, query: &TagQuery) -> Result<Vec<TagRecord>, HistoryError> {
+        self.read(|file| queries::tags(file, query))
+    }
+
+    /// Returns the digests that tags had before, the last ones first, at most 1,000.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn past_tags(&self, query: &TagQuery) -> Result<Vec<PastTag>, HistoryError> {
+        self.read(|file| queries::past_tags(file, query))
+    }
+
     /// Returns the newest run.
     ///
     /// # Errors

@@ -236,6 +236,23 @@ fn showing() -> Vec<Entry> {
         let proof = Test(crate::service::flags::flags_of_the_service_have_an_effect);
         table.push((flag, &["serve"], proof));
     }
+    table.extend(history());
+    table
+}
+
+/// Flags of `history`.
+fn history() -> Vec<Entry> {
+    const LISTS: &[&str] = &["history", "history list"];
+    let list = Proof::Test(crate::history::runs_are_listed_by_rule_and_outcome);
+    let show = Proof::Test(crate::history::a_run_is_shown_with_its_failures_and_their_remedy);
+    let find = Proof::Test(crate::history::a_digest_and_a_tag_are_found_with_their_past);
+    let flags = ["rule", "outcome", "limit"].into_iter();
+    let mut table: Vec<Entry> = flags.map(|flag| (flag, LISTS, list)).collect();
+    for flag in ["output", "state"] {
+        table.push((flag, LISTS, list));
+        table.push((flag, &["history show"], show));
+        table.push((flag, &["history where"], find));
+    }
     table
 }
 
