@@ -73,8 +73,7 @@ pub(crate) fn a_run_is_shown_with_its_failures_and_their_remedy() {
     let host = world.source.host();
     let first = format!("run        {id} of {host}/missing:v9: failed\n");
     assert!(shown.starts_with(&first), "{shown}");
-    let group =
-        format!("\n1 failure: repository-missing at {host} (source)\n  hint: check the name");
+    let group = format!("\n1 failure: not-found at {host} (source)\n  hint: check the name");
     assert!(shown.contains(&group), "{shown}");
     let image = format!(
         "  {host}/missing:v9 -> {}/c:v9: cannot ",
@@ -98,7 +97,7 @@ pub(crate) fn a_digest_and_a_tag_are_found_with_their_past() {
     serve(&world);
     let at_destination = format!("{}/b:v1", world.destination.host());
     let at_source = format!("{}/a:v1", world.source.host());
-    let digests = [image("a"), image("other")].map(|image| image.root().digest.to_string());
+    let digests = [image("a"), image("other")].map(|image| image.root().digest.clone());
     for reference in [&at_destination, &at_source] {
         let found = json(&world, &["history", "where", reference], &[]);
         assert_eq!(found["tags"][0]["digest"], *digests[1]);
