@@ -1,4 +1,4 @@
-//! What a process has once: its log and its runtime.
+//! The log and the runtime, which a process has once.
 
 use anyhow::Context;
 use tokio::runtime::Runtime;

@@ -22,7 +22,7 @@ pub(crate) struct ServiceRule {
     pub(crate) name: Arc<str>,
     /// Texts that name it, one for each repository that it names.
     pub(crate) descriptions: Vec<Arc<RuleDescription>>,
-    /// What it copies.
+    /// Its sources and destinations.
     pub(crate) set: RuleSet,
     /// Times of its runs.
     pub(crate) schedule: Schedule,

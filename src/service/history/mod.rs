@@ -104,7 +104,7 @@ impl History {
     /// Writes what waits, and closes the file for writing.
     ///
     /// # Errors
-    /// That takes longer than `max_wait`, and what waits is lost.
+    /// It takes longer than `max_wait`, and what waits is lost.
     pub(crate) fn close(&self, max_wait: Duration) -> Result<(), HistoryError> {
         if self.0.writer.close(max_wait) {
             return Ok(());

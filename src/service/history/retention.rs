@@ -1,4 +1,4 @@
-//! What the history keeps: the last 90 days, at most a million images and a million runs, and the last runs of each rule
+//! Retention of the history: the last 90 days, at most a million images and a million runs, and the last runs of each rule
 //! in any case.
 
 use std::time::Duration;

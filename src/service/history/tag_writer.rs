@@ -1,4 +1,4 @@
-//! What is where since when: one row for each tag at a destination, which is written only if it changes.
+//! Content of destinations, and since when it is there: one row for each tag at a destination, which is written only if it changes.
 
 use image_syncer_registry::Digest;
 use jiff::Timestamp;
@@ -89,7 +89,7 @@ pub(super) struct Place<'a> {
     pub(super) source_target: &'a str,
 }
 
-/// What is known about a tag.
+/// Known facts about a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct TagRow {
     rule: i64,

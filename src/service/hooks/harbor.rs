@@ -11,9 +11,9 @@ const PUSHES: [&str; 2] = ["PUSH_ARTIFACT", "harbor.artifact.pushed"];
 #[derive(Deserialize)]
 struct Payload {
     r#type: String,
-    /// Of the format `Default`.
+    /// Fields of the format `Default`.
     event_data: Option<EventData>,
-    /// Of the format `CloudEvents`.
+    /// Fields of the format `CloudEvents`.
     data: Option<EventData>,
 }
 

@@ -17,11 +17,11 @@ pub(crate) struct Change {
     pub(crate) repository: String,
     /// Tags that were pushed.
     pub(crate) tags: BTreeSet<String>,
-    /// What else was pushed.
+    /// Further pushed content.
     pub(crate) rest: Rest,
 }
 
-/// What was pushed without a tag.
+/// Content that was pushed without a tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rest {
     /// Nothing.

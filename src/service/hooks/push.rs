@@ -12,11 +12,11 @@ pub(crate) struct Push {
     pub(crate) registry: Option<Registry>,
     /// Path of the repository.
     pub(crate) path: String,
-    /// What was pushed.
+    /// Pushed content.
     pub(crate) pushed: Pushed,
 }
 
-/// What was pushed.
+/// Pushed content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
     /// A tag.

@@ -20,7 +20,7 @@ pub(crate) struct Problem {
     #[schema(value_type = u16, minimum = 400, maximum = 599)]
     #[serde(serialize_with = "number")]
     status: StatusCode,
-    /// What failed, why, and what to do.
+    /// Sentences that say what failed, why, and what to do.
     #[serde(skip_serializing_if = "String::is_empty")]
     detail: String,
     #[serde(skip)]

@@ -58,7 +58,7 @@ pub(crate) struct Server {
     limits: ServerLimits,
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct Shared {
     router: Router,
     tls: Option<Arc<ServerTls>>,

@@ -5,7 +5,7 @@ use crate::service::notify::event::{EventKind, Notification, RunFacts};
 
 /// A text about an event.
 pub(super) struct Text {
-    /// What happened.
+    /// The sentence that says what happened.
     pub(super) title: String,
     /// Details.
     pub(super) lines: Vec<String>,

@@ -16,7 +16,7 @@ pub(super) const THEME_COOKIE: &str = "image-syncer-theme";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "kebab-case")]
 pub(super) enum Theme {
-    /// Those that the system of the reader asks for.
+    /// The colours that the system of the reader asks for.
     #[default]
     Auto,
     /// Dark text on white.

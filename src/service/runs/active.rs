@@ -53,7 +53,7 @@ pub(crate) struct LiveRun {
     pub(crate) throughput: Throughput,
 }
 
-/// What a run needs, for the task that carries it out.
+/// Everything that the task of a run needs.
 pub(super) struct RunSetup {
     run: Run,
     /// `None` if the rule does not exist any more.

@@ -33,7 +33,7 @@ pub struct TokenConfig {
     pub name: String,
     /// The token.
     pub secret: SecretPlace,
-    /// What the client may do.
+    /// Rights of the client.
     pub scope: TokenScope,
 }
 

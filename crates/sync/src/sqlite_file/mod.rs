@@ -57,7 +57,7 @@ impl FileFormat {
     /// Opens the file for writing, which exists and has its tables.
     ///
     /// # Errors
-    /// Those of `SQLite`.
+    /// The errors of `SQLite`.
     pub fn open_to_write(&self, path: &Path) -> rusqlite::Result<Connection> {
         let connection = connect(path)?;
         self.configure(&connection)?;
@@ -97,7 +97,7 @@ impl FileFormat {
     /// Opens an empty file in memory.
     ///
     /// # Errors
-    /// Those of `SQLite`.
+    /// The errors of `SQLite`.
     pub fn open_empty(&self) -> rusqlite::Result<Connection> {
         let connection = Connection::open_in_memory()?;
         self.create_missing_tables(&connection, 0)?;
@@ -175,7 +175,7 @@ impl FileFormat {
 /// Returns the space of deleted rows to the disk.
 ///
 /// # Errors
-/// Those of `SQLite`.
+/// The errors of `SQLite`.
 pub fn shrink(connection: &Connection) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
     let mut pages = statement.query(())?;

@@ -29,7 +29,7 @@ pub(crate) use logins::{COOKIE_NAME, LOGIN_TIME, LoginId};
 use throttle::Throttle;
 use tokens::{TokenDigest, Tokens};
 
-/// Who may do what.
+/// Rights of clients.
 pub(crate) struct Access {
     tokens: Tokens,
     logins: Logins,
@@ -41,7 +41,7 @@ pub(crate) struct Access {
 pub(crate) struct Client {
     /// Name of its token; `None` without one.
     pub(crate) name: Option<Arc<str>>,
-    /// What it may do.
+    /// Its rights.
     pub(crate) scope: TokenScope,
     /// True if a cookie has the login.
     pub(crate) has_cookie: bool,

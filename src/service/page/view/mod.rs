@@ -1,4 +1,4 @@
-//! What pages show, as plain data. It is made from the state of the service, so that the templates are pure functions.
+//! Content of the pages, as plain data. It is made from the state of the service, so that the templates are pure functions.
 
 pub(super) mod rules;
 pub(super) mod run;

@@ -18,7 +18,7 @@ pub(crate) const IMAGES: usize = 100;
 pub(crate) struct RunView {
     /// The run, with its numbers so far.
     pub(crate) run: Run,
-    /// What it waits for, before it starts.
+    /// Reason for which it waits, before it starts.
     pub(crate) waiting: Option<Waiting>,
     /// Its speed over time.
     pub(crate) points: Vec<Point>,
@@ -93,7 +93,7 @@ pub(crate) struct FailureCard {
     pub(crate) host: String,
     /// Number of failures.
     pub(crate) number: u64,
-    /// What to do.
+    /// Advice.
     pub(crate) hint: Option<String>,
     /// Reason of the first.
     pub(crate) reason: String,
