@@ -30,6 +30,15 @@ pub(super) fn time_and_distance(reader: &Reader, at: Timestamp) -> Markup {
     }
 }
 
+/// Returns the distance of a time from now. The time itself is its title.
+pub(super) fn moment(reader: &Reader, at: Timestamp) -> Markup {
+    html! {
+        time.moment datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) title=(at.strftime("%Y-%m-%d %H:%M:%S UTC")) {
+            (distance(reader, at))
+        }
+    }
+}
+
 /// Returns the distance of a time from now: "in 4 min", "3 h ago".
 fn distance(reader: &Reader, at: Timestamp) -> String {
     let t = reader.texts();

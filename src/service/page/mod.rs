@@ -21,7 +21,6 @@ mod routes;
     clippy::cast_possible_wrap
 )]
 mod samples;
-#[allow(clippy::unused_async, reason = "the history follows")]
 mod source;
 mod templates;
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
+use image_syncer_sync::config::TokenScope;
 use jiff::Timestamp;
 
+use crate::service::http::access::Client;
 use crate::service::page::text::{Lang, Texts};
 
 /// Cookie of the chosen language.
@@ -26,22 +28,26 @@ pub(super) enum Theme {
 }
 
 /// Rights of a client, for the buttons of pages. Requests are checked before they reach a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PageAccess {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PageAccess {
     /// True if the client may start and cancel runs.
-    pub(crate) may_sync: bool,
+    pub(super) may_sync: bool,
     /// Name of the token with which the client logged in.
-    pub(crate) login: Option<String>,
+    pub(super) login: Option<String>,
     /// True if a login would give further rights.
-    pub(crate) can_log_in: bool,
+    pub(super) can_log_in: bool,
 }
 
-impl Default for PageAccess {
-    fn default() -> Self {
+impl PageAccess {
+    fn new(client: &Client) -> Self {
         Self {
-            may_sync: true,
-            login: None,
-            can_log_in: false,
+            may_sync: client.scope >= TokenScope::Sync,
+            login: client
+                .name
+                .as_deref()
+                .filter(|_| client.has_cookie)
+                .map(str::to_owned),
+            can_log_in: client.can_log_in && client.name.is_none(),
         }
     }
 }
@@ -86,7 +92,7 @@ impl<S: Sync> FromRequestParts<S> for Reader {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let access = parts.extensions.get::<PageAccess>().cloned();
+        let access = parts.extensions.get::<Client>().map(PageAccess::new);
         Ok(Self::new(
             &parts.headers,
             &parts.uri,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::Markup;
 use serde::Deserialize;
 
+use crate::service::history::HistoryError;
 use crate::service::page::assets;
 use crate::service::page::format::segment;
 use crate::service::page::layout::Page;
@@ -17,16 +18,13 @@ use crate::service::page::reader::{LANG_COOKIE, PageAccess, Reader, THEME_COOKIE
 use crate::service::page::source;
 use crate::service::page::templates;
 use crate::service::page::text::Lang;
-use crate::service::run::{Cause, Purpose, RunId, Scope};
+use crate::service::page::view::run::RunView;
+use crate::service::run::{Cause, Purpose, Scope};
 use crate::service::runs::{RequestError, RunRequest};
 use crate::service::state::ServiceState;
 
 /// Header of requests of the script, which other sites cannot send.
 const SCRIPT_HEADER: &str = "x-image-syncer";
-
-/// Content that pages may have: files of this server only, and no style or script within a document.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 type Service = State<Arc<ServiceState>>;
 
@@ -41,6 +39,9 @@ pub(crate) fn router() -> Router<Arc<ServiceState>> {
         .route("/runs", get(runs))
         .route("/runs/{id}", get(run))
         .route("/runs/{id}/cancel", post(cancel))
+        .route("/registries", get(registries))
+        .route("/differences", get(differences))
+        .route("/image", get(image))
 }
 
 /// Returns the pages that everybody may read.
@@ -66,19 +67,39 @@ fn document(reader: &Reader, page: &Page) -> Response {
     answer(page.document(reader))
 }
 
-/// Returns markup with the headers of pages.
 fn answer(markup: Markup) -> Response {
-    let fields = [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-    ];
-    (fields, Html(markup.into_string())).into_response()
+    Html(markup.into_string()).into_response()
+}
+
+/// Reason why there is no page.
+enum Missing {
+    /// There is no such thing.
+    Unknown,
+    /// The history cannot be read.
+    History(HistoryError),
+}
+
+impl From<HistoryError> for Missing {
+    fn from(error: HistoryError) -> Self {
+        Self::History(error)
+    }
+}
+
+/// Returns the part of a page that a request names, the whole page, or the page of an error.
+fn respond<V>(
+    reader: &Reader,
+    view: Result<V, Missing>,
+    part: impl FnOnce(&V) -> Option<Markup>,
+    page: impl FnOnce(&Reader, &V) -> Page,
+) -> Response {
+    match view {
+        Ok(view) => part(&view).map_or_else(|| document(reader, &page(reader, &view)), answer),
+        Err(Missing::Unknown) => failure(reader, StatusCode::NOT_FOUND, None),
+        Err(Missing::History(error)) => {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            failure(reader, status, Some(&error.to_string()))
+        }
+    }
 }
 
 /// Filter of the rules.
@@ -95,10 +116,13 @@ async fn rules(State(state): Service, reader: Reader, Query(query): Query<RulesQ
     let filter = query.state.parse().unwrap_or_default();
     let page = query.page.parse().unwrap_or_default();
     let view = source::rules(&state, &query.q, filter, page).await;
-    match query.part.as_str() {
-        "rules" => answer(templates::rules::part(&reader, &view)),
-        _ => document(&reader, &templates::rules::page(&reader, &view)),
-    }
+    let part = |view: &_| (query.part == "rules").then(|| templates::rules::part(&reader, view));
+    respond(
+        &reader,
+        view.map_err(Missing::from),
+        part,
+        templates::rules::page,
+    )
 }
 
 /// Part of a page.
@@ -114,13 +138,12 @@ async fn rule(
     Path(name): Path<String>,
     Query(query): Query<PartQuery>,
 ) -> Response {
-    let Some(view) = source::rule(&state, &name).await else {
-        return failure(&reader, StatusCode::NOT_FOUND, None);
+    let view = match source::rule(&state, &name).await {
+        Ok(view) => view.ok_or(Missing::Unknown),
+        Err(error) => Err(Missing::History(error)),
     };
-    match query.part.as_str() {
-        "rule" => answer(templates::rule::part(&reader, &view)),
-        _ => document(&reader, &templates::rule::page(&reader, &view)),
-    }
+    let part = |view: &_| (query.part == "rule").then(|| templates::rule::part(&reader, view));
+    respond(&reader, view, part, templates::rule::page)
 }
 
 /// Filter of the runs.
@@ -137,10 +160,13 @@ async fn runs(State(state): Service, reader: Reader, Query(query): Query<RunsQue
     let shown = query.state.parse().ok();
     let before = query.before.parse().ok();
     let view = source::runs(&state, query.rule.trim(), shown, before).await;
-    match query.part.as_str() {
-        "runs" => answer(templates::runs::part(&reader, &view)),
-        _ => document(&reader, &templates::runs::page(&reader, &view)),
-    }
+    let part = |view: &_| (query.part == "runs").then(|| templates::runs::part(&reader, view));
+    respond(
+        &reader,
+        view.map_err(Missing::from),
+        part,
+        templates::runs::page,
+    )
 }
 
 /// Filter of the images of a run.
@@ -159,23 +185,101 @@ async fn run(
     Path(id): Path<String>,
     Query(query): Query<ImagesQuery>,
 ) -> Response {
-    let id: Option<RunId> = id.parse().ok();
-    let view = match id {
-        Some(id) => source::run(&state, id, &query).await,
-        None => None,
+    let view = match id.parse() {
+        Ok(id) => source::run(&state, id, &query).await,
+        Err(_) => Ok(None),
     };
-    let Some(view) = view else {
-        return failure(&reader, StatusCode::NOT_FOUND, None);
+    let view = match view {
+        Ok(view) => view.ok_or(Missing::Unknown),
+        Err(error) => Err(Missing::History(error)),
     };
-    match query.part.as_str() {
-        "live" => answer(templates::run::part(&reader, &view)),
-        "images" => answer(templates::run_images::part(
+    let part = |view: &RunView| match query.part.as_str() {
+        "live" => Some(templates::run::part(&reader, view)),
+        "images" => Some(templates::run_images::part(
             &reader,
             &view.run,
             &view.images,
         )),
-        _ => document(&reader, &templates::run::page(&reader, &view)),
+        _ => None,
+    };
+    respond(&reader, view, part, templates::run::page)
+}
+
+async fn registries(
+    State(state): Service,
+    reader: Reader,
+    Query(query): Query<PartQuery>,
+) -> Response {
+    let rows = state.registries.rows();
+    let part = |rows: &Vec<_>| {
+        (query.part == "registries").then(|| templates::registries::part(&reader, rows))
+    };
+    respond(&reader, Ok(rows), part, |reader, rows| {
+        templates::registries::page(reader, rows)
+    })
+}
+
+/// Selection of differences.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DifferencesQuery {
+    rule: String,
+    repository: String,
+    after: String,
+    part: String,
+}
+
+async fn differences(
+    State(state): Service,
+    reader: Reader,
+    Query(query): Query<DifferencesQuery>,
+) -> Response {
+    let DifferencesQuery {
+        rule,
+        repository,
+        after,
+        part,
+    } = &query;
+    if !repository.is_empty() {
+        let view = source::repository(&state, rule, repository, after).await;
+        let view = view.map_err(Missing::from);
+        return respond(
+            &reader,
+            view,
+            |_| None,
+            templates::differences::repository_page,
+        );
     }
+    if !rule.is_empty() {
+        let view = source::rule_differences(&state, rule, after).await;
+        let part =
+            |view: &_| (part == "rule").then(|| templates::differences::rule_part(&reader, view));
+        let view = view.map_err(Missing::from);
+        return respond(&reader, view, part, templates::differences::rule_page);
+    }
+    let rules = state.history.difference_counts().await;
+    let part = |rules: &Vec<_>| {
+        (part == "differences").then(|| templates::differences::part(&reader, rules))
+    };
+    let page = |reader: &Reader, rules: &Vec<_>| templates::differences::page(reader, rules);
+    respond(&reader, rules.map_err(Missing::from), part, page)
+}
+
+/// Reference or digest of an image.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ImageQuery {
+    q: String,
+}
+
+async fn image(State(state): Service, reader: Reader, Query(query): Query<ImageQuery>) -> Response {
+    let view = source::image(&state, &query.q).await;
+    respond(
+        &reader,
+        view.map_err(Missing::from),
+        |_| None,
+        templates::image::page,
+    )
 }
 
 async fn sync(

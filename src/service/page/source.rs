@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use image_syncer_registry::Digest;
 use image_syncer_sync::config::{CronTime, Schedule, Times};
 use image_syncer_sync::report::{FailureGroup, Summary};
 use image_syncer_sync::transfer::{InFlightUpload, Progress};
-use jiff::Timestamp;
 
 use crate::hint::hint;
+use crate::service::history::{
+    self, HistoryError, ImageFilter, RepositoryQuery, RunFilter, TagQuery,
+};
 use crate::service::page::plot;
 use crate::service::page::routes::ImagesQuery;
+use crate::service::page::view::differences::{self, ImageView, RepositoryView, RuleDifferences};
 use crate::service::page::view::rules::{self, RuleFilter, RuleRow, RulesView};
 use crate::service::page::view::run::{
-    FailureCard, ImageList, RunView, TRANSFERS, Transfer, Waiting,
+    FailureCard, IMAGES, ImageList, Pause, RunView, TRANSFERS, Transfer, Waiting,
 };
 use crate::service::page::view::runs::{self, RunsView};
 use crate::service::rule_book::ServiceRule;
@@ -21,42 +25,65 @@ use crate::service::run::{Run, RunCounts, RunId, RunState};
 use crate::service::runs::{LiveRun, Sample};
 use crate::service::state::ServiceState;
 
+/// Number of runs of a strip.
+const STRIP: usize = 30;
+
 /// Returns the page of the rules.
 pub(super) async fn rules(
     state: &ServiceState,
     q: &str,
     filter: RuleFilter,
     page: usize,
-) -> RulesView {
+) -> Result<RulesView, HistoryError> {
     let mut active = rules::by_rule(state.runs.unfinished());
+    // The newest of two runs may be in progress.
+    let mut last = state.history.last_runs(2).await?;
     let book = state.runs.rules();
     let rows = book.rules().iter().map(|rule| {
         let active = active.remove(&rule.name).unwrap_or_default();
-        rule_row(rule, active, Vec::new(), state.schedules.next(&rule.name))
+        let last = last.remove(&rule.name).unwrap_or_default();
+        rule_row(state, rule, active, over(last))
     });
-    RulesView::new(q, filter, page, rows.collect())
+    let mut view = RulesView::new(q, filter, page, rows.collect());
+    for row in &mut view.rows {
+        row.last = last_runs(state, &row.name).await?;
+    }
+    Ok(view)
 }
 
 /// Returns a rule; `None` if there is no such rule.
-pub(super) async fn rule(state: &ServiceState, name: &str) -> Option<RuleRow> {
+pub(super) async fn rule(
+    state: &ServiceState,
+    name: &str,
+) -> Result<Option<RuleRow>, HistoryError> {
     let book = state.runs.rules();
-    let rule = book.get(name)?;
+    let Some(rule) = book.get(name) else {
+        return Ok(None);
+    };
     let mut active = state.runs.unfinished();
     active.retain(|run| *run.rule == *name);
-    Some(rule_row(
-        rule,
-        active,
-        Vec::new(),
-        state.schedules.next(name),
-    ))
+    let last = last_runs(state, &rule.name).await?;
+    Ok(Some(rule_row(state, rule, active, last)))
 }
 
-fn rule_row(
-    rule: &ServiceRule,
-    active: Vec<Run>,
-    last: Vec<Run>,
-    next: Option<Timestamp>,
-) -> RuleRow {
+async fn last_runs(state: &ServiceState, rule: &Arc<str>) -> Result<Vec<Run>, HistoryError> {
+    let filter = RunFilter {
+        rules: vec![Arc::clone(rule)],
+        limit: STRIP + 2,
+        ..RunFilter::default()
+    };
+    let mut runs = over(state.history.runs(filter).await?);
+    runs.truncate(STRIP);
+    Ok(runs)
+}
+
+/// Returns the runs that are over.
+fn over(mut runs: Vec<Run>) -> Vec<Run> {
+    runs.retain(|run| run.state.is_over());
+    runs
+}
+
+fn rule_row(state: &ServiceState, rule: &ServiceRule, active: Vec<Run>, last: Vec<Run>) -> RuleRow {
     let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
     let location = rule.descriptions.first();
     let location = location.and_then(|rule| rule.location.as_ref());
@@ -67,7 +94,7 @@ fn rule_row(
         location: location.map(ToString::to_string),
         active,
         last,
-        next,
+        next: state.schedules.next(&rule.name),
         schedule: schedule(&rule.schedule),
     }
 }
@@ -85,49 +112,203 @@ fn schedule(schedule: &Schedule) -> String {
     }
 }
 
-/// Returns a page of the runs.
+/// Returns a page of the runs: of the rules whose names contain `rule`.
 pub(super) async fn runs(
     state: &ServiceState,
     rule: &str,
     shown: Option<RunState>,
     before: Option<RunId>,
-) -> RunsView {
-    let mut found = state.runs.unfinished();
-    found.retain(|run| {
-        (rule.is_empty() || run.rule.contains(rule))
+) -> Result<RunsView, HistoryError> {
+    let book = state.runs.rules();
+    let names = book.rules().iter().map(|rule| &rule.name);
+    let mut names: Vec<Arc<str>> = if rule.is_empty() {
+        Vec::new()
+    } else {
+        names.filter(|name| name.contains(rule)).cloned().collect()
+    };
+    if !rule.is_empty() && names.iter().all(|name| **name != *rule) {
+        // A rule that is not in the files any more still has runs.
+        names.push(rule.into());
+    }
+    let is_shown = |run: &Run| {
+        (names.is_empty() || names.contains(&run.rule))
             && shown.is_none_or(|shown| run.state == shown)
             && before.is_none_or(|before| run.id < before)
+    };
+    let unfinished = state.runs.unfinished();
+    let past = state.history.runs(RunFilter {
+        rules: names.clone(),
+        state: shown,
+        before,
+        limit: runs::PER_PAGE + 1,
     });
-    found.reverse();
+    let mut found = past.await?;
+    // The history has old numbers of runs in progress.
+    found.retain(|run| unfinished.iter().all(|other| other.id != run.id));
+    found.extend(unfinished.into_iter().filter(is_shown));
+    found.sort_by_key(|run| std::cmp::Reverse(run.id));
     let has_older = found.len() > runs::PER_PAGE;
     found.truncate(runs::PER_PAGE);
-    RunsView {
+    Ok(RunsView {
         rule: rule.to_owned(),
         state: shown,
         before: before.map(|id| id.to_string()).unwrap_or_default(),
         runs: found,
         has_older,
-    }
+    })
 }
 
 /// Returns a run; `None` if there is no such run.
-pub(super) async fn run(state: &ServiceState, id: RunId, query: &ImagesQuery) -> Option<RunView> {
-    let images = ImageList {
-        q: query.q.clone(),
-        outcome: query.outcome.clone(),
-        after: query.after.clone(),
-        ..ImageList::default()
-    };
+pub(super) async fn run(
+    state: &ServiceState,
+    id: RunId,
+    query: &ImagesQuery,
+) -> Result<Option<RunView>, HistoryError> {
+    let images = images(state, id, query).await?;
     if let Some(live) = state.runs.live(id) {
-        return Some(live_run(&live, images));
+        let pauses = pauses(state, &live.run);
+        return Ok(Some(live_run(&live, images, pauses)));
     }
     let unfinished = state.runs.unfinished();
-    let run = unfinished.iter().find(|run| run.id == id)?.clone();
-    let waiting = waiting(&run, &unfinished);
-    Some(RunView {
-        waiting: Some(waiting),
+    if let Some(run) = unfinished.iter().find(|run| run.id == id) {
+        let waiting = waiting(run, &unfinished);
+        return Ok(Some(RunView {
+            waiting: Some(waiting),
+            ..without_progress(run.clone(), images)
+        }));
+    }
+    let Some(run) = state.history.run(id).await? else {
+        return Ok(None);
+    };
+    let failures = state.history.failures(id).await?;
+    let has_report = run.state.is_over();
+    Ok(Some(RunView {
+        failures: failures.into_iter().map(past_failure).collect(),
+        has_report,
         ..without_progress(run, images)
+    }))
+}
+
+async fn images(
+    state: &ServiceState,
+    id: RunId,
+    query: &ImagesQuery,
+) -> Result<ImageList, HistoryError> {
+    let text = query.q.trim();
+    let filter = ImageFilter {
+        outcome: query.outcome.parse().ok(),
+        text: (!text.is_empty()).then(|| text.to_owned()),
+        after: query.after.parse().ok(),
+        limit: IMAGES,
+    };
+    let page = state.history.images(id, filter).await?;
+    Ok(ImageList {
+        q: text.to_owned(),
+        outcome: query.outcome.clone(),
+        after: query.after.clone(),
+        rows: page.images,
+        next: page.next.map(|next| next.to_string()),
     })
+}
+
+/// Returns the present pauses of the registries of a run.
+fn pauses(state: &ServiceState, run: &Run) -> Vec<Pause> {
+    let book = state.runs.rules();
+    let Some(rule) = book.get(&run.rule) else {
+        return Vec::new();
+    };
+    let ends = [rule.sources(), rule.destinations()].concat();
+    let rows = state.registries.rows().into_iter().filter(|row| {
+        // The name of Docker Hub may be omitted.
+        row.registry == "docker.io" || ends.iter().any(|end| end.starts_with(&row.registry))
+    });
+    let pauses = rows.filter_map(|row| {
+        let pause = row.pause?;
+        Some(Pause {
+            host: row.registry,
+            is_rate_limit: pause.why == "rate-limit",
+            until: pause.until,
+        })
+    });
+    pauses.collect()
+}
+
+fn past_failure(group: history::FailureGroup) -> FailureCard {
+    let first = group.examples.first();
+    let reason = first.and_then(|image| image.reason.clone());
+    let examples = group.examples.into_iter();
+    FailureCard {
+        cause: group.key.cause,
+        host: group.key.host,
+        number: group.count,
+        hint: group.hint,
+        reason: reason.unwrap_or_default(),
+        examples: examples
+            .map(|image| (image.source, image.destination))
+            .collect(),
+    }
+}
+
+/// Returns the differences of a rule.
+pub(super) async fn rule_differences(
+    state: &ServiceState,
+    rule: &str,
+    after: &str,
+) -> Result<RuleDifferences, HistoryError> {
+    let name: Arc<str> = rule.into();
+    let cursor = after.parse().ok();
+    let history = &state.history;
+    let page = history.differences(Arc::clone(&name), cursor, differences::PER_PAGE);
+    let (page, tags) = (page.await?, history.difference_counts().await?);
+    Ok(RuleDifferences {
+        tags: tags.into_iter().find(|tags| tags.rule == name),
+        repositories: history.repositories(Arc::clone(&name)).await?,
+        after: after.to_owned(),
+        differences: page,
+        rule: name,
+    })
+}
+
+/// Returns the tags of a source repository.
+pub(super) async fn repository(
+    state: &ServiceState,
+    rule: &str,
+    repository: &str,
+    after: &str,
+) -> Result<RepositoryView, HistoryError> {
+    let query = RepositoryQuery::Source(repository.to_owned());
+    let cursor = after.parse().ok();
+    let page = state
+        .history
+        .repository_tags(query, cursor, differences::PER_PAGE);
+    Ok(RepositoryView {
+        rule: rule.to_owned(),
+        repository: repository.to_owned(),
+        after: after.to_owned(),
+        page: page.await?,
+    })
+}
+
+/// Returns where the image with this reference or digest is, and was.
+pub(super) async fn image(state: &ServiceState, q: &str) -> Result<ImageView, HistoryError> {
+    let q = q.trim().to_owned();
+    let queries = match Digest::parse(&q) {
+        Ok(digest) => vec![TagQuery::Digest(digest)],
+        Err(_) if q.is_empty() => Vec::new(),
+        Err(_) => vec![
+            TagQuery::Destination(q.clone()),
+            TagQuery::Source(q.clone()),
+        ],
+    };
+    let mut view = ImageView {
+        q,
+        ..ImageView::default()
+    };
+    for query in queries {
+        view.tags.extend(state.history.tags(query.clone()).await?);
+        view.past.extend(state.history.past_tags(query).await?);
+    }
+    Ok(view)
 }
 
 fn without_progress(run: Run, images: ImageList) -> RunView {
@@ -147,7 +328,7 @@ fn without_progress(run: Run, images: ImageList) -> RunView {
     }
 }
 
-fn live_run(live: &LiveRun, images: ImageList) -> RunView {
+fn live_run(live: &LiveRun, images: ImageList, pauses: Vec<Pause>) -> RunView {
     let summary = live.report.summary();
     let samples = live.throughput.samples();
     let speed = recent_speed(samples);
@@ -160,6 +341,7 @@ fn live_run(live: &LiveRun, images: ImageList) -> RunView {
         left: time_left(&live.run.counts, elapsed, speed, rest(&uploads)),
         transfers: largest(&uploads),
         in_flight: uploads.len(),
+        pauses,
         failures: failures(&summary),
         warnings: summary.warnings.iter().take(20).cloned().collect(),
         ..without_progress(live.run.clone(), images)

@@ -98,13 +98,12 @@ texts! {
     images: "Images", "镜像";
     image: "Image", "镜像";
     digest: "Digest", "摘要";
-    size: "Size", "大小";
-    time: "Time", "时间";
     duration: "Duration", "耗时";
     began: "Started", "开始于";
     ended: "Ended", "结束于";
     requested: "Requested", "请求于";
     after: "after {}", "历时 {}";
+    took: "took {}", "耗时 {}";
     cause: "Cause", "触发方式";
     sent: "Sent", "已发送";
     read: "Read", "已读取";
@@ -207,6 +206,66 @@ texts! {
     outcome: "Outcome", "结果";
     all_outcomes: "All outcomes", "所有结果";
     no_images: "No image was copied, and none failed.", "没有复制镜像，也没有失败。";
+
+    // Registries.
+    registries_lead: "What this service sees of the registries since its start.", "本服务启动以来观察到的镜像仓库状态。";
+    no_registries: "No registry was used yet.", "尚未访问任何镜像仓库。";
+    registry: "Registry", "镜像仓库";
+    requests: "Requests", "请求数";
+    latency: "Latency", "延迟";
+    rate_limits: "Rate limits", "速率限制";
+    limits: "Parallel requests", "并发请求";
+    no_login: "no login", "未配置登录";
+    unanswered: "unanswered", "无响应";
+    retries: "{} retried", "重试 {} 次";
+    rate_limited: "rate limit", "速率受限";
+    overloaded: "overloaded", "负载过高";
+    continues: "Continues", "恢复时间：";
+    reachable: "reachable", "可访问";
+    unreachable: "unreachable", "无法访问";
+    not_used: "not used yet", "尚未使用";
+    last_answer: "Last answer", "最近响应：";
+    last_error: "Last error", "最近错误：";
+    slowest: "99 % within {}", "99% 在 {}内";
+    one_pull_left: "{} pull left", "剩余 {} 次拉取";
+    many_pulls_left: "{} pulls left", "剩余 {} 次拉取";
+    answers_429: "{} answers with 429", "{} 次 429 响应";
+    pauses: "{} pauses, {} in total", "暂停 {} 次，共 {}";
+    none: "none", "无";
+    calls: "calls", "请求";
+    downloads: "downloads", "下载";
+    uploads: "uploads", "上传";
+
+    // Differences and images.
+    differences_lead: "Tags at the destinations, as the runs last found them. Check compares a rule again and copies nothing.", "各目标端标签的最近状态。「检查」会重新比较规则，但不复制任何内容。";
+    where_is: "Find a tag or a digest at the destinations", "查找目标端的标签或摘要";
+    where_is_help: "Enter a reference such as registry.example.com/team/app:v1, or a digest.", "请输入镜像引用（例如 registry.example.com/team/app:v1）或摘要。";
+    find: "Find", "查找";
+    no_tags: "No run has compared tags yet.", "还没有运行比较过标签。";
+    no_differences: "All destinations have the images of the source.", "所有目标端与来源一致。";
+    different_tags: "Tags that differ", "有差异的标签";
+    repositories: "Repositories", "仓库";
+    repository: "Repository", "仓库";
+    compared: "Compared", "比较于";
+    never: "never", "从未";
+    same: "same", "一致";
+    missing: "missing", "缺失";
+    moved: "moved", "已变动";
+    incomplete: "incomplete", "不完整";
+    extra: "extra", "多余";
+    at_source: "At the source", "来源端";
+    at_destination: "At the destination", "目标端";
+    since: "Since", "自";
+    no_digest: "no digest", "无摘要";
+    there_now: "At the destinations now", "目标端的当前状态";
+    there_before: "Before", "历史";
+    from_time: "From", "开始";
+    until: "Until", "结束";
+    run: "Run", "运行";
+    copied_by: "copied by", "复制者：";
+    found_by: "found by", "发现者：";
+    image_unknown: "No run has copied or found it.", "没有运行复制或发现过它。";
+    history_failed: "The history cannot be read:", "无法读取历史记录：";
 
     // Login and errors.
     token: "Token", "令牌";

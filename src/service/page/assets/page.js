@@ -25,6 +25,11 @@ function distance(date) {
 function localTimes(root) {
   for (const element of all("time[datetime]", root)) {
     const date = new Date(element.dateTime);
+    if (element.className === "moment") {
+      element.textContent = distance(date);
+      element.title = full.format(date);
+      continue;
+    }
     const text = clock.format(date);
     if (element.textContent !== text) {
       element.textContent = text;
@@ -151,6 +156,9 @@ function follow() {
       if (isMeant && (!run || !event.run || event.run.id === run)) schedule(part, 50);
     }
   };
+  source.addEventListener("missed", () => {
+    for (const part of all("[data-live]")) schedule(part);
+  });
   for (const kind of ["message", "run", "progress", "registry"]) source.addEventListener(kind, receive);
 }
 

@@ -1,8 +1,11 @@
 //! The pages: pure functions of a reader and a view.
 
+pub(super) mod differences;
 pub(super) mod error;
+pub(super) mod image;
 pub(super) mod login;
 pub(super) mod parts;
+pub(super) mod registries;
 pub(super) mod rule;
 pub(super) mod rules;
 pub(super) mod run;

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::service::page::format::{self, between, grouped, link, time_and_distance};
+use crate::service::page::format::{self, between, grouped, link, moment};
 use crate::service::page::icons::Icon;
 use crate::service::page::layout::{Page, Place};
 use crate::service::page::reader::Reader;
@@ -111,11 +111,11 @@ fn row(reader: &Reader, rule: &RuleRow) -> Markup {
             }
             td data-label=(t.images) {
                 @if let Some(run) = active.filter(|run| run.state == RunState::Running) { (progress(t, run)) }
-                @else if let Some(run) = last { (parts::counts(t, run)) div.soft { (parts::volume(t, run)) } }
+                @else if let Some(run) = last { (parts::counts(t, run)) div.soft.small { (parts::volume(t, run)) } }
                 @else { span.soft { "–" } }
             }
             td data-label=(t.next_run) {
-                @if let Some(at) = rule.next { (time_and_distance(reader, at)) }
+                @if let Some(at) = rule.next { (moment(reader, at)) }
                 @else { span.soft { (t.on_request) } }
                 @if !rule.schedule.is_empty() { div.soft.small { (parts::foreign(&rule.schedule)) } }
             }
@@ -133,7 +133,7 @@ fn in_progress(reader: &Reader, run: &Run) -> Markup {
         a.plain href=(parts::run_path(run)) { (parts::state(t, run.state)) }
         div.soft.small {
             (parts::purpose_word(t, run.purpose)) ", "
-            (time_and_distance(reader, run.started.unwrap_or(run.requested)))
+            (moment(reader, run.started.unwrap_or(run.requested)))
         }
     }
 }
@@ -143,9 +143,9 @@ fn ended(reader: &Reader, run: &Run) -> Markup {
     html! {
         a.plain href=(parts::run_path(run)) { (parts::state(t, run.state)) }
         div.soft.small {
-            (time_and_distance(reader, run.ended.unwrap_or(run.requested)))
+            (moment(reader, run.ended.unwrap_or(run.requested)))
             @if let (Some(from), Some(to)) = (run.started, run.ended) {
-                " · " span.nowrap { (between(t, from, to)) }
+                ", " span.nowrap { (format::fill(t.took, &[&between(t, from, to)])) }
             }
         }
         @if let Some(failure) = &run.failure { div.reason.clip { (parts::foreign(failure)) } }

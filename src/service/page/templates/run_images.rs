@@ -1,12 +1,14 @@
 //! The images of a run that were not unchanged, page by page.
 
+use jiff::SignedDuration;
 use maud::{Markup, html};
 
-use crate::service::page::format::{bytes, link, short_digest, time};
+use crate::service::history::ImageRecord;
+use crate::service::page::format::{bytes, duration, link, short_digest};
 use crate::service::page::reader::Reader;
 use crate::service::page::templates::parts;
 use crate::service::page::text::Texts;
-use crate::service::page::view::run::{ImageList, ImageRow};
+use crate::service::page::view::run::ImageList;
 use crate::service::run::{Run, RunState};
 
 /// Outcomes of the filter.
@@ -71,8 +73,8 @@ pub(crate) fn part(reader: &Reader, run: &Run, images: &ImageList) -> Markup {
                             th scope="col" { (t.outcome) }
                             th scope="col" { (t.image) }
                             th scope="col" { (t.digest) }
-                            th.number scope="col" { (t.size) }
-                            th scope="col" { (t.time) }
+                            th.number scope="col" { (t.sent) }
+                            th.number scope="col" { (t.duration) }
                         }
                     }
                     tbody { @for image in &images.rows { (row(t, image)) } }
@@ -90,25 +92,27 @@ pub(crate) fn part(reader: &Reader, run: &Run, images: &ImageList) -> Markup {
     }
 }
 
-fn row(t: &Texts, image: &ImageRow) -> Markup {
+fn row(t: &Texts, image: &ImageRecord) -> Markup {
+    let digest = image.digest.as_ref().map(ToString::to_string);
+    let elapsed = SignedDuration::from_millis(i64::try_from(image.elapsed_ms).unwrap_or(i64::MAX));
     html! {
         tr data-row {
-            th scope="row" { (parts::outcome(t, &image.outcome)) }
+            th scope="row" { (parts::outcome(t, &image.outcome.to_string())) }
             td data-label=(t.image) {
                 div.route {
                     (parts::reference(&image.source, ""))
                     @if let Some(destination) = &image.destination {
                         span.arrow { "→" }
-                        a.plain href=(link("/image", &[("destination", destination)])) { (parts::reference(destination, "")) }
+                        a.plain href=(link("/image", &[("q", destination)])) { (parts::reference(destination, "")) }
                     }
                 }
-                @if let Some(why) = &image.why { div.reason { (parts::foreign(why)) } }
+                @if let Some(why) = &image.reason { div.reason { (parts::foreign(why)) } }
             }
             td data-label=(t.digest) {
-                @if let Some(digest) = &image.digest { code title=(digest) translate="no" { (short_digest(digest)) } } @else { "–" }
+                @if let Some(digest) = &digest { code title=(digest) translate="no" { (short_digest(digest)) } } @else { "–" }
             }
-            td.number data-label=(t.size) { @if let Some(number) = image.bytes { (bytes(number)) } @else { "–" } }
-            td data-label=(t.time) { @if let Some(at) = image.at { (time(at)) } @else { "–" } }
+            td.number data-label=(t.sent) { @if image.bytes > 0 { (bytes(image.bytes)) } @else { "–" } }
+            td.number data-label=(t.duration) { span.nowrap { (duration(t, elapsed)) } }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::service::history::ImageRecord;
 use crate::service::page::plot::Point;
 use crate::service::run::Run;
 
@@ -111,26 +112,7 @@ pub(crate) struct ImageList {
     /// Key of the page; empty on the first.
     pub(crate) after: String,
     /// The images.
-    pub(crate) rows: Vec<ImageRow>,
+    pub(crate) rows: Vec<ImageRecord>,
     /// Key of the next page, if there is one.
     pub(crate) next: Option<String>,
-}
-
-/// An image that was not unchanged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ImageRow {
-    /// Full reference at the source.
-    pub(crate) source: String,
-    /// Full reference at the destination; `None` for a repository or a rule.
-    pub(crate) destination: Option<String>,
-    /// `copied`, `different`, `skipped`, `failed` or `interrupted`.
-    pub(crate) outcome: String,
-    /// Digest at the source.
-    pub(crate) digest: Option<String>,
-    /// Bytes that were sent.
-    pub(crate) bytes: Option<u64>,
-    /// Reason of a failure, or for skipping it.
-    pub(crate) why: Option<String>,
-    /// Time of its end.
-    pub(crate) at: Option<Timestamp>,
 }
