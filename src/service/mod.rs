@@ -18,6 +18,7 @@ pub(crate) mod observer;
 mod page;
 pub(crate) mod registries;
 mod reload;
+mod repeated_lines;
 pub(crate) mod rule_book;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -13,7 +13,7 @@ use crate::problems::Problems;
 use crate::run::{collisions, process};
 use crate::service::health::Health;
 use crate::service::hooks::Hooks;
-use crate::service::http::{self, HttpState, Server, ServerLimits};
+use crate::service::http::{self, HttpState, Reporter, Server, ServerLimits};
 use crate::service::notify::Notifications;
 use crate::service::reload::{FileReader, Reload, ReloadOutcome, Reloader};
 use crate::service::rule_book::RuleBook;
@@ -103,7 +103,10 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let LoadedFiles { config, access } = loaded;
         let environment = |name: &str| std::env::var(name).ok();
-        let http = HttpState::new(&config.service, environment).map_err(anyhow::Error::msg)?;
+        let reports = lines.clone();
+        let reporter = Reporter::new(Arc::new(move |label, text| reports.print(label, text)));
+        let http = HttpState::new(&config.service, environment, reporter);
+        let http = http.map_err(anyhow::Error::msg)?;
         let (watchers, past) = Watchers::open(spec, &config, &access, lines)?;
         let sessions = watchers.sessions(spec, lines, log);
         let limits = RunLimits {
@@ -155,7 +158,7 @@ impl Service {
             lines,
         } = self;
         let (runs, schedules) = (&state.runs, &state.schedules);
-        let server = listen(spec, &settings).await?;
+        let server = listen(spec, &settings, &state.http.reporter).await?;
         notifications.restore(&state.history).await?;
         state.health.set_ready();
         for url in server.urls() {
@@ -213,14 +216,18 @@ fn open_hooks(
 }
 
 /// Listens at the addresses of the flags, or else of the files.
-async fn listen(spec: &ServiceSpec, settings: &ServiceConfig) -> anyhow::Result<Server> {
+async fn listen(
+    spec: &ServiceSpec,
+    settings: &ServiceConfig,
+    reporter: &Reporter,
+) -> anyhow::Result<Server> {
     let addresses = match (spec.listen.as_slice(), settings.listen.as_slice()) {
         ([], []) => vec![LISTEN.to_owned()],
         ([], files) => files.to_vec(),
         (flags, _) => flags.to_vec(),
     };
     let limits = ServerLimits::default();
-    let server = Server::bind(&addresses, settings.tls.as_ref(), limits).await;
+    let server = Server::bind(&addresses, settings.tls.as_ref(), limits, reporter).await;
     server.map_err(anyhow::Error::msg)
 }
 

@@ -15,7 +15,6 @@ mod hub;
 mod matching;
 mod push;
 mod quay;
-mod repeated;
 pub(in crate::service) mod routes;
 #[cfg(test)]
 mod tests;
@@ -27,8 +26,8 @@ use image_syncer_sync::config::HookConfig;
 
 use self::gathering::Gatherer;
 use self::push::{PayloadError, Push};
-use self::repeated::RepeatedLines;
 use crate::metrics::Metrics;
+use crate::service::repeated_lines::RepeatedLines;
 use crate::service::runs::Runs;
 use crate::service::secret::SharedSecret;
 use crate::ui::LineLabel;

@@ -210,8 +210,9 @@ fn record(hooks: &Hooks, kind: HookKind, answer: &Result<HookAnswer, Refusal>) {
     hooks.metrics.count_hook(kind.into(), result);
     // Anybody can cause refusals, and registries report each blob and each pull.
     let is_one_of_many = !matches!(answer, Ok(HookAnswer::Accepted { .. }));
-    if !is_one_of_many || hooks.repeated.is_news(kind, &text) {
-        (hooks.report)(label, &format!("hook {kind}: {text}"));
+    let text = format!("hook {kind}: {text}");
+    if !is_one_of_many || hooks.repeated.is_news(&text) {
+        (hooks.report)(label, &text);
     }
 }
 

@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 
+use crate::service::http::Reporter;
 use crate::service::http::access::accepts_pages;
 use crate::service::http::problem::{MEDIA_TYPE, Problem};
 use crate::service::page;
@@ -40,22 +41,32 @@ const SECURITY: [(HeaderName, &str); 6] = [
     ),
 ];
 
+/// What answers are completed with.
+#[derive(Clone)]
+pub(super) struct Completion {
+    /// True if there are pages.
+    pub(super) has_page: bool,
+    /// Prints defects.
+    pub(super) reporter: Reporter,
+}
+
 /// Completes the answer: security headers, errors as `application/problem+json`, or as pages for browsers if there are
 /// pages, and an answer to a panic.
 pub(super) async fn complete(
-    State(has_page): State<bool>,
+    State(completion): State<Completion>,
     request: Request,
     next: Next,
 ) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
-    let is_for_browser = has_page && !is_api && accepts_pages(request.headers());
+    let is_for_browser = completion.has_page && !is_api && accepts_pages(request.headers());
     let browser = is_for_browser.then(|| (request.headers().clone(), request.uri().clone()));
     // A proxy in front may see the end of such a request elsewhere, so the connection has no further one.
     let is_ambiguous = request.headers().contains_key(TRANSFER_ENCODING);
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let answer = answer.unwrap_or_else(|panic| {
         let failure = image_syncer_sync::Failure::panicked(&*panic);
-        tracing::error!("a request failed: {}", failure.reason);
+        let text = format!("a request failed: {}", failure.reason);
+        completion.reporter.warn(&text);
         let detail = "the service failed: a defect. Its log has the reason.";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
     });

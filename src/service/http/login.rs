@@ -79,7 +79,8 @@ async fn start(
     let id = state.http.access.log_in(&client, &form.token);
     let id = id.ok_or_else(|| Problem::unavailable("the machine has no random numbers"))?;
     let name = client.name.as_deref().unwrap_or_default();
-    tracing::info!("login with the token `{name}` from {peer}");
+    let text = format!("login with the token `{name}` from {peer}");
+    state.http.reporter.note(&text);
     let proxied = headers.get(FORWARDED_PROTOCOL);
     let is_secure = connection.is_tls || proxied.is_some_and(|protocol| protocol == "https");
     let cookie = cookie(id.reveal(), LOGIN_TIME.as_secs(), is_secure);

@@ -8,6 +8,7 @@ mod headers;
 mod login;
 mod probes;
 pub(crate) mod problem;
+mod reporter;
 mod routes;
 mod server;
 mod state;
@@ -23,10 +24,12 @@ use axum::middleware::{from_fn, from_fn_with_state};
 
 use crate::service::hooks::routes::{call, call_with_token};
 use crate::service::http::access::{Guard, check};
+use crate::service::http::headers::Completion;
 use crate::service::http::routes::Routes;
 use crate::service::page;
 use crate::service::state::ServiceState;
 
+pub(crate) use reporter::Reporter;
 pub(crate) use server::{Server, ServerLimits};
 pub(crate) use state::HttpState;
 
@@ -38,10 +41,14 @@ pub(crate) fn router(state: &Arc<ServiceState>, has_page: bool) -> Router {
         let pages = page::router().route_layer(guard).merge(page::open_router());
         router = router.merge(pages.with_state(Arc::clone(state)));
     }
+    let completion = Completion {
+        has_page,
+        reporter: state.http.reporter.clone(),
+    };
     router
         // The outermost layer comes last.
         .layer(from_fn(body::bound))
-        .layer(from_fn_with_state(has_page, headers::complete))
+        .layer(from_fn_with_state(completion, headers::complete))
 }
 
 /// Returns all routes that the `OpenAPI` document describes.

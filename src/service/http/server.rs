@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
+use crate::service::http::Reporter;
 use crate::service::http::connection::Connection;
 use crate::service::http::tls::ServerTls;
 
@@ -80,6 +81,7 @@ impl Server {
         addresses: &[String],
         tls: Option<&TlsFiles>,
         limits: ServerLimits,
+        reporter: &Reporter,
     ) -> Result<Self, String> {
         let mut listeners = Vec::new();
         for address in addresses {
@@ -94,7 +96,8 @@ impl Server {
                 listeners.push((listener, local));
             }
         }
-        let tls = tls.map(ServerTls::read).transpose()?.map(Arc::new);
+        let tls = tls.map(|files| ServerTls::read(files, reporter));
+        let tls = tls.transpose()?.map(Arc::new);
         Ok(Self {
             listeners,
             tls,

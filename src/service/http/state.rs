@@ -6,6 +6,7 @@ use image_syncer_sync::config::ServiceConfig;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::service::http::Reporter;
 use crate::service::http::access::Access;
 
 /// Maximum number of plans at a time.
@@ -23,6 +24,8 @@ pub(crate) struct HttpState {
     pub(super) streams: Arc<Semaphore>,
     /// Cancelled at the end of the service: streams of events end, and so do requests that wait.
     pub(crate) closing: CancellationToken,
+    /// Prints lines.
+    pub(crate) reporter: Reporter,
 }
 
 impl HttpState {
@@ -33,12 +36,14 @@ impl HttpState {
     pub(crate) fn new(
         config: &ServiceConfig,
         environment: impl Fn(&str) -> Option<String>,
+        reporter: Reporter,
     ) -> Result<Self, String> {
         Ok(Self {
-            access: Access::new(config, environment)?,
+            access: Access::new(config, environment, reporter.clone())?,
             plans: Semaphore::new(PLANS),
             streams: Arc::new(Semaphore::new(STREAMS)),
             closing: CancellationToken::new(),
+            reporter,
         })
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::lock::lock;
+use crate::service::http::Reporter;
 
 /// Interval of looks at the files.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -25,6 +26,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub(super) struct ServerTls {
     files: TlsFiles,
     state: Mutex<State>,
+    reporter: Reporter,
 }
 
 struct State {
@@ -48,7 +50,7 @@ impl ServerTls {
     ///
     /// # Errors
     /// A sentence without any of the content, if a file cannot be used.
-    pub(super) fn read(files: &TlsFiles) -> Result<Self, String> {
+    pub(super) fn read(files: &TlsFiles, reporter: &Reporter) -> Result<Self, String> {
         let stamps = stamps(files);
         let state = State {
             config: config(files)?,
@@ -58,6 +60,7 @@ impl ServerTls {
         Ok(Self {
             files: files.clone(),
             state: Mutex::new(state),
+            reporter: reporter.clone(),
         })
     }
 
@@ -91,9 +94,14 @@ impl ServerTls {
         match config {
             Ok(config) => {
                 state.config = config;
-                tracing::info!("read the certificate {} again", self.files.cert.display());
+                let path = self.files.cert.display();
+                self.reporter
+                    .note(&format!("the certificate {path} was read again"));
             }
-            Err(why) => tracing::warn!("{why}. The certificate before stays in use."),
+            Err(why) => {
+                let text = format!("{why}. The certificate before stays in use.");
+                self.reporter.warn(&text);
+            }
         }
     }
 }
@@ -168,7 +176,8 @@ mod tests {
         let (one, two) = (one.pem(&["localhost"]), two.pem(&["localhost"]));
         let (one, two) = (one.unwrap(), two.unwrap());
         write(&one.certificate, &one.key);
-        let tls = ServerTls::read(&files).unwrap();
+        let reporter = Reporter::new(Arc::new(|_, _| {}));
+        let tls = ServerTls::read(&files, &reporter).unwrap();
         let current = || Arc::clone(&lock(&tls.state).config);
         let first = current();
         tls.renew(Duration::ZERO).await;
@@ -187,7 +196,7 @@ mod tests {
             write(certificate, key);
             tls.renew(Duration::ZERO).await;
             assert!(Arc::ptr_eq(&second, &current()));
-            assert!(ServerTls::read(&files).is_err());
+            assert!(ServerTls::read(&files, &reporter).is_err());
         }
         write(&one.certificate, &one.key);
         tls.renew(Duration::ZERO).await;

@@ -205,3 +205,26 @@ fn a_reload_reports_the_mistakes_of_the_files() {
     assert_eq!(client.get("/api/v1/rules")["rules"][0]["name"], "team/a:*");
     service.stop();
 }
+
+#[test]
+fn an_unknown_token_is_reported_without_the_token() {
+    let world = world();
+    let path = world.place.path("rules.yaml");
+    let rules = std::fs::read_to_string(&path).unwrap();
+    let tokens = "service: {tokens: [{name: ops, secret: {file: token}, scope: sync}]}\n";
+    std::fs::write(world.place.path("token"), "right-token\n").unwrap();
+    std::fs::write(&path, rules + tokens).unwrap();
+    let (mut service, client) = start(&world);
+    let line = |token: &str| format!("Authorization: Bearer {token}");
+    let get = |token: &str| {
+        let request = format!("GET /api/v1/rules HTTP/1.1\r\n{}\r\nX: /", line(token));
+        client.send(&request, &json!({})).0
+    };
+    assert_eq!(get("right-token"), 200);
+    assert_eq!(get("wrong-token"), 401);
+    assert_eq!(get("wrong-token"), 401);
+    service.until("a client at 127.0.0.1 sent an unknown token");
+    let lines = service.stop().exits(0).stderr;
+    assert_eq!(lines.matches("unknown token").count(), 1, "{lines}");
+    assert!(!lines.contains("wrong-token"), "{lines}");
+}

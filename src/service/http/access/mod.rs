@@ -20,6 +20,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use image_syncer_sync::config::{ServiceConfig, TokenScope};
 
+use crate::service::http::Reporter;
 use crate::service::http::connection::Connection;
 use crate::service::http::problem::Problem;
 use crate::service::state::ServiceState;
@@ -34,6 +35,7 @@ pub(crate) struct Access {
     tokens: Tokens,
     logins: Logins,
     failures: Throttle,
+    reporter: Reporter,
 }
 
 /// Client of a request: an extension of the requests of guarded routes.
@@ -57,11 +59,13 @@ impl Access {
     pub(crate) fn new(
         config: &ServiceConfig,
         environment: impl Fn(&str) -> Option<String>,
+        reporter: Reporter,
     ) -> Result<Self, String> {
         Ok(Self {
-            tokens: Tokens::new(config, environment)?,
+            tokens: Tokens::new(config, environment, reporter.clone())?,
             logins: Logins::default(),
             failures: Throttle::default(),
+            reporter,
         })
     }
 
@@ -141,7 +145,8 @@ impl Access {
         let found = self.tokens.find(&TokenDigest::new(token)).await;
         let Some((name, scope)) = found else {
             self.failures.add(peer);
-            tracing::warn!("a client at {peer} sent an unknown token");
+            let text = format!("a client at {peer} sent an unknown token");
+            self.reporter.warn(&text);
             return Err(unauthorized(
                 "the token is unknown. Tokens are in `service.tokens` in the files.",
             ));

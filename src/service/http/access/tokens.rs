@@ -9,12 +9,16 @@ use image_syncer_sync::config::{SecretPlace, ServiceConfig, TokenConfig, TokenSc
 use tokio::time::Instant;
 
 use crate::lock::lock;
+use crate::service::http::Reporter;
 
 /// Interval of reads of files with tokens.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Tokens, and the rights without one.
-pub(super) struct Tokens(Mutex<State>);
+pub(super) struct Tokens {
+    state: Mutex<State>,
+    reporter: Reporter,
+}
 
 #[derive(Clone)]
 struct State {
@@ -61,15 +65,15 @@ impl Token {
     }
 
     /// Returns the token as its file has it now. A file that cannot be read leaves the token as it is.
-    fn renewed(&self) -> Self {
+    fn renewed(&self, reporter: &Reporter) -> Self {
         let mut token = self.clone();
         if matches!(self.place, SecretPlace::File(_)) {
             match self.place.resolve(|_| None) {
                 Ok(secret) => token.digest = TokenDigest::new(secret.current().reveal()),
-                Err(why) => tracing::warn!(
+                Err(why) => reporter.warn(&format!(
                     "the token `{}` cannot be read again: {why}. The one before stays valid.",
                     self.name
-                ),
+                )),
             }
         }
         token
@@ -81,24 +85,28 @@ impl Tokens {
     pub(super) fn new(
         config: &ServiceConfig,
         environment: impl Fn(&str) -> Option<String>,
+        reporter: Reporter,
     ) -> Result<Self, String> {
-        State::new(config, environment).map(|state| Self(Mutex::new(state)))
+        Ok(Self {
+            state: Mutex::new(State::new(config, environment)?),
+            reporter,
+        })
     }
 
     /// Returns true without any token.
     pub(super) fn is_empty(&self) -> bool {
-        lock(&self.0).tokens.is_empty()
+        lock(&self.state).tokens.is_empty()
     }
 
     /// Returns true if clients without a token may read.
     pub(super) fn allows_reads(&self) -> bool {
-        lock(&self.0).allows_reads
+        lock(&self.state).allows_reads
     }
 
     /// Returns the name and the right of the token with this digest. Takes the same time for all digests.
     pub(super) async fn find(&self, wanted: &TokenDigest) -> Option<(Arc<str>, TokenScope)> {
         self.renew().await;
-        let tokens = Arc::clone(&lock(&self.0).tokens);
+        let tokens = Arc::clone(&lock(&self.state).tokens);
         let mut found = None;
         for token in &*tokens {
             if verify_slices_are_equal(&token.digest.0, &wanted.0).is_ok() {
@@ -111,7 +119,7 @@ impl Tokens {
     /// Reads the files again, at most once in the interval.
     async fn renew(&self) {
         let old = {
-            let mut state = lock(&self.0);
+            let mut state = lock(&self.state);
             let Some(read) = &mut state.read else { return };
             if read.elapsed() < INTERVAL {
                 return;
@@ -119,9 +127,13 @@ impl Tokens {
             *read = Instant::now();
             Arc::clone(&state.tokens)
         };
-        let reading = tokio::task::spawn_blocking(move || old.iter().map(Token::renewed).collect());
+        let reporter = self.reporter.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let tokens = old.iter();
+            tokens.map(|token| token.renewed(&reporter)).collect()
+        });
         let Ok(new) = reading.await else { return };
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.tokens = new;
     }
 }
@@ -160,12 +172,21 @@ mod tests {
         config
     }
 
+    fn reporter() -> Reporter {
+        Reporter::new(Arc::new(|_, _| {}))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_file_that_changes_has_the_current_token() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
         std::fs::write(&path, "one\n").unwrap();
-        let tokens = Tokens::new(&config(SecretPlace::File(path.clone())), |_| None).unwrap();
+        let tokens = Tokens::new(
+            &config(SecretPlace::File(path.clone())),
+            |_| None,
+            reporter(),
+        )
+        .unwrap();
         let is_valid = async |token| tokens.find(&TokenDigest::new(token)).await.is_some();
         assert!(is_valid("one").await && !is_valid("two").await);
         std::fs::write(&path, "two\n").unwrap();
@@ -179,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_token_that_cannot_be_looked_up_is_an_error_with_its_name() {
-        let error = Tokens::new(&config(SecretPlace::Variable("UNSET".to_owned())), |_| None);
+        let place = SecretPlace::Variable("UNSET".to_owned());
+        let error = Tokens::new(&config(place), |_| None, reporter());
         assert_eq!(
             error.err().unwrap(),
             "the token `ops` cannot be used: the variable UNSET is not set"

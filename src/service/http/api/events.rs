@@ -101,15 +101,15 @@ impl Source {
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, |mut source| async move {
             let event = source.next().await?;
-            Some((Ok(event), source))
+            Some((Ok(event.into()), source))
         })
     }
 
     /// Returns the next event; `None` if the service ends.
-    async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<SentEvent> {
         loop {
             if std::mem::take(&mut self.is_missed) {
-                return Some(Event::default().event("missed").data("{}"));
+                return Some(SentEvent::Missed);
             }
             let event = if let Some(event) = self.waiting.pop_front() {
                 event
@@ -128,14 +128,67 @@ impl Source {
                 }
             };
             let kind = event.event.kind();
-            let is_wanted = self
-                .kinds
-                .as_ref()
-                .is_none_or(|kinds| kinds.contains(&kind));
-            if is_wanted && let Ok(data) = serde_json::to_string(&event) {
-                let sent = Event::default().event(kind).id(event.number.to_string());
-                return Some(sent.data(data));
+            let kinds = self.kinds.as_ref();
+            if kinds.is_none_or(|kinds| kinds.contains(&kind)) {
+                return Some(SentEvent::Numbered(event));
             }
         }
+    }
+}
+
+/// An event for a client.
+#[derive(Debug)]
+enum SentEvent {
+    Numbered(NumberedEvent),
+    /// Events were lost.
+    Missed,
+}
+
+impl From<SentEvent> for Event {
+    fn from(event: SentEvent) -> Self {
+        match event {
+            SentEvent::Numbered(event) => {
+                let data = serde_json::to_string(&event).unwrap_or_default();
+                let sent = Self::default().id(event.number.to_string());
+                sent.event(event.event.kind()).data(data)
+            }
+            SentEvent::Missed => Self::default().event("missed").data("{}"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use image_syncer_registry::transport::{Observer as _, PauseReason};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::service::events::LiveEvents;
+
+    #[tokio::test]
+    async fn a_client_that_is_too_slow_is_told_and_goes_on() {
+        let events = LiveEvents::default();
+        let permits = Arc::new(Semaphore::new(1));
+        let mut source = Source {
+            waiting: VecDeque::new(),
+            is_missed: false,
+            receiver: events.subscribe(None).receiver,
+            kinds: None,
+            closing: CancellationToken::new(),
+            _permit: permits.try_acquire_owned().unwrap(),
+        };
+        for _ in 0..1_500 {
+            events.pause("a.example", Duration::from_secs(1), PauseReason::Overload);
+        }
+        assert!(matches!(source.next().await, Some(SentEvent::Missed)));
+        let SentEvent::Numbered(next) = source.next().await.unwrap() else {
+            unreachable!("it is missed once")
+        };
+        assert_eq!(next.number, 1_500 - 1_024 + 1);
+        source.closing.cancel();
+        assert!(source.next().await.is_none());
     }
 }

@@ -19,7 +19,7 @@ use crate::service::events::LiveEvents;
 use crate::service::health::Health;
 use crate::service::history::History;
 use crate::service::hooks::Hooks;
-use crate::service::http::{HttpState, Server, ServerLimits, router};
+use crate::service::http::{HttpState, Reporter, Server, ServerLimits, router};
 use crate::service::observer::{RunObserver, RunObservers};
 use crate::service::registries::RegistryStats;
 use crate::service::reload::Reload;
@@ -71,7 +71,13 @@ impl Setting {
             "127.0.0.1"
         };
         let addresses = [format!("{ip}:0")];
-        let server = Server::bind(&addresses, self.tls.as_ref(), self.limits).await;
+        let server = Server::bind(
+            &addresses,
+            self.tls.as_ref(),
+            self.limits,
+            &state.http.reporter,
+        )
+        .await;
         let server = server.unwrap();
         let port = server.addresses()[0].port();
         let closing = state.http.closing.clone();
@@ -131,7 +137,7 @@ fn state(config: &ServiceConfig, directory: &TempDir) -> Arc<ServiceState> {
         metrics,
         registries: RegistryStats::default(),
         hooks: hooks.unwrap(),
-        http: HttpState::new(config, |_| None).unwrap(),
+        http: HttpState::new(config, |_| None, Reporter::new(Arc::new(|_, _| {}))).unwrap(),
     })
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::HookKind;
 use crate::lock::lock;
 
 /// Time for which a line is not printed again.
@@ -16,19 +15,18 @@ const MAX_LINES: usize = 64;
 
 /// Lines that were printed.
 #[derive(Default)]
-pub(super) struct RepeatedLines(Mutex<HashMap<(HookKind, String), Instant>>);
+pub(crate) struct RepeatedLines(Mutex<HashMap<String, Instant>>);
 
 impl RepeatedLines {
     /// Returns true if a line was not printed in the last minute, and is printed now.
-    pub(super) fn is_news(&self, kind: HookKind, text: &str) -> bool {
+    pub(crate) fn is_news(&self, text: &str) -> bool {
         let now = Instant::now();
         let mut lines = lock(&self.0);
         lines.retain(|_, printed| now.duration_since(*printed) < QUIET);
-        let key = (kind, text.to_owned());
-        if lines.len() >= MAX_LINES || lines.contains_key(&key) {
+        if lines.len() >= MAX_LINES || lines.contains_key(text) {
             return false;
         }
-        lines.insert(key, now);
+        lines.insert(text.to_owned(), now);
         true
     }
 }
@@ -40,9 +38,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_line_is_printed_once_a_minute() {
         let lines = RepeatedLines::default();
-        let news = |text: &str| lines.is_news(HookKind::Harbor, text);
+        let news = |text: &str| lines.is_news(text);
         assert!(news("a") && news("b") && !news("a"));
-        assert!(lines.is_news(HookKind::Quay, "a"));
         tokio::time::advance(QUIET).await;
         assert!(news("a") && !news("a"));
         let printed = (0..200).filter(|number| news(&number.to_string())).count();
