@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use image_syncer_registry::Digest;
 use jiff::Timestamp;
+use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 /// Digest in its stored form: a SHA-256 as 32 bytes, any other as text.
@@ -68,6 +69,37 @@ where
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let word = value.as_str()?.parse();
         word.map(Self).map_err(FromSqlError::other)
+    }
+}
+
+/// Columns of a row, in their order: to find them by name would take longer than to read them.
+pub(super) struct Fields<'a, 's> {
+    row: &'a Row<'s>,
+    next: usize,
+}
+
+impl<'a, 's> Fields<'a, 's> {
+    /// Begins with the first column of `row`.
+    pub(super) fn new(row: &'a Row<'s>) -> Self {
+        Self { row, next: 0 }
+    }
+
+    /// Returns the next column.
+    pub(super) fn next<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+        let value = self.row.get(self.next);
+        self.next += 1;
+        value
+    }
+
+    /// Returns the next column, which is a number.
+    pub(super) fn number(&mut self) -> rusqlite::Result<u64> {
+        self.next().map(unsigned)
+    }
+
+    /// Returns the next column, which is a digest.
+    pub(super) fn digest(&mut self) -> rusqlite::Result<Option<Digest>> {
+        let digest: Option<StoredDigest> = self.next()?;
+        Ok(digest.map(|StoredDigest(digest)| digest))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use crate::service::history::columns::{StoredDigest, Word, unsigned};
+use crate::service::history::columns::{Fields, Word, unsigned};
 use crate::service::history::queries::{MAX_PAGE, limited};
 use crate::service::history::records::{FailureKey, ImageFilter, ImagePage, ImageRecord};
 use crate::service::run::RunId;
@@ -63,7 +63,7 @@ pub(in crate::service::history) fn images(
             return Ok(page);
         }
         seen += 1;
-        last = Some(row.get("number")?);
+        last = Some(row.get(0)?);
         let image = parse(row)?;
         if text.as_ref().is_none_or(|text| contains(&image, text)) {
             page.images.push(image);
@@ -88,34 +88,35 @@ fn contains(image: &ImageRecord, text: &str) -> bool {
 
 /// Parses a row with [`COLUMNS`].
 pub(super) fn parse(row: &Row<'_>) -> rusqlite::Result<ImageRecord> {
-    let text = |column| row.get::<_, Option<String>>(column);
-    let digest = |column| row.get::<_, Option<StoredDigest>>(column);
-    let (source, source_target): (String, String) = (row.get("source")?, row.get("source_target")?);
-    let destination = text("destination")?;
-    let target = text("destination_target")?.unwrap_or_default();
-    let Word(outcome) = row.get("outcome")?;
-    let change: Option<Word<_>> = row.get("change")?;
-    let failure = match text("side")? {
-        Some(side) => Some(FailureKey {
-            side,
-            cause: row.get("cause")?,
-            host: row.get("host")?,
-        }),
-        None => None,
+    let mut fields = Fields::new(row);
+    let number = fields.next()?;
+    let source = fields.next::<String>()? + &fields.next::<String>()?;
+    let repository: Option<String> = fields.next()?;
+    let target: Option<String> = fields.next()?;
+    let Word(outcome) = fields.next()?;
+    let digest = fields.digest()?;
+    let replaced = fields.digest()?;
+    let bytes = fields.number()?;
+    let change: Option<Word<_>> = fields.next()?;
+    let (side, cause, host): (Option<_>, Option<_>, Option<_>) =
+        (fields.next()?, fields.next()?, fields.next()?);
+    let failure = match (side, cause, host) {
+        (Some(side), Some(cause), Some(host)) => Some(FailureKey { side, cause, host }),
+        _ => None,
     };
     Ok(ImageRecord {
-        number: row.get("number")?,
-        source: source + &source_target,
-        destination: destination.map(|repository| repository + &target),
+        number,
+        source,
+        destination: repository.map(|repository| repository + &target.unwrap_or_default()),
         outcome,
-        digest: digest("digest")?.map(|StoredDigest(digest)| digest),
-        replaced: digest("replaced")?.map(|StoredDigest(digest)| digest),
-        bytes: row.get("bytes").map(unsigned)?,
+        digest,
+        replaced,
+        bytes,
         change: change.map(|Word(change)| change),
         failure,
-        reason: text("reason")?,
-        hint: text("hint")?,
-        elapsed_ms: row.get("elapsed").map(unsigned)?,
+        reason: fields.next()?,
+        hint: fields.next()?,
+        elapsed_ms: fields.number()?,
     })
 }
 

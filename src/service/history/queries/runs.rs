@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use crate::service::history::columns::{Moment, Word, unsigned};
+use crate::service::history::columns::{Fields, Moment, Word, unsigned};
 use crate::service::history::queries::limited;
 use crate::service::history::records::{RunFilter, Totals};
 use crate::service::run::{Run, RunCounts, RunId, RunState};
@@ -24,14 +24,13 @@ const ALL: &str = "WHERE runs.id < :before ORDER BY runs.id DESC LIMIT :limit";
 const BY_STATE: &str =
     "WHERE state = :state AND runs.id < :before ORDER BY runs.id DESC LIMIT :limit";
 
-const IDS_OF_RULE: &str = "
-    SELECT id FROM runs WHERE rule = (SELECT id FROM rules WHERE name = :rule) AND id < :before
-    ORDER BY id DESC LIMIT :limit";
+const OF_RULE: &str = "
+    WHERE runs.rule = (SELECT id FROM rules WHERE name = :rule) AND runs.id < :before
+    ORDER BY runs.id DESC LIMIT :limit";
 
-const IDS_OF_RULE_IN_STATE: &str = "
-    SELECT id FROM runs
-    WHERE rule = (SELECT id FROM rules WHERE name = :rule) AND state = :state AND id < :before
-    ORDER BY id DESC LIMIT :limit";
+const OF_RULE_IN_STATE: &str = "
+    WHERE runs.rule = (SELECT id FROM rules WHERE name = :rule) AND state = :state AND runs.id < :before
+    ORDER BY runs.id DESC LIMIT :limit";
 
 const RULES: &str = "SELECT name FROM rules";
 
@@ -78,43 +77,41 @@ fn runs_of_rules(
     before: i64,
     limit: i64,
 ) -> rusqlite::Result<Vec<Run>> {
-    let mut ids = Vec::new();
+    let size = usize::try_from(limit).unwrap_or_default();
+    let mut found = Vec::new();
     for rule in &filter.rules {
-        ids.extend(ids_of_rule(connection, rule, filter.state, before, limit)?);
+        found.extend(of_rule(connection, rule, filter.state, before, limit)?);
+        if found.len() >= 2 * size {
+            keep_newest(&mut found, size);
+        }
     }
-    ids.sort_unstable_by(|one, other| other.cmp(one));
-    ids.truncate(usize::try_from(limit).unwrap_or_default());
-    by_ids(connection, &ids)
+    keep_newest(&mut found, size);
+    Ok(found)
 }
 
-fn ids_of_rule(
+fn keep_newest(runs: &mut Vec<Run>, size: usize) {
+    runs.sort_unstable_by_key(|run| std::cmp::Reverse(run.id));
+    runs.truncate(size);
+}
+
+fn of_rule(
     connection: &Connection,
     rule: &str,
     state: Option<RunState>,
     before: i64,
     limit: i64,
-) -> rusqlite::Result<Vec<i64>> {
-    let number = |row: &Row<'_>| row.get(0);
+) -> rusqlite::Result<Vec<Run>> {
     if let Some(state) = state {
-        let mut statement = connection.prepare_cached(IDS_OF_RULE_IN_STATE)?;
+        let statement = format!("{COLUMNS} {OF_RULE_IN_STATE}");
+        let mut statement = connection.prepare_cached(&statement)?;
         let values = named_params! {
             ":rule": rule, ":state": Word(state), ":before": before, ":limit": limit
         };
-        return statement.query_map(values, number)?.collect();
+        return statement.query_map(values, parse)?.collect();
     }
-    let mut statement = connection.prepare_cached(IDS_OF_RULE)?;
+    let mut statement = connection.prepare_cached(&format!("{COLUMNS} {OF_RULE}"))?;
     let values = named_params! {":rule": rule, ":before": before, ":limit": limit};
-    statement.query_map(values, number)?.collect()
-}
-
-fn by_ids(connection: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<Run>> {
-    let mut statement = connection.prepare_cached(&format!("{COLUMNS} {BY_ID}"))?;
-    let mut found = Vec::new();
-    for id in ids {
-        let run = statement.query_row(named_params! {":id": id}, parse);
-        found.extend(run.optional()?);
-    }
-    Ok(found)
+    statement.query_map(values, parse)?.collect()
 }
 
 /// Returns a run.
@@ -122,7 +119,9 @@ pub(in crate::service::history) fn run(
     connection: &Connection,
     id: RunId,
 ) -> rusqlite::Result<Option<Run>> {
-    Ok(by_ids(connection, &[id.number()])?.pop())
+    let mut statement = connection.prepare_cached(&format!("{COLUMNS} {BY_ID}"))?;
+    let run = statement.query_row(named_params! {":id": id.number()}, parse);
+    run.optional()
 }
 
 /// Returns the last runs of each rule, the newest first, at most `number` of each.
@@ -132,8 +131,7 @@ pub(in crate::service::history) fn last_runs(
 ) -> rusqlite::Result<HashMap<Arc<str>, Vec<Run>>> {
     let mut found = HashMap::new();
     for rule in rules(connection)? {
-        let ids = ids_of_rule(connection, &rule, None, i64::MAX, limited(number))?;
-        let runs = by_ids(connection, &ids)?;
+        let runs = of_rule(connection, &rule, None, i64::MAX, limited(number))?;
         if !runs.is_empty() {
             found.insert(rule, runs);
         }
@@ -206,17 +204,34 @@ pub(super) fn run_id(row: &Row<'_>, column: &str) -> rusqlite::Result<RunId> {
     RunId::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(index, number))
 }
 
+/// Parses a row with [`COLUMNS`].
 fn parse(row: &Row<'_>) -> rusqlite::Result<Run> {
-    let word = |column| row.get(column);
-    let moment = |column| row.get::<_, Option<Moment>>(column);
-    let number = |column| row.get(column).map(unsigned);
-    let scope: Option<String> = row.get("scope")?;
-    let Word(cause) = row.get("cause")?;
-    let Word(purpose) = row.get("purpose")?;
-    let Word(state) = row.get("state")?;
+    let mut fields = Fields::new(row);
+    let number: i64 = fields.next()?;
+    let id = RunId::from_number(number);
+    let rule = fields.next()?;
+    let Word(cause) = fields.next()?;
+    let Word(purpose) = fields.next()?;
+    let scope: Option<String> = fields.next()?;
+    let Word(state) = fields.next()?;
+    let Moment(requested) = fields.next()?;
+    let started: Option<Moment> = fields.next()?;
+    let ended: Option<Moment> = fields.next()?;
+    let counts = RunCounts {
+        images: fields.number()?,
+        copied: fields.number()?,
+        unchanged: fields.number()?,
+        different: fields.number()?,
+        skipped: fields.number()?,
+        failed: fields.number()?,
+        interrupted: fields.number()?,
+        fetched_bytes: fields.number()?,
+        sent_bytes: fields.number()?,
+        saved_bytes: fields.number()?,
+    };
     Ok(Run {
-        id: run_id(row, "id")?,
-        rule: row.get("rule")?,
+        id: id.ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))?,
+        rule,
         cause,
         purpose,
         // A scope of another form, as it may be in a damaged file, is none.
@@ -224,22 +239,11 @@ fn parse(row: &Row<'_>) -> rusqlite::Result<Run> {
             .and_then(|scope| serde_json::from_str(&scope).ok())
             .unwrap_or_default(),
         state,
-        requested: row.get("requested").map(|Moment(time)| time)?,
-        started: moment("started")?.map(|Moment(time)| time),
-        ended: moment("ended")?.map(|Moment(time)| time),
-        counts: RunCounts {
-            images: number("images")?,
-            copied: number("copied")?,
-            unchanged: number("unchanged")?,
-            different: number("different")?,
-            skipped: number("skipped")?,
-            failed: number("failed")?,
-            interrupted: number("interrupted")?,
-            fetched_bytes: number("fetched_bytes")?,
-            sent_bytes: number("sent_bytes")?,
-            saved_bytes: number("saved_bytes")?,
-        },
-        failure: word("failure")?,
+        requested,
+        started: started.map(|Moment(time)| time),
+        ended: ended.map(|Moment(time)| time),
+        counts,
+        failure: fields.next()?,
     })
 }
 
@@ -249,8 +253,11 @@ pub(super) fn statements() -> Vec<(&'static str, String)> {
         ("runs", format!("{COLUMNS} {ALL}")),
         ("runs in a state", format!("{COLUMNS} {BY_STATE}")),
         ("a run", format!("{COLUMNS} {BY_ID}")),
-        ("runs of a rule", IDS_OF_RULE.to_owned()),
-        ("runs of a rule in a state", IDS_OF_RULE_IN_STATE.to_owned()),
+        ("runs of a rule", format!("{COLUMNS} {OF_RULE}")),
+        (
+            "runs of a rule in a state",
+            format!("{COLUMNS} {OF_RULE_IN_STATE}"),
+        ),
         ("rules", RULES.to_owned()),
         ("last starts", STARTS.to_owned()),
         ("last successes", SUCCESSES.to_owned()),
