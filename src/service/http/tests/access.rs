@@ -139,6 +139,11 @@ async fn a_login_has_a_cookie_whose_writes_need_a_proof_of_the_page() {
     assert!(refused.problem(403).contains("another site"));
     let accepted = service.send(sync, &[&cookie, own], "").await;
     assert_eq!(accepted.status, 202);
+    // A plain form of the page, as a browser without scripts sends it.
+    let form = [&*cookie, "Sec-Fetch-Site: same-origin"];
+    let accepted = service.send("POST /rules/a/sync", &form, "").await;
+    assert_eq!(accepted.status, 303, "{accepted:?}");
+    service.send(sync, &form, "").await.problem(403);
     let ended = service.send("POST /logout", &[&cookie], "").await;
     assert_eq!(ended.status, 204);
     service.get("/api/v1/rules", &[&cookie]).await.problem(401);
