@@ -106,7 +106,8 @@ impl Server {
     }
 
     /// Returns the addresses, with the ports that the operating system chose.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+    #[cfg(test)]
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|(_, address)| *address).collect()
     }
 
