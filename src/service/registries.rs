@@ -397,7 +397,7 @@ mod tests {
         let status = StatusCode::from_u16(status).ok();
         let elapsed = Duration::from_millis(milliseconds);
         stats.record(registry, |stats| {
-            stats.count(status, elapsed, Timestamp::UNIX_EPOCH)
+            stats.count(status, elapsed, Timestamp::UNIX_EPOCH);
         });
     }
 

@@ -115,8 +115,10 @@ pub(crate) fn flags_of_the_files_choose_the_rules() {
         world.place.read("images.yaml"),
         world.place.read("auth.yaml"),
     );
-    let indented =
-        |text: &str| -> String { text.lines().map(|line| format!("  {line}\n")).collect() };
+    let indented = |text: &str| {
+        let lines: Vec<String> = text.lines().map(|line| format!("  {line}\n")).collect();
+        lines.concat()
+    };
     let both = format!("auth:\n{}images:\n{}", indented(&auth), indented(&images));
     std::fs::write(world.place.path("both.yaml"), both).unwrap();
     let config = ["--config", "both.yaml"];
