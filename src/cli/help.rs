@@ -142,6 +142,7 @@ Exit codes:
     2  the command line or a file is wrong";
 
 /// Text after the help of `history`.
+#[cfg(feature = "service")]
 pub(super) const HISTORY: &str = "\
 Examples:
   image-syncer history --rule 'base*' --outcome failed

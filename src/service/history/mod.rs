@@ -38,12 +38,10 @@ use crate::service::schedule::LastStart;
 pub(crate) use error::HistoryError;
 use queue::UpdateQueue;
 use reader_thread::ReaderThread;
-#[allow(unused_imports, reason = "the routes and pages that use them follow")]
 pub(crate) use records::{
-    ChangeKind, Delivery, DifferencePage, FailureGroup, FailureKey, ImageFilter, ImageOutcome,
-    ImagePage, ImageRecord, PastTag, RepositoryQuery, RepositoryTags, RuleTags, RunFilter,
-    SourceTag, TagCounts, TagCursor, TagCursorError, TagPage, TagQuery, TagRecord, TagState,
-    Totals,
+    Delivery, DifferencePage, FailureGroup, ImageFilter, ImageOutcome, ImagePage, ImageRecord,
+    PastTag, RepositoryTags, RuleTags, RunFilter, SourceTag, TagCounts, TagCursor, TagPage,
+    TagQuery, TagRecord, TagState,
 };
 use retention::Retention;
 use update::{DeliveryUpdate, RunUpdate, Update};
@@ -168,15 +166,15 @@ impl History {
             .await
     }
 
-    /// Returns a page of the tags of a repository.
+    /// Returns a page of the tags that are copied from a repository, by name.
     pub(crate) async fn repository_tags(
         &self,
-        query: RepositoryQuery,
+        repository: String,
         after: Option<TagCursor>,
         limit: usize,
     ) -> Result<TagPage, HistoryError> {
         let after = after.unwrap_or_default();
-        self.read(move |file| queries::repository_tags(file, &query, &after, limit))
+        self.read(move |file| queries::repository_tags(file, &repository, &after, limit))
             .await
     }
 
@@ -204,11 +202,6 @@ impl History {
     ) -> Result<Vec<RepositoryTags>, HistoryError> {
         self.read(move |file| queries::repositories(file, &rule))
             .await
-    }
-
-    /// Returns the size of the history.
-    pub(crate) async fn totals(&self) -> Result<Totals, HistoryError> {
-        self.read(queries::totals).await
     }
 
     /// Queues a notification, to be tried at once.

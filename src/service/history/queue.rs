@@ -201,3 +201,36 @@ impl UpdateQueue {
         !state.is_closed
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::service::history::tests::queued;
+    use crate::service::history::update::RunUpdate;
+
+    #[test]
+    fn a_full_queue_drops_and_counts_events_and_keeps_the_end_of_a_run() {
+        let queue = UpdateQueue::default();
+        let mut run = queued("nightly", 1);
+        queue.push_run(&run, false);
+        for _ in 0..MAX_QUEUED + 10 {
+            queue.push(Update::Event(run.id, RunUpdate::RuleDiscovered(0)));
+        }
+        queue.push(Update::Delivery(DeliveryUpdate::Finished(1)));
+        run.state = crate::service::run::RunState::Succeeded;
+        queue.push_run(&run, false);
+        let batch = queue.next(Duration::ZERO).unwrap();
+        assert_eq!(batch.updates.len(), MAX_QUEUED + 1);
+        assert_eq!(batch.lost, HashMap::from([(run.id, 10)]));
+        assert_eq!(batch.runs[&run.id], run);
+        // It is not in the file before the thread says so.
+        assert_eq!(queue.run(run.id), Some(run.clone()));
+        queue.written(&batch);
+        assert_eq!(queue.run(run.id), None);
+        assert!(queue.next(Duration::ZERO).unwrap().is_empty());
+        queue.close();
+        queue.push_run(&run, false);
+        assert!(queue.next(Duration::ZERO).is_none());
+    }
+}

@@ -252,15 +252,6 @@ pub(crate) enum TagQuery {
     Source(String),
 }
 
-/// Repository whose tags are listed.
-#[derive(Clone, Debug)]
-pub(crate) enum RepositoryQuery {
-    /// Tags that are copied from this repository.
-    Source(String),
-    /// Tags in this repository of a destination.
-    Destination(String),
-}
-
 /// Position in a list of tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
@@ -381,17 +372,6 @@ pub(crate) struct RepositoryTags {
     /// Numbers by state.
     #[serde(flatten)]
     pub(crate) counts: TagCounts,
-}
-
-/// Size of the history.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Totals {
-    /// Runs.
-    pub(crate) runs: u64,
-    /// Images of runs.
-    pub(crate) images: u64,
-    /// Tags at destinations.
-    pub(crate) tags: u64,
 }
 
 /// A notification that waits to be sent.

@@ -114,6 +114,23 @@ fn next_run(
     statement.query_row((before,), |row| row.get(0)).optional()
 }
 
+/// All statements that look for rows, for the test of their plans.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<(&'static str, String)> {
+    let next_run = |condition: &str| {
+        format!("SELECT id FROM runs WHERE {condition} AND {IS_NOT_LAST} ORDER BY id LIMIT 1")
+    };
+    vec![
+        ("old runs", next_run("id < ?1")),
+        ("old runs with images", next_run("kept > 0 AND id < ?1")),
+        ("old images", DELETE_IMAGES.to_owned()),
+        ("old digests", OLD_PAST_TAGS.to_owned()),
+        ("old notifications", OLD_DELIVERIES.to_owned()),
+        ("old extra tags", OLD_EXTRA_TAGS.to_owned()),
+        ("tags of old rules", TAGS_OF_OLD_RULES.to_owned()),
+    ]
+}
+
 /// Deletes images of a run, and the run with the last of them.
 fn delete_run(connection: &Connection, run: i64) -> rusqlite::Result<()> {
     let deleted = connection

@@ -9,9 +9,7 @@ use image_syncer_sync::report::{FailureGroup, Summary};
 use image_syncer_sync::transfer::{InFlightUpload, Progress};
 
 use crate::hint::hint;
-use crate::service::history::{
-    self, HistoryError, ImageFilter, RepositoryQuery, RunFilter, TagQuery,
-};
+use crate::service::history::{self, HistoryError, ImageFilter, RunFilter, TagQuery};
 use crate::service::page::plot;
 use crate::service::page::routes::ImagesQuery;
 use crate::service::page::view::differences::{self, ImageView, RepositoryView, RuleDifferences};
@@ -276,11 +274,10 @@ pub(super) async fn repository(
     repository: &str,
     after: &str,
 ) -> Result<RepositoryView, HistoryError> {
-    let query = RepositoryQuery::Source(repository.to_owned());
     let cursor = after.parse().ok();
     let page = state
         .history
-        .repository_tags(query, cursor, differences::PER_PAGE);
+        .repository_tags(repository.to_owned(), cursor, differences::PER_PAGE);
     Ok(RepositoryView {
         rule: rule.to_owned(),
         repository: repository.to_owned(),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use crate::service::history::columns::{Fields, Moment, Word, unsigned};
+use crate::service::history::columns::{Fields, Moment, Word};
 use crate::service::history::queries::limited;
-use crate::service::history::records::{RunFilter, Totals};
+use crate::service::history::records::RunFilter;
 use crate::service::run::{Run, RunCounts, RunId, RunState};
 use crate::service::schedule::LastStart;
 
@@ -47,8 +47,6 @@ const SUCCESSES: &str = "
     ) FROM rules";
 
 const NEWEST: &str = "SELECT max(id) FROM runs";
-
-const TOTALS: &str = "SELECT runs, images, tags FROM totals";
 
 /// Returns the runs that the filter selects, the newest first.
 pub(in crate::service::history) fn runs(
@@ -186,17 +184,6 @@ pub(in crate::service::history) fn newest_run(
     Ok(number.and_then(RunId::from_number))
 }
 
-/// Returns the size of the history.
-pub(in crate::service::history) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
-    connection.query_row(TOTALS, (), |row| {
-        Ok(Totals {
-            runs: unsigned(row.get(0)?),
-            images: unsigned(row.get(1)?),
-            tags: unsigned(row.get(2)?),
-        })
-    })
-}
-
 /// Parses the id of a run in this column.
 pub(super) fn run_id(row: &Row<'_>, column: &str) -> rusqlite::Result<RunId> {
     let number: i64 = row.get(column)?;
@@ -262,6 +249,5 @@ pub(super) fn statements() -> Vec<(&'static str, String)> {
         ("last starts", STARTS.to_owned()),
         ("last successes", SUCCESSES.to_owned()),
         ("newest run", NEWEST.to_owned()),
-        ("totals", TOTALS.to_owned()),
     ]
 }

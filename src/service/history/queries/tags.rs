@@ -10,8 +10,8 @@ use crate::service::history::columns::{Moment, StoredDigest, Word, split, unsign
 use crate::service::history::queries::runs::run_id;
 use crate::service::history::queries::{MAX_PAGE, limited};
 use crate::service::history::records::{
-    DifferencePage, PastTag, RepositoryQuery, RepositoryTags, RuleTags, SourceTag, TagCounts,
-    TagCursor, TagPage, TagQuery, TagRecord, TagState,
+    DifferencePage, PastTag, RepositoryTags, RuleTags, SourceTag, TagCounts, TagCursor, TagPage,
+    TagQuery, TagRecord, TagState,
 };
 
 /// Maximum number of tags of a query that is not read in pages.
@@ -52,10 +52,6 @@ const BY_SOURCE: &str = "
 const OF_SOURCE: &str = "
     WHERE tags.source = (SELECT id FROM repositories WHERE name = :repository)
     AND (source_target, tags.id) > (:target, :id) ORDER BY source_target, tags.id LIMIT :limit";
-
-const OF_DESTINATION: &str = "
-    WHERE tags.repository = (SELECT id FROM repositories WHERE name = :repository)
-    AND target > :target AND :id IS NOT NULL ORDER BY target LIMIT :limit";
 
 const DIFFERENT: &str = "
     SELECT source, source_target FROM tags
@@ -140,19 +136,15 @@ pub(in crate::service::history) fn past_tags(
     }
 }
 
-/// Returns a page of the tags of a repository.
+/// Returns a page of the tags that are copied from a repository, by name.
 pub(in crate::service::history) fn repository_tags(
     connection: &Connection,
-    query: &RepositoryQuery,
+    repository: &str,
     after: &TagCursor,
     limit: usize,
 ) -> rusqlite::Result<TagPage> {
-    let (condition, repository, column) = match query {
-        RepositoryQuery::Source(repository) => (OF_SOURCE, repository, "source_target"),
-        RepositoryQuery::Destination(repository) => (OF_DESTINATION, repository, "target"),
-    };
     let size = limit.clamp(1, MAX_PAGE);
-    let mut statement = connection.prepare_cached(&format!("{COLUMNS} {condition}"))?;
+    let mut statement = connection.prepare_cached(&format!("{COLUMNS} {OF_SOURCE}"))?;
     let mut rows = statement.query(named_params! {
         ":repository": repository, ":target": after.target, ":id": after.id, ":limit": limited(size) + 1
     })?;
@@ -165,7 +157,7 @@ pub(in crate::service::history) fn repository_tags(
         }
         last = Some(TagCursor {
             id: row.get("id")?,
-            target: row.get(column)?,
+            target: row.get("source_target")?,
         });
         page.tags.push(parse(row)?);
     }
@@ -311,10 +303,6 @@ pub(super) fn statements() -> Vec<(&'static str, String)> {
             format!("{COLUMNS} {BY_SOURCE} ORDER BY tags.id LIMIT :limit"),
         ),
         ("tags of a source", format!("{COLUMNS} {OF_SOURCE}")),
-        (
-            "tags of a destination",
-            format!("{COLUMNS} {OF_DESTINATION}"),
-        ),
         ("past tags by digest", past(FROM_PAST, PAST_BY_DIGEST)),
         ("past tags by destination", past(FROM_TAGS, BY_DESTINATION)),
         ("past tags by source", past(FROM_TAGS, BY_SOURCE)),

@@ -91,7 +91,7 @@ fn at(milliseconds: i64) -> Timestamp {
 }
 
 /// Returns run `number` of a rule, which waits.
-fn queued(rule: &str, number: i64) -> Run {
+pub(super) fn queued(rule: &str, number: i64) -> Run {
     let requested = at(1_796_000_000_000 + number * 60_000);
     Run {
         id: RunId::after(requested, None),

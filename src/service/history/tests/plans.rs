@@ -1,5 +1,5 @@
-use crate::service::history::queries;
 use crate::service::history::tests::Fixture;
+use crate::service::history::{queries, retention};
 
 /// Tables with a row for each rule, or each repository of one: a query of all of them reads them all.
 const SMALL: &[&str] = &["rules", "tag_counts", "totals"];
@@ -8,7 +8,8 @@ const SMALL: &[&str] = &["rules", "tag_counts", "totals"];
 async fn no_query_reads_a_whole_table_or_sorts_it() {
     let fixture = Fixture::new();
     let file = fixture.file();
-    for (name, statement) in queries::statements() {
+    let statements = queries::statements().into_iter();
+    for (name, statement) in statements.chain(retention::statements()) {
         let explained = format!("EXPLAIN QUERY PLAN {statement}");
         let mut statement = file.connection.prepare(&explained).unwrap();
         let steps = statement.raw_query();
