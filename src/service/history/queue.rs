@@ -140,6 +140,13 @@ impl UpdateQueue {
         self.changed.notify_one();
     }
 
+    /// Accepts no more updates, and lets nobody wait for them: the thread has ended.
+    pub(super) fn end(&self) {
+        self.close();
+        self.progress
+            .send_modify(|progress| progress.is_failing = true);
+    }
+
     /// Waits until all updates so far are in the file, or the file fails.
     pub(super) async fn flush(&self) {
         let mut progress = self.progress.subscribe();
@@ -149,7 +156,7 @@ impl UpdateQueue {
             state.batch.accepted
         };
         self.changed.notify_one();
-        // The thread has ended if there is no sender any more.
+        // The sender lives as long as this queue.
         let _ = progress
             .wait_for(|progress| progress.is_failing || progress.written >= accepted)
             .await;
@@ -203,7 +210,7 @@ impl UpdateQueue {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::service::history::tests::queued;
@@ -232,5 +239,13 @@ mod tests {
         queue.close();
         queue.push_run(&run, false);
         assert!(queue.next(Duration::ZERO).is_none());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_thread_that_has_ended() {
+        let queue = UpdateQueue::default();
+        queue.push_run(&queued("nightly", 1), false);
+        queue.end();
+        queue.flush().await;
     }
 }

@@ -55,8 +55,9 @@ impl WriterThread {
         std::thread::Builder::new()
             .name("history".to_owned())
             .spawn(move || {
+                let ending = Ending(Arc::clone(&work.queue));
                 work.write_all();
-                drop((work, lock, working));
+                drop((work, lock, ending, working));
             })?;
         let finished = Mutex::new(finished);
         Ok(Self { queue, finished })
@@ -66,6 +67,15 @@ impl WriterThread {
     pub(super) fn close(&self, max_wait: Duration) -> bool {
         self.queue.close();
         lock(&self.finished).recv_timeout(max_wait) != Err(RecvTimeoutError::Timeout)
+    }
+}
+
+/// Ends the queue with the thread, also after a panic.
+struct Ending(Arc<UpdateQueue>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
