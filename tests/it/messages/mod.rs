@@ -11,6 +11,7 @@ mod existence;
 mod files;
 mod network;
 mod peers;
+mod service;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ fn the_catalogue_has_every_message_to_the_letter() {
         certificates::CASES,
         content::CASES,
         files::CASES,
+        service::CASES,
     ]
     .concat();
     let messages = provoke(&cases);
