@@ -60,6 +60,7 @@ mod schema;
 mod secrets;
 mod service;
 mod service_hooks;
+mod service_page;
 mod signature_counts;
 mod signatures;
 mod slow_readers;

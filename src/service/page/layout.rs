@@ -94,7 +94,7 @@ impl Page {
                     }
                     div.tools {
                         @if self.is_live {
-                            span #connection .connection hidden data-live=(t.live) data-lost=(t.reconnecting) {}
+                            span #connection .connection hidden data-connected=(t.live) data-lost=(t.reconnecting) {}
                         }
                         (switches(reader))
                         (login(reader))

@@ -40,6 +40,29 @@ fn pages(reader: &Reader) -> Vec<(&'static str, String)> {
         ),
         ("ended", templates::run::page(reader, &samples::ended_run())),
         (
+            "registries",
+            templates::registries::page(reader, &samples::registries()),
+        ),
+        ("no-registries", templates::registries::page(reader, &[])),
+        (
+            "differences",
+            templates::differences::page(reader, &samples::rule_tags()),
+        ),
+        ("no-differences", templates::differences::page(reader, &[])),
+        (
+            "rule-differences",
+            templates::differences::rule_page(reader, &samples::rule_differences()),
+        ),
+        (
+            "repository",
+            templates::differences::repository_page(reader, &samples::repository()),
+        ),
+        ("image", templates::image::page(reader, &samples::image())),
+        (
+            "no-image",
+            templates::image::page(reader, &ImageView::default()),
+        ),
+        (
             "login",
             templates::login::page(reader, "/rules", Some("unknown")),
         ),
@@ -184,13 +207,12 @@ fn readers_without_the_right_to_sync_see_no_buttons() {
     }
 }
 
-/// Writes the pages into a directory, to look at them: `PAGE_PREVIEW=DIR cargo test page::tests::preview`.
+/// Writes the pages into `target/page-preview`, to look at them.
 #[test]
+#[ignore = "writes files for people"]
 fn preview() {
-    let Some(directory) = std::env::var_os("PAGE_PREVIEW") else {
-        return;
-    };
-    let directory = std::path::PathBuf::from(directory);
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/page-preview");
+    std::fs::create_dir_all(&directory).unwrap();
     for (lang, ending) in [(Lang::English, "en"), (Lang::Chinese, "zh")] {
         for (name, document) in pages(&samples::reader(lang)) {
             std::fs::write(directory.join(format!("{name}.{ending}.html")), document).unwrap();

@@ -129,7 +129,7 @@ function follow() {
   const show = (isLost) => {
     sign.hidden = false;
     sign.classList.toggle("lost", isLost);
-    sign.textContent = isLost ? sign.dataset.lost : sign.dataset.live;
+    sign.textContent = isLost ? sign.dataset.lost : sign.dataset.connected;
   };
   let wasLost = false;
   source.addEventListener("open", () => {

@@ -117,7 +117,7 @@ fn row(reader: &Reader, rule: &RuleRow) -> Markup {
             td data-label=(t.next_run) {
                 @if let Some(at) = rule.next { (moment(reader, at)) }
                 @else { span.soft { (t.on_request) } }
-                @if !rule.schedule.is_empty() { div.soft.small { (parts::foreign(&rule.schedule)) } }
+                @if !rule.schedule.is_empty() { div.schedule.soft.small { (parts::foreign(&rule.schedule)) } }
             }
             td data-label=(t.last_thirty) {
                 a.strip-link href=(link("/runs", &[("rule", &rule.name)])) { (parts::strip(t, &rule.last)) }
