@@ -118,5 +118,7 @@ fn output_paths(flags: cli::Output) -> OutputPaths {
         success_images: flags.output_success_images,
         success_format: setup::images_format(flags.output_images_format),
         failed_images: flags.failed_images,
+        #[cfg(feature = "service")]
+        metrics: flags.reporting.metrics,
     }
 }

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "the command that uses it follows")]
 
 mod collector;
+mod file;
 mod histogram;
 mod observers;
 mod process;
@@ -23,6 +24,7 @@ use prometheus_client::registry::Registry;
 use crate::lock::lock;
 use crate::service::schedule::Schedules;
 use collector::Collector;
+pub(crate) use file::MetricsFile;
 use process::ProcessCollector;
 use state::State;
 pub(crate) use state::status_class;

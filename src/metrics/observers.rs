@@ -50,14 +50,15 @@ impl RunObserver for Metrics {
     }
 
     fn event(&self, run: RunId, event: &Event) {
-        let Event::ImageFinished { .. } = event else {
+        let Event::ImageFinished { outcome, .. } = event else {
             return;
         };
         let mut state = self.state();
         let Some(rule) = state.runs.get(&run).map(|run| run.rule.clone()) else {
             return;
         };
-        record_event(&mut state, &rule, event);
+        state.rule(&rule).count_image(outcome);
+        record_saved_bytes(&mut state, event);
     }
 
     fn progress(&self, run: &Run, sample: &Sample) {
@@ -78,13 +79,13 @@ impl RunObserver for Metrics {
     }
 }
 
-/// Counts an event of a run of `rule`.
-fn record_event(state: &mut State, rule: &str, event: &Event) {
-    let Event::ImageFinished { image, outcome, .. } = event else {
-        return;
-    };
-    state.rule(rule).count_image(outcome);
-    if let Outcome::Copied(copied) = outcome
+/// Counts what the copy of an image did not send.
+pub(super) fn record_saved_bytes(state: &mut State, event: &Event) {
+    if let Event::ImageFinished {
+        image,
+        outcome: Outcome::Copied(copied),
+        ..
+    } = event
         && let Some(registry) = registry_of(&image.destination)
     {
         state.registry(registry).saved.add(&copied.volume);

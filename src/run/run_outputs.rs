@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use image_syncer_registry::transport::Observer;
-use image_syncer_sync::Listener;
 use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::report::{Report, Summary};
 use image_syncer_sync::rule::RuleSet;
+use image_syncer_sync::settings::Intent;
 use image_syncer_sync::transfer::Progress as Moving;
+use image_syncer_sync::{Listener, Session};
 
 use crate::exit::Exit;
 use crate::host_counts::Counts;
@@ -46,6 +47,8 @@ pub(super) struct FinishedRun<'a> {
     pub(super) started: Instant,
     /// Counters of moved data.
     pub(super) moved: &'a Moving,
+    /// Purpose of the run.
+    pub(super) intent: Intent,
     /// True if a signal arrived.
     pub(super) cancelled: bool,
 }
@@ -83,11 +86,18 @@ impl RunOutputs {
 
     /// Returns the observer of all requests.
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
-        Arc::new(Observers(vec![
+        let mut all: Vec<Arc<dyn Observer>> = vec![
             self.counts.clone(),
             self.display.pauses().clone(),
             self.wire.clone(),
-        ]))
+        ];
+        all.extend(self.outputs.observers());
+        Arc::new(Observers(all))
+    }
+
+    /// Uses the limits of the run's session.
+    pub(super) fn set_session(&self, session: &Session) {
+        self.outputs.set_session(session);
     }
 
     /// Shows the progress of a run with this number of rules, while it is polled.
@@ -126,6 +136,9 @@ impl RunOutputs {
                 Ok(()) => {}
                 Err(error) => failures.push(error),
             }
+        }
+        if let Err(error) = self.outputs.put_metrics(ended, &summary) {
+            failures.push(error);
         }
         let hosts = self.counts.by_host();
         let exit = |failures: &[anyhow::Error]| {

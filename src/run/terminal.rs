@@ -8,6 +8,7 @@ use image_syncer_sync::engine::Stop;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::session::RunOptions;
+use image_syncer_sync::settings::Intent;
 use tokio::runtime::Runtime;
 
 use crate::cli::{Logging, ProgressMode};
@@ -103,13 +104,21 @@ impl TerminalRunner {
             }
         }
         let runtime = process::runtime(&log)?;
-        let rules = spec.rules.clone();
+        let (rules, intent) = (spec.rules.clone(), spec.intent);
         let (run, mut interrupts) = {
             let _entered = runtime.enter();
             let interrupts = Signals::listen().context("cannot listen for signals")?;
             (begin(spec, records.clone(), stop, &outputs)?, interrupts)
         };
-        let exit = drive(run, &rules, records, &outputs, &runtime, &mut interrupts);
+        let exit = drive(
+            run,
+            intent,
+            &rules,
+            records,
+            &outputs,
+            &runtime,
+            &mut interrupts,
+        );
         log.close();
         // The reader of stderr or stdout may have stopped reading; a signal ends the wait.
         let written = runtime.block_on(writing.finish(interrupts.next()));
@@ -154,6 +163,7 @@ fn begin(
 ) -> anyhow::Result<ActiveRun> {
     let observer = outputs.observer();
     let session = wiring::open_session(spec.registries, spec.transfers, records, observer)?;
+    outputs.set_session(&session);
     let options = RunOptions::default()
         .with_intent(spec.intent)
         .with_listing(spec.listing)
@@ -168,6 +178,7 @@ fn begin(
 /// Drives `run` to its end, closes its records and writes its outputs.
 fn drive(
     run: ActiveRun,
+    intent: Intent,
     rules: &RuleSet,
     records: Option<Arc<Records>>,
     outputs: &RunOutputs,
@@ -192,6 +203,7 @@ fn drive(
         descriptions: &descriptions,
         started,
         moved: &moved,
+        intent,
         cancelled,
     })
 }

@@ -42,6 +42,8 @@ mod machine;
 mod man_pages;
 mod memory;
 mod messages;
+#[cfg(feature = "service")]
+mod metrics;
 mod mistakes;
 mod native;
 mod native_files;

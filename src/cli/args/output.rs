@@ -37,6 +37,13 @@ pub struct Reporting {
     /// Images, destinations, rules, hosts and totals. docs/report.md describes the format.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub report: Option<PathBuf>,
+    /// Write metrics of the run for Prometheus
+    ///
+    /// In a directory of the textfile collector of `node_exporter`, with a name that ends with `.prom`. The file is
+    /// replaced at the end of each run. docs/monitoring.md describes the metrics.
+    #[cfg(feature = "service")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
+    pub metrics: Option<PathBuf>,
 }
 
 /// Format of the map of images.

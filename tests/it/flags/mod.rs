@@ -214,6 +214,12 @@ fn showing() -> Vec<Entry> {
         ("stall-timeout", RUNNING, Here(scenarios::stall_timeout)),
         ("stall-timeout", &["serve"], Proof::Read("soon")),
         ("report", RUNNING, Here(scenarios::report)),
+        #[cfg(feature = "service")]
+        (
+            "metrics",
+            RUNNING,
+            Test(crate::metrics::file::a_run_writes_its_results_for_each_rule_and_registry),
+        ),
         ("log", RUNNING, Here(scenarios::log)),
         ("log-format", RUNNING, Here(scenarios::log_format)),
         ("log-level", RUNNING, Here(scenarios::log_level)),

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod documents;
+
 use std::sync::Arc;
 use std::time::Duration;
 
