@@ -397,7 +397,7 @@ fn tag(number: usize, state: TagState, site: &str) -> TagRecord {
         },
         at: at(-700_000),
         run: run(3, "base-images", RunState::Succeeded).id,
-        copied: number % 2 == 0,
+        copied: number.is_multiple_of(2),
         seen: at(-3_600),
     }
 }

@@ -33,13 +33,13 @@ impl Browser {
             port.trim_end_matches('.').parse().ok()
         });
         let profile = tempfile::tempdir().unwrap();
+        let directory = format!("--user-data-dir={}", profile.path().display());
         let mut browser = Self {
             driver,
             port: port.unwrap(),
             session: String::new(),
             _profile: profile,
         };
-        let profile = format!("--user-data-dir={}", browser._profile.path().display());
         let created = browser.send(
             "POST",
             "/session",
@@ -47,7 +47,7 @@ impl Browser {
                 "goog:chromeOptions": {"binary": "/usr/bin/chromium", "args": [
                     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                    "--disable-dev-shm-usage", "--lang=en", profile,
+                    "--disable-dev-shm-usage", "--lang=en", directory,
                 ]},
                 "goog:loggingPrefs": {"browser": "ALL"},
             }}}),
