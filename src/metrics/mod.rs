@@ -3,8 +3,6 @@
 //! Labels are bounded: by name there are at most [`state::RULES`] rules and [`state::REGISTRIES`] registries, and all
 //! others share the label `other`. No label has a repository or a tag. All series of a rule that a reload removes end.
 
-#![allow(dead_code, reason = "the command that uses it follows")]
-
 mod collector;
 mod file;
 mod histogram;
