@@ -104,6 +104,7 @@ impl Outputs {
     }
 
     /// Observers that fill the files.
+    #[cfg_attr(not(feature = "service"), allow(clippy::unused_self))]
     pub(super) fn observers(&self) -> impl Iterator<Item = Arc<dyn Observer>> {
         #[cfg(feature = "service")]
         let observers = self.metrics.iter().map(|file| file.observer());

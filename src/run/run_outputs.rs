@@ -48,6 +48,7 @@ pub(super) struct FinishedRun<'a> {
     /// Counters of moved data.
     pub(super) moved: &'a Moving,
     /// Purpose of the run.
+    #[cfg_attr(not(feature = "service"), allow(dead_code))]
     pub(super) intent: Intent,
     /// True if a signal arrived.
     pub(super) cancelled: bool,
