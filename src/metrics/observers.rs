@@ -10,8 +10,8 @@ use crate::metrics::Metrics;
 use crate::metrics::state::{ActiveRun, State};
 use crate::service::observer::RunObserver;
 use crate::service::rule_book::RuleBook;
-use crate::service::run::{Cause, Purpose, Run, RunId, RunState};
-use crate::service::runs::Sample;
+use crate::service::run::{Cause, Run, RunId, RunPurpose, RunState};
+use crate::service::throughput::Sample;
 
 impl RunObserver for Metrics {
     fn changed(&self, run: &Run) {
@@ -36,7 +36,7 @@ impl RunObserver for Metrics {
         }
         // A run of a part, and a comparison, prove nothing about the rule.
         let is_whole = run.scope.repository.is_none() && run.scope.tags.is_empty();
-        if run.purpose == Purpose::Sync
+        if run.purpose == RunPurpose::Sync
             && is_whole
             && let Some(series) = state.named_rule(&run.rule)
         {

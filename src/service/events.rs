@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use crate::lock::lock;
 use crate::service::observer::RunObserver;
 use crate::service::run::{Run, RunId};
-use crate::service::runs::Sample;
+use crate::service::throughput::Sample;
 
 /// Number of events that are kept for clients that were away.
 const KEPT: usize = 1_024;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::lock::lock;
 use crate::service::observer::RunObserver;
 use crate::service::rule_book::RuleBook;
-use crate::service::run::{Purpose, Run, RunCounts, RunId, RunState};
+use crate::service::run::{Run, RunCounts, RunId, RunPurpose, RunState};
 use crate::ui::units;
 use crate::ui::{EventLines, LineLabel, LineWriter};
 
@@ -37,8 +37,8 @@ impl RunObserver for RunLines {
             id, rule, cause, ..
         } = run;
         let what = match run.purpose {
-            Purpose::Sync => "run",
-            Purpose::Check => "check",
+            RunPurpose::Sync => "run",
+            RunPurpose::Check => "check",
         };
         match run.state {
             RunState::Queued => {}

@@ -3,7 +3,6 @@
 //! `runs` carries out the rules of `rule_book`, one run for each request. `schedule`, `hooks` and `http` request runs.
 //! What happens reaches everything else through [`observer::RunObserver`]: `history`, `metrics`, `notify`, the live
 //! `events`, and the `lines` for people. `watchers` opens these parts, and `serving` is the life of the service.
-#![allow(dead_code, reason = "the parts that use it follow")]
 
 mod clock;
 mod events;
@@ -14,7 +13,6 @@ mod http;
 mod lines;
 mod notify;
 pub(crate) mod observer;
-#[allow(unused_imports, reason = "the router of the service follows")]
 mod page;
 pub(crate) mod registries;
 mod reload;
@@ -30,6 +28,7 @@ mod spec;
 mod state;
 #[cfg(test)]
 mod testing;
+pub(crate) mod throughput;
 mod watchers;
 
 pub(crate) use reload::FileReader;

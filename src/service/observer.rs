@@ -6,7 +6,7 @@ use image_syncer_sync::Event;
 
 use crate::service::rule_book::RuleBook;
 use crate::service::run::{Run, RunId};
-use crate::service::runs::Sample;
+use crate::service::throughput::Sample;
 
 /// Receives the states and events of all runs. Called from many tasks; must not block for long.
 pub(crate) trait RunObserver: Send + Sync {

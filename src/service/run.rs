@@ -186,7 +186,7 @@ impl RunState {
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
-pub(crate) enum Purpose {
+pub(crate) enum RunPurpose {
     /// Copies what is missing.
     #[default]
     Sync,
@@ -276,7 +276,7 @@ pub(crate) struct Run {
     /// Reason for it.
     pub(crate) cause: Cause,
     /// Its purpose.
-    pub(crate) purpose: Purpose,
+    pub(crate) purpose: RunPurpose,
     /// Part of the rule.
     pub(crate) scope: Scope,
     /// Its state.

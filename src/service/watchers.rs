@@ -63,7 +63,6 @@ impl Watchers {
     /// Returns the observers of runs. Schedules precede metrics, which show the next runs.
     pub(super) fn of_runs(&self, lines: &LineWriter) -> RunObservers {
         let mut observers: Vec<Arc<dyn RunObserver>> = vec![
-            Arc::new(RunLines::new(lines.clone())),
             Arc::new(self.schedules.clone()),
             Arc::new(self.events.clone()),
             Arc::new(self.metrics.clone()),
@@ -71,6 +70,8 @@ impl Watchers {
             Arc::new(self.registries.clone()),
         ];
         observers.extend(self.notifications.observer());
+        // A line about the end of a run comes when everything else knows it.
+        observers.push(Arc::new(RunLines::new(lines.clone())));
         RunObservers::new(observers)
     }
 

@@ -14,9 +14,9 @@ use jiff::SignedDuration;
 use super::state::{OTHER, REGISTRIES, RULES};
 use super::*;
 use crate::service::observer::RunObserver as _;
-use crate::service::run::{Cause, Purpose, Run, RunCounts, RunId, RunState, Scope};
-use crate::service::runs::Sample;
+use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 use crate::service::schedule::PlannedRun;
+use crate::service::throughput::Sample;
 
 const STARTED: i64 = 1_796_076_000;
 
@@ -29,7 +29,7 @@ fn run(number: i64, rule: &str) -> Run {
         id: RunId::from_number(number).unwrap(),
         rule: rule.into(),
         cause: Cause::Schedule,
-        purpose: Purpose::Sync,
+        purpose: RunPurpose::Sync,
         scope: Scope::default(),
         state: RunState::Running,
         requested: at(STARTED),
@@ -130,7 +130,7 @@ fn a_run_of_a_part_proves_nothing_about_its_rule() {
     let mut part = run(1, "tools");
     part.scope.tags = vec!["v1".to_owned()];
     let mut check = run(2, "tools");
-    check.purpose = Purpose::Check;
+    check.purpose = RunPurpose::Check;
     for run in [part, check] {
         metrics.changed(&run);
         metrics.changed(&ended(&run, RunState::Succeeded, 0));

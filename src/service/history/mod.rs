@@ -32,8 +32,8 @@ use rusqlite::Connection;
 
 use crate::service::observer::RunObserver;
 use crate::service::run::{Run, RunId};
-use crate::service::runs::Sample;
 use crate::service::schedule::LastStart;
+use crate::service::throughput::Sample;
 
 pub(crate) use error::HistoryError;
 use queue::UpdateQueue;

@@ -19,7 +19,7 @@ use crate::service::history::tag_writer::{self, SeenTags};
 use crate::service::history::update::{
     DeliveryUpdate, ImageResult, ImageUpdate, RunUpdate, Update,
 };
-use crate::service::run::{Purpose, Run, RunId, RunState};
+use crate::service::run::{Run, RunId, RunPurpose, RunState};
 
 /// Maximum number of repositories whose ids are kept in memory; at the limit all are dropped and read again.
 const MAX_IDS: usize = 10_000;
@@ -331,7 +331,7 @@ impl WriteBatch<'_> {
         let counts = &run.counts;
         let scope = serde_json::to_string(&run.scope).unwrap_or_default();
         let now = Timestamp::now();
-        let is_full = open.is_full && run.purpose == Purpose::Sync;
+        let is_full = open.is_full && run.purpose == RunPurpose::Sync;
         let mut statement = self.transaction.prepare_cached(RUN)?;
         statement.execute(named_params! {
             ":id": run.id.number(), ":rule": open.rule, ":cause": Word(run.cause), ":purpose": Word(run.purpose),

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::Report;
 use super::matching::{Change, Rest};
 use crate::lock::lock;
-use crate::service::run::{Cause, Purpose, RunId, Scope};
+use crate::service::run::{Cause, RunId, RunPurpose, Scope};
 use crate::service::runs::{RequestError, RunRequest, Runs};
 use crate::ui::LineLabel;
 
@@ -96,7 +96,7 @@ impl Gatherer {
         let accepted = self.0.runs.request(RunRequest {
             rule: Arc::clone(rule),
             cause: Cause::Hook,
-            purpose: Purpose::Sync,
+            purpose: RunPurpose::Sync,
             scope,
         })?;
         if let Some(gathered) = lock(&self.0.rules).get_mut(rule) {

@@ -41,7 +41,7 @@ const SECURITY: [(HeaderName, &str); 6] = [
     ),
 ];
 
-/// What answers are completed with.
+/// Headers that every answer gets.
 #[derive(Clone)]
 pub(super) struct Completion {
     /// True if there are pages.

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use image_syncer_registry::io_clause;
 use image_syncer_sync::config::TlsFiles;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
@@ -85,14 +86,19 @@ impl Server {
     ) -> Result<Self, String> {
         let mut listeners = Vec::new();
         for address in addresses {
-            let failed = |why: String| format!("cannot listen at {address}: {why}");
+            let failed = |error: std::io::Error| {
+                format!(
+                    "cannot listen at {address}: {}. Name another address with --listen, or end the program that uses it.",
+                    io_clause(&error)
+                )
+            };
             let found = lookup_host(address).await;
-            let found = found.map_err(|error| failed(error.to_string()))?;
+            let found = found.map_err(failed)?;
             for found in found {
                 let bound = TcpListener::bind(found).await;
-                let listener = bound.map_err(|error| failed(error.to_string()))?;
+                let listener = bound.map_err(failed)?;
                 let local = listener.local_addr();
-                let local = local.map_err(|error| failed(error.to_string()))?;
+                let local = local.map_err(failed)?;
                 listeners.push((listener, local));
             }
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use image_syncer_registry::io_clause;
 use image_syncer_sync::config::TlsFiles;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -99,7 +100,7 @@ impl ServerTls {
                     .note(&format!("the certificate {path} was read again"));
             }
             Err(why) => {
-                let text = format!("{why}. The certificate before stays in use.");
+                let text = format!("{why} The certificate before stays in use.");
                 self.reporter.warn(&text);
             }
         }
@@ -118,7 +119,12 @@ fn stamps(files: &TlsFiles) -> Stamps {
 }
 
 fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
-    let unusable = |path: &Path, why: &str| format!("cannot use {}: {why}", path.display());
+    let unusable = |path: &Path, why: &str| {
+        format!(
+            "cannot use the certificate of the service: {}: {why}. Correct `service.tls`.",
+            path.display()
+        )
+    };
     let bytes = read(&files.cert).map_err(|why| unusable(&files.cert, &why))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty());
@@ -140,13 +146,13 @@ fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let is_file = std::fs::metadata(path).map(|metadata| metadata.is_file());
     // A pipe may never end.
-    if !is_file.map_err(|error| error.to_string())? {
+    if !is_file.map_err(|error| io_clause(&error))? {
         return Err("it is not a file".to_owned());
     }
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let file = std::fs::File::open(path).map_err(|error| io_clause(&error))?;
     let read = file.take(MAX_FILE).read_to_end(&mut bytes);
-    read.map_err(|error| error.to_string())?;
+    read.map_err(|error| io_clause(&error))?;
     Ok(bytes)
 }
 

@@ -32,7 +32,7 @@ use crate::lock::lock;
 use crate::service::clock::Clock;
 use crate::service::observer::RunObserver;
 use crate::service::rule_book::RuleBook;
-use crate::service::run::{Purpose, Run, RunId, RunState};
+use crate::service::run::{Run, RunId, RunPurpose, RunState};
 use crate::service::secret::SharedSecret;
 use crate::ui::LineLabel;
 
@@ -154,7 +154,7 @@ impl Notifier {
     pub(crate) fn restore(&self, mut runs: Vec<Run>) {
         runs.sort_by_key(|run| run.id);
         let mut state = lock(&self.0.state);
-        for run in runs.iter().filter(|run| run.purpose == Purpose::Sync) {
+        for run in runs.iter().filter(|run| run.purpose == RunPurpose::Sync) {
             let rules = &mut state.rules;
             rules.entry(Arc::clone(&run.rule)).or_default().add(run);
         }
@@ -204,7 +204,7 @@ impl RunObserver for Notifier {
         let (hint, transition) = {
             let mut state = lock(&self.0.state);
             let hint = state.hints.remove(&run.id).flatten();
-            if run.purpose != Purpose::Sync {
+            if run.purpose != RunPurpose::Sync {
                 return;
             }
             let health = state.rules.entry(Arc::clone(&run.rule)).or_default();

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 use crate::service::page::reader::Reader;
-use crate::service::page::text::{Lang, Texts};
+use crate::service::page::text::Texts;
 use crate::ui::units;
 
 pub(super) use crate::escape::line as visible;
@@ -133,14 +133,6 @@ pub(super) fn short_digest(digest: &str) -> String {
     }
 }
 
-/// Returns a list of names in the language of the reader.
-pub(super) fn list(lang: Lang, names: &[String]) -> String {
-    names.join(match lang {
-        Lang::English => ", ",
-        Lang::Chinese => "、",
-    })
-}
-
 /// Returns `text` so that it is one segment of a path.
 pub(super) fn segment(text: &str) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -169,6 +161,7 @@ pub(super) fn link(path: &str, fields: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::page::text::Lang;
 
     #[test]
     fn durations_have_two_units_in_both_languages() {

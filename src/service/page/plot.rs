@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::service::page::format::{duration, fill, speed};
 use crate::service::page::reader::Reader;
-use crate::service::runs::Sample;
+use crate::service::throughput::Sample;
 use jiff::SignedDuration;
 
 /// Width and height of the picture, in its own units.

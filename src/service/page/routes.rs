@@ -19,7 +19,7 @@ use crate::service::page::source;
 use crate::service::page::templates;
 use crate::service::page::text::Lang;
 use crate::service::page::view::run::RunView;
-use crate::service::run::{Cause, Purpose, Scope};
+use crate::service::run::{Cause, RunPurpose, Scope};
 use crate::service::runs::{RequestError, RunRequest};
 use crate::service::state::ServiceState;
 
@@ -288,7 +288,7 @@ async fn sync(
     headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Response {
-    start(&state, &reader, &headers, &name, Purpose::Sync)
+    start(&state, &reader, &headers, &name, RunPurpose::Sync)
 }
 
 async fn check(
@@ -297,7 +297,7 @@ async fn check(
     headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Response {
-    start(&state, &reader, &headers, &name, Purpose::Check)
+    start(&state, &reader, &headers, &name, RunPurpose::Check)
 }
 
 fn start(
@@ -305,7 +305,7 @@ fn start(
     reader: &Reader,
     headers: &HeaderMap,
     rule: &str,
-    purpose: Purpose,
+    purpose: RunPurpose,
 ) -> Response {
     let request = RunRequest {
         rule: rule.into(),

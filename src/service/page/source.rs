@@ -15,13 +15,14 @@ use crate::service::page::routes::ImagesQuery;
 use crate::service::page::view::differences::{self, ImageView, RepositoryView, RuleDifferences};
 use crate::service::page::view::rules::{self, RuleFilter, RuleRow, RulesView};
 use crate::service::page::view::run::{
-    FailureCard, IMAGES, ImageList, Pause, RunView, TRANSFERS, Transfer, Waiting,
+    FailureCard, IMAGES, ImageList, Pause, RunView, TRANSFERS, TransferLine, Waiting,
 };
 use crate::service::page::view::runs::{self, RunsView};
 use crate::service::rule_book::ServiceRule;
 use crate::service::run::{Run, RunCounts, RunId, RunState};
-use crate::service::runs::{LiveRun, Sample};
+use crate::service::runs::LiveRun;
 use crate::service::state::ServiceState;
+use crate::service::throughput::Sample;
 
 /// Number of runs of a strip.
 const STRIP: usize = 30;
@@ -404,7 +405,7 @@ fn time_left(counts: &RunCounts, elapsed: u64, speed: Option<u64>, rest: u64) ->
 }
 
 /// Returns the largest transfers, the largest first.
-fn largest(uploads: &[Arc<InFlightUpload>]) -> Vec<Transfer> {
+fn largest(uploads: &[Arc<InFlightUpload>]) -> Vec<TransferLine> {
     let mut uploads: Vec<&Arc<InFlightUpload>> = uploads.iter().collect();
     uploads.sort_by_key(|upload| {
         let is_waiting = upload.done().is_none();
@@ -414,14 +415,17 @@ fn largest(uploads: &[Arc<InFlightUpload>]) -> Vec<Transfer> {
             upload.number(),
         )
     });
-    let shown = uploads.into_iter().take(TRANSFERS).map(|upload| Transfer {
-        number: upload.number(),
-        digest: upload.blob().digest.to_string(),
-        size: upload.blob().size,
-        done: upload.done(),
-        source: upload.source().to_string(),
-        destination: upload.destination().to_string(),
-    });
+    let shown = uploads
+        .into_iter()
+        .take(TRANSFERS)
+        .map(|upload| TransferLine {
+            number: upload.number(),
+            digest: upload.blob().digest.to_string(),
+            size: upload.blob().size,
+            done: upload.done(),
+            source: upload.source().to_string(),
+            destination: upload.destination().to_string(),
+        });
     shown.collect()
 }
 

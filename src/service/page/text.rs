@@ -265,7 +265,6 @@ texts! {
     copied_by: "copied by", "复制者：";
     found_by: "found by", "发现者：";
     image_unknown: "No run has copied or found it.", "没有运行复制或发现过它。";
-    history_failed: "The history cannot be read:", "无法读取历史记录：";
 
     // Login and errors.
     token: "Token", "令牌";

@@ -20,9 +20,10 @@ use crate::lock::lock;
 use crate::service::clock::Clock;
 use crate::service::observer::{RunObserver as _, RunObservers};
 use crate::service::rule_book::ServiceRule;
-use crate::service::run::{Purpose, Run, RunCounts, RunId, RunState, Scope};
+use crate::service::run::{Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 use crate::service::runs::queue::QueuedRun;
-use crate::service::runs::{RequestError, RunLimits, Sample, Throughput};
+use crate::service::runs::{RequestError, RunLimits};
+use crate::service::throughput::{Sample, Throughput};
 
 /// A run in progress.
 pub(super) struct ActiveRun {
@@ -86,8 +87,8 @@ impl ActiveRun {
         observers.changed(&run);
         let stop = Stop::new(limits.grace);
         let intent = match run.purpose {
-            Purpose::Sync => Intent::Copy,
-            Purpose::Check => Intent::Check,
+            RunPurpose::Sync => Intent::Copy,
+            RunPurpose::Check => Intent::Check,
         };
         let options = RunOptions::default()
             .with_intent(intent)

@@ -8,7 +8,6 @@ mod active;
 mod queue;
 #[cfg(test)]
 mod tests;
-mod throughput;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -24,12 +23,11 @@ use crate::lock::lock;
 use crate::service::clock::Clock;
 use crate::service::observer::{RunObserver as _, RunObservers};
 use crate::service::rule_book::RuleBook;
-use crate::service::run::{Cause, Purpose, Run, RunCounts, RunId, RunState, Scope};
+use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 
 pub(crate) use active::LiveRun;
 use active::{ActiveRun, RunSetup};
 use queue::Queue;
-pub(crate) use throughput::{Sample, Throughput};
 
 /// Request for a run.
 #[derive(Clone, Debug)]
@@ -39,7 +37,7 @@ pub(crate) struct RunRequest {
     /// Reason.
     pub(crate) cause: Cause,
     /// Purpose.
-    pub(crate) purpose: Purpose,
+    pub(crate) purpose: RunPurpose,
     /// Part of the rule.
     pub(crate) scope: Scope,
 }

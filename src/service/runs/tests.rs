@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::service::run::{Cause, Purpose, RunState, Scope};
+use crate::service::run::{Cause, RunPurpose, RunState, Scope};
 use crate::service::runs::{RequestError, RunRequest};
 use crate::service::testing::{Simulation, rules};
 
@@ -14,7 +14,7 @@ fn request(rule: &str, tags: &[&str]) -> RunRequest {
     RunRequest {
         rule: rule.into(),
         cause: Cause::Api,
-        purpose: Purpose::Sync,
+        purpose: RunPurpose::Sync,
         scope: Scope {
             repository: (!tags.is_empty()).then(|| "slow-10.example/app".to_owned()),
             tags: tags.iter().map(ToString::to_string).collect(),

@@ -16,7 +16,7 @@ use crate::lock::lock;
 use crate::service::clock::Clock;
 use crate::service::observer::RunObserver;
 use crate::service::rule_book::RuleBook;
-use crate::service::run::{Cause, Purpose, Run, RunState, Scope};
+use crate::service::run::{Cause, Run, RunPurpose, RunState, Scope};
 use crate::service::runs::{RequestError, RunRequest, Runs};
 use crate::ui::units;
 
@@ -94,12 +94,12 @@ impl Schedules {
         let first = state.next.iter().min_by_key(|(_, time)| **time);
         let Some((rule, time)) = first else {
             return format!(
-                "{}, none of them with a schedule: runs start on request",
+                "{}, none with a schedule: runs start on request",
                 units::count(all, "rule")
             );
         };
         format!(
-            "{}, {} of them with a schedule, in UTC unless it names a zone; first {rule} at {}",
+            "{}, {} with a schedule, in UTC unless it names a zone; first {rule} at {}",
             units::count(all, "rule"),
             state.next.len(),
             time.strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -165,7 +165,7 @@ fn request(runs: &Runs, rule: &Arc<str>, cause: Cause) -> bool {
     let request = RunRequest {
         rule: Arc::clone(rule),
         cause,
-        purpose: Purpose::Sync,
+        purpose: RunPurpose::Sync,
         scope: Scope::default(),
     };
     match runs.request(request) {
@@ -202,7 +202,7 @@ impl State {
 impl RunObserver for Schedules {
     fn changed(&self, run: &Run) {
         let is_whole = run.scope.repository.is_none() && run.scope.tags.is_empty();
-        if run.state != RunState::Running || run.purpose != Purpose::Sync || !is_whole {
+        if run.state != RunState::Running || run.purpose != RunPurpose::Sync || !is_whole {
             return;
         }
         if let Some(started) = run.started {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::service::run::{Cause, Purpose, Scope};
+use crate::service::run::{Cause, RunPurpose, Scope};
 use crate::service::runs::RunRequest;
 use crate::service::testing::{Simulation, rules, session};
 
@@ -210,15 +210,18 @@ async fn a_run_on_request_counts_as_a_start_if_it_is_whole() {
     };
     let next = || service.schedules.next("every").unwrap().to_string();
     for partial in [
-        request(Purpose::Check, None),
-        request(Purpose::Sync, Some("fast.example/app")),
+        request(RunPurpose::Check, None),
+        request(RunPurpose::Sync, Some("fast.example/app")),
     ] {
         service.runs.request(partial).unwrap();
         service.until(&service.clock.now().to_string()).await;
         assert_eq!(next(), "2026-11-30T04:00:00Z");
     }
     service.until("2026-11-30T02:00:00Z").await;
-    service.runs.request(request(Purpose::Sync, None)).unwrap();
+    service
+        .runs
+        .request(request(RunPurpose::Sync, None))
+        .unwrap();
     service.until("2026-11-30T02:00:01Z").await;
     assert_eq!(next(), "2026-11-30T06:00:00Z");
 }

@@ -15,7 +15,6 @@ use jiff::{SignedDuration, Timestamp};
 const MAX_JITTER: Duration = Duration::from_secs(5 * 60);
 
 /// Returns the time at which a rule starts next, which may be in the past; `None` for never.
-///
 pub(super) fn next_start(schedule: &Schedule, rule: &str, last: LastStart) -> Option<Timestamp> {
     match (&schedule.times, last) {
         (Times::Never, _) => None,

@@ -106,7 +106,7 @@ pub(crate) fn flags_of_the_files_choose_the_rules() {
         "--sync-at-start",
     ];
     let mut service = Service::start(&world.place, &[&files[..], &defaults, &rule].concat());
-    service.until("1 rule, none of them");
+    service.until("1 rule, none with");
     service.until("succeeded:");
     service.stop().exits(0);
     world.arrived("team/a", "v1", &image("a"));
@@ -123,7 +123,7 @@ pub(crate) fn flags_of_the_files_choose_the_rules() {
     std::fs::write(world.place.path("both.yaml"), both).unwrap();
     let config = ["--config", "both.yaml"];
     let mut service = Service::start(&world.place, &[&config[..], &defaults].concat());
-    service.until("2 rules, none of them");
+    service.until("2 rules, none with");
     service.stop().exits(0);
 }
 

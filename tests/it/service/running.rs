@@ -53,7 +53,7 @@ fn a_changed_file_is_read_again_and_one_with_mistakes_changes_nothing() {
     let world = world();
     write(&world, &rules(&world, "first", "never"));
     let mut service = serve(&world);
-    service.until("1 rule, none of them with a schedule");
+    service.until("1 rule, none with a schedule");
     write(&world, "version: 1\nrules: []\nrulez: 1\n");
     service.signal("-HUP");
     service.until("the files were not read again, and the old rules stay in force");

@@ -23,7 +23,7 @@ use crate::lock::lock;
 use crate::service::history::retention::Retention;
 use crate::service::history::{History, HistoryFile};
 use crate::service::observer::RunObserver as _;
-use crate::service::run::{Cause, Purpose, Run, RunCounts, RunId, RunState, Scope};
+use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 
 /// Maximum wait of tests for the thread that writes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,7 +97,7 @@ pub(super) fn queued(rule: &str, number: i64) -> Run {
         id: RunId::after(requested, None),
         rule: rule.into(),
         cause: Cause::Schedule,
-        purpose: Purpose::Sync,
+        purpose: RunPurpose::Sync,
         scope: Scope::default(),
         state: RunState::Queued,
         requested,

@@ -6,7 +6,7 @@ use crate::service::history::tests::{
 };
 use crate::service::history::{ImageFilter, ImageOutcome, RunFilter};
 use crate::service::observer::RunObserver as _;
-use crate::service::run::{Purpose, RunState, Scope};
+use crate::service::run::{RunPurpose, RunState, Scope};
 use crate::service::schedule::LastStart;
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn the_schedule_goes_on_from_the_last_start_of_a_whole_rule() {
     let fixture = Fixture::new();
     let whole = fixture.run(queued("hourly", 1), []);
     let mut check = queued("hourly", 2);
-    check.purpose = Purpose::Check;
+    check.purpose = RunPurpose::Check;
     fixture.run(check, []);
     let mut part = queued("hourly", 3);
     part.scope = Scope {

@@ -12,7 +12,7 @@ use crate::service::history::writer::HistoryWriter;
 use crate::service::history::{
     HistoryFile, ImageFilter, TagCursor, TagQuery, TagRecord, TagState, file,
 };
-use crate::service::run::{Purpose, RunState, Scope};
+use crate::service::run::{RunPurpose, RunState, Scope};
 
 const V1: &str = "b.example/mirror/app:v1";
 
@@ -71,7 +71,7 @@ async fn a_tag_has_its_digest_since_the_run_that_copied_it() {
 async fn a_comparison_says_what_is_missing_moved_or_incomplete() {
     let fixture = Fixture::new();
     let mut check = queued("nightly", 1);
-    check.purpose = Purpose::Check;
+    check.purpose = RunPurpose::Check;
     let from = digest(20);
     let images = listed(vec![
         planned("app:new", 1, Change::New),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::service::http::api::Problem;
 use crate::service::http::body::JsonBody;
-use crate::service::run::{Cause, Purpose, Run, RunId, Scope};
+use crate::service::run::{Cause, Run, RunId, RunPurpose, Scope};
 use crate::service::runs::RunRequest;
 use crate::service::state::ServiceState;
 
@@ -100,7 +100,7 @@ pub(in crate::service::http) async fn sync(
     let accepted = state.runs.request(RunRequest {
         rule: name.into(),
         cause: Cause::Api,
-        purpose: Purpose::Sync,
+        purpose: RunPurpose::Sync,
         scope: body.scope()?,
     })?;
     let id = accepted.id;

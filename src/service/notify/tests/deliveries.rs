@@ -22,7 +22,7 @@ use crate::service::history::History;
 use crate::service::notify::Notifier;
 use crate::service::notify::delivery::Post;
 use crate::service::observer::RunObserver as _;
-use crate::service::run::{Purpose, RunState};
+use crate::service::run::{RunPurpose, RunState};
 
 const URL: &str = "https://chat.example/services/T0KEN";
 
@@ -284,7 +284,7 @@ async fn receivers_get_the_events_that_they_chose() {
         }
         // A comparison says nothing about copies.
         let mut check = run("app", RunState::Succeeded);
-        check.purpose = Purpose::Check;
+        check.purpose = RunPurpose::Check;
         notifier.changed(&check);
         notifier.changed(&run("app", RunState::Failed));
         notifier.changed(&run("app", RunState::Succeeded));

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use super::{DeliveryQueue, Notifier, Report};
 use crate::service::clock::Clock;
 use crate::service::history::Delivery;
-use crate::service::run::{Cause, Purpose, Run, RunCounts, RunId, RunState, Scope};
+use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 
 /// Time of the events.
 pub(super) fn noon() -> Timestamp {
@@ -32,7 +32,7 @@ pub(super) fn run(rule: &str, state: RunState) -> Run {
         id: RunId::after(noon(), None),
         rule: Arc::from(rule),
         cause: Cause::Schedule,
-        purpose: Purpose::Sync,
+        purpose: RunPurpose::Sync,
         scope: Scope::default(),
         state,
         requested: noon(),

@@ -6,7 +6,7 @@ use crate::service::page::format::{self, bytes, grouped, segment, visible};
 use crate::service::page::icons::Icon;
 use crate::service::page::reader::Reader;
 use crate::service::page::text::Texts;
-use crate::service::run::{Cause, Purpose, Run, RunState};
+use crate::service::run::{Cause, Run, RunPurpose, RunState};
 
 /// Returns an icon and a word in the colour of their meaning.
 pub(crate) fn status(class: &str, icon: Icon, word: &str) -> Markup {
@@ -49,10 +49,10 @@ pub(crate) fn cause_word(t: &Texts, cause: Cause) -> &'static str {
 }
 
 /// Returns the word of a purpose.
-pub(crate) fn purpose_word(t: &Texts, purpose: Purpose) -> &'static str {
+pub(crate) fn purpose_word(t: &Texts, purpose: RunPurpose) -> &'static str {
     match purpose {
-        Purpose::Sync => t.sync,
-        Purpose::Check => t.check,
+        RunPurpose::Sync => t.sync,
+        RunPurpose::Check => t.check,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::service::page::reader::Reader;
 use crate::service::page::templates::parts::{self, Action};
 use crate::service::page::templates::{run_failures, run_images};
 use crate::service::page::text::Texts;
-use crate::service::page::view::run::{RunView, Transfer, Waiting};
+use crate::service::page::view::run::{RunView, TransferLine, Waiting};
 use crate::service::run::{Run, RunState};
 
 /// Returns the page.
@@ -198,7 +198,7 @@ fn transfers(t: &Texts, view: &RunView) -> Markup {
     }
 }
 
-fn transfer_line(t: &Texts, transfer: &Transfer) -> Markup {
+fn transfer_line(t: &Texts, transfer: &TransferLine) -> Markup {
     let digest = short_digest(&transfer.digest);
     html! {
         li #(format!("transfer-{}", transfer.number)) {

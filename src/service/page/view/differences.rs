@@ -37,13 +37,13 @@ pub(crate) struct RepositoryView {
     pub(crate) page: TagPage,
 }
 
-/// Where an image is, and was.
+/// Places of an image, now and before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ImageView {
     /// A reference or a digest.
     pub(crate) q: String,
     /// Tags that have it.
     pub(crate) tags: Vec<TagRecord>,
-    /// What these tags had before.
+    /// Earlier digests of these tags.
     pub(crate) past: Vec<PastTag>,
 }

@@ -28,7 +28,7 @@ pub(crate) struct RunView {
     /// Remaining time.
     pub(crate) left: Option<Duration>,
     /// The largest transfers in flight.
-    pub(crate) transfers: Vec<Transfer>,
+    pub(crate) transfers: Vec<TransferLine>,
     /// Number of all transfers in flight.
     pub(crate) in_flight: usize,
     /// Registries to which no request is sent for a while.
@@ -59,7 +59,7 @@ pub(crate) enum Waiting {
 
 /// A transfer in flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Transfer {
+pub(crate) struct TransferLine {
     /// Number that no other transfer of the run has.
     pub(crate) number: u64,
     /// Digest of the blob.
