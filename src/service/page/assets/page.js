@@ -123,8 +123,19 @@ function schedule(part, least = 0) {
   }, delay);
 }
 
+/* The one stream of events. A browser has six connections to a server in all of its tabs, and keeps those of pages that
+   the reader left, so only a page that is seen has one. */
+let stream = null;
+
+function unfollow() {
+  if (stream) stream.close();
+  stream = null;
+}
+
 function follow() {
+  if (!body.dataset.events || stream || document.hidden) return;
   const source = new EventSource(body.dataset.events);
+  stream = source;
   const sign = document.getElementById("connection");
   const show = (isLost) => {
     sign.hidden = false;
@@ -141,7 +152,10 @@ function follow() {
     show(true);
     wasLost = true;
     // The browser does not try again after a refusal.
-    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
+    if (source.readyState === EventSource.CLOSED && stream === source) {
+      stream = null;
+      setTimeout(follow, 5000);
+    }
   });
   const receive = (message) => {
     let event;
@@ -337,6 +351,10 @@ if (zoneSign) zoneSign.textContent = zoneSign.dataset.zone.replace("{}", zone);
 for (const element of all(".keys-hint")) element.hidden = false;
 setInterval(() => localTimes(document), 15000);
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) for (const part of all("[data-live]")) schedule(part);
+  if (document.hidden) return unfollow();
+  for (const part of all("[data-live]")) schedule(part);
+  follow();
 });
-if (body.dataset.events) follow();
+window.addEventListener("pagehide", unfollow);
+window.addEventListener("pageshow", follow);
+follow();
