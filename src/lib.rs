@@ -23,6 +23,7 @@ mod run;
 mod run_summary;
 #[cfg(feature = "service")]
 mod service;
+mod share;
 pub mod ui;
 
 use std::ffi::OsString;

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use image_syncer_sync::engine::Stop;
 use image_syncer_sync::event::RuleDescription;
-use image_syncer_sync::session::{RunHandle, Session};
+use image_syncer_sync::session::Session;
 
 use crate::interrupt::Signals;
 use crate::run::run_outputs::RunOutputs;
+use crate::share::Worker;
 use crate::ui::{CopyUnit, LineLabel};
 
 /// An active run, and the means to end it.
 pub(super) struct ActiveRun {
-    pub(super) session: Session,
-    pub(super) handle: RunHandle,
-    pub(super) stop: Stop,
+    pub(super) worker: Worker,
 }
 
 /// End of a run.
@@ -31,18 +30,27 @@ pub(super) enum RunEnd {
 impl ActiveRun {
     /// Waits until all work has ended.
     pub(super) async fn drive(
-        mut self,
+        self,
         rules: &[Arc<RuleDescription>],
         interrupts: &mut Signals,
         audience: &RunOutputs,
     ) -> RunEnd {
-        let progress = Arc::clone(self.handle.progress());
-        let shown = audience.show(rules.len() as u64, CopyUnit::for_rules(rules), &progress);
-        let (session, stop) = (&self.session, &self.stop);
+        let Worker {
+            session,
+            stop,
+            progress,
+            ..
+        } = &self.worker;
+        let shown = audience.show(rules.len() as u64, CopyUnit::for_rules(rules), progress);
         tokio::select! {
-            end = self.handle.ended() => RunEnd::Drained {
-                cancelled: end.stopped,
-            },
+            ended = self.worker.work() => {
+                if let Err(error) = ended {
+                    audience.lines.print(LineLabel::Failed, &error.to_string());
+                }
+                RunEnd::Drained {
+                    cancelled: stop.cancel.is_cancelled(),
+                }
+            }
             () = handle_signals(session, stop, interrupts, audience) => RunEnd::Abandoned,
             never = shown => match never {},
         }

@@ -7,7 +7,6 @@ use anyhow::Context;
 use image_syncer_sync::engine::Stop;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::rule::RuleSet;
-use image_syncer_sync::session::RunOptions;
 use image_syncer_sync::settings::Intent;
 use tokio::runtime::Runtime;
 
@@ -23,6 +22,7 @@ use crate::run::run_outputs::{FinishedRun, RunOutputs};
 use crate::run::spec::RunSpec;
 use crate::run::stdout_output::Purpose;
 use crate::run::wiring;
+use crate::share::{LocalShare, Worker};
 use crate::ui::live::ProgressDisplay;
 use crate::ui::screen::ScreenThread;
 use crate::ui::{LineLabel, LineWriter, Log, Printer};
@@ -164,14 +164,15 @@ fn begin(
     let observer = outputs.observer();
     let session = wiring::open_session(spec.registries, spec.transfers, records, observer)?;
     outputs.set_session(&session);
-    let options = RunOptions::default()
-        .with_intent(spec.intent)
-        .with_listing(spec.listing)
-        .with_stop(stop.clone());
     Ok(ActiveRun {
-        handle: session.run_with(spec.rules, options, outputs.listener()),
-        session,
-        stop,
+        worker: Worker {
+            share: Arc::new(LocalShare::new(spec.intent, outputs.listener())),
+            session,
+            rules: spec.rules,
+            listing: spec.listing,
+            stop,
+            progress: Arc::default(),
+        },
     })
 }
 
@@ -186,7 +187,7 @@ fn drive(
     interrupts: &mut Signals,
 ) -> Exit {
     let started = Instant::now();
-    let moved = Arc::clone(run.handle.progress());
+    let moved = Arc::clone(&run.worker.progress);
     let descriptions = rules.descriptions();
     let drive = run.drive(&descriptions, interrupts, outputs);
     let cancelled = match runtime.block_on(drive) {

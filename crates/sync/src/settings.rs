@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::inventory::records::Records;
+use crate::transfer::Progress;
 
 /// Maximum number of images in flight by default. They wait for the network most of the time, so there are more than
 /// the requests of one host.
@@ -24,6 +27,8 @@ pub struct RunSettings {
     pub records: Option<Arc<Records>>,
     /// Use of lists that registries have beside the protocol.
     pub listing: Listing,
+    /// Counters of the transfers; `None` for its own.
+    pub progress: Option<Arc<Progress>>,
 }
 
 impl Default for RunSettings {
@@ -34,6 +39,7 @@ impl Default for RunSettings {
             images: IMAGES,
             records: None,
             listing: Listing::default(),
+            progress: None,
         }
     }
 }
@@ -49,7 +55,8 @@ pub enum Listing {
 }
 
 /// Purpose of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Intent {
     /// Copies what is missing.
     #[default]

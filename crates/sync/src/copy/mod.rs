@@ -88,7 +88,8 @@ impl Copier {
             None => Inventory::new(),
         };
         let inventory = Arc::new(inventory.sharing(&shared.facts));
-        let transfers = Transfers::within(&shared.transfers, Arc::clone(&inventory));
+        let transfers = Transfers::within(&shared.transfers, Arc::clone(&inventory))
+            .counting_in(settings.progress);
         let source_tags = SourceTags::new(Arc::clone(&stores), settings.listing);
         let manifests = Arc::clone(&shared.manifests);
         let tag_ages = TagAges::new(Arc::clone(&inventory), Arc::clone(&manifests));

@@ -6,6 +6,7 @@ use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::id::RuleId;
 use crate::lock::lock;
+use crate::report::PatternTally;
 use crate::rule::{IfEmpty, PatternRule};
 
 /// Progress of a pattern. Reports the end of the rule when its list and the searches of all of its repositories have
@@ -21,17 +22,12 @@ pub(crate) struct PatternProgress {
 struct State {
     /// Number of searches that have not ended.
     searching: usize,
-    /// Number of images, and of repositories whose search ended.
-    images: u64,
-    repositories: u64,
+    /// Results of the searches that ended.
+    tally: PatternTally,
     /// True once the list has ended.
     listed: bool,
-    /// Reason for a list without a selected repository.
-    empty: Option<String>,
     /// True after the failure of the rule was reported.
     failed: bool,
-    /// True after the failure of a repository.
-    any_failed: bool,
 }
 
 impl PatternProgress {
@@ -56,8 +52,7 @@ impl PatternProgress {
         repository: &str,
         result: Result<(u64, Option<String>), Failure>,
     ) {
-        let images = result.as_ref().map_or(0, |(images, _)| *images);
-        let has_failed = result.is_err();
+        let found = result.as_ref().ok().map(|(images, _)| *images);
         let (rule, repository) = (self.rule, repository.into());
         self.listener.event(&match result {
             Ok((images, empty)) => Event::RepositoryDiscovered {
@@ -73,9 +68,7 @@ impl PatternProgress {
             },
         });
         let mut state = lock(&self.state);
-        state.images += images;
-        state.repositories += 1;
-        state.any_failed |= has_failed;
+        state.tally.add(found);
         state.searching = state.searching.saturating_sub(1);
         self.report_end(state);
     }
@@ -86,7 +79,7 @@ impl PatternProgress {
         state.listed = true;
         match result {
             Ok(reason) => {
-                state.empty = reason;
+                state.tally.empty = reason;
                 self.report_end(state);
             }
             Err(failure) => {
@@ -103,22 +96,8 @@ impl PatternProgress {
         if !state.listed || state.searching > 0 || state.failed {
             return;
         }
-        let (rule, images) = (self.rule, state.images);
-        let nothing = images == 0 && !state.any_failed;
-        let empty = state.empty.take().or_else(|| {
-            nothing.then(|| match state.repositories {
-                1 => "its only repository has no image to copy".to_owned(),
-                many => format!("none of its {many} repositories has an image to copy"),
-            })
-        });
+        let tally = std::mem::take(&mut state.tally);
         drop(state);
-        self.listener.event(&match self.if_empty.judge(empty) {
-            Ok(empty) => Event::RuleDiscovered {
-                rule,
-                images,
-                empty,
-            },
-            Err(failure) => Event::RuleFailed { rule, failure },
-        });
+        self.listener.event(&tally.end(self.rule, self.if_empty));
     }
 }

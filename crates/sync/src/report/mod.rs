@@ -3,6 +3,7 @@
 mod by_rule;
 mod counts;
 mod groups;
+mod pattern_tally;
 mod summary;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use counts::InFlightImages;
 
 pub use by_rule::RuleSummary;
 pub use counts::Counts;
+pub use pattern_tally::PatternTally;
 pub use summary::{FEW, FailedImage, FailureGroup, Summary};
 
 /// Maximum number of failures, and of warnings, that are kept in full; others are only counted. So memory grows with

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use image_syncer_registry::Tag;
+use serde::{Deserialize, Serialize};
 
 use crate::Repository;
 use crate::rule::{CopyOptions, PatternRule, Rule, RuleError, RuleSet, Selection};
 
 /// Part of a rule set, and how thoroughly it is copied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RuleScope {
     /// Source repository; `None` for all.
     pub repository: Option<String>,

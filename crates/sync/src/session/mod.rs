@@ -21,7 +21,9 @@
 mod aging;
 mod copy;
 mod handle;
+mod lease;
 mod options;
+mod repositories;
 mod tags;
 
 use std::sync::Arc;
@@ -43,7 +45,9 @@ use crate::store::{EndpointStores, RegistryStores, Stores};
 use aging::{AgingFacts, AgingRegistries};
 pub use copy::{CopyError, ImageResult};
 pub use handle::{RunEnd, RunHandle};
+pub use lease::Lease;
 pub use options::{RunOptions, SessionOptions};
+pub use repositories::FoundRepository;
 
 /// Long-lived state of any number of runs. Cheap to clone.
 #[derive(Clone)]
@@ -135,11 +139,14 @@ impl Session {
             intent,
             listing,
             stop,
+            progress,
+            lease: _,
         } = options;
         let settings = RunSettings {
             intent,
             listing,
             records: self.inner.records.clone(),
+            progress,
             ..RunSettings::default()
         };
         let engine = Engine::within(&self.state_for(intent), settings, listener);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::engine::Stop;
 use crate::inventory::records::Records;
+use crate::session::Lease;
 use crate::settings::{Intent, Listing, RunSettings};
+use crate::transfer::Progress;
 
 /// Maximum time that images may go on after a run was stopped, by default.
 const GRACE: Duration = Duration::from_secs(25);
@@ -32,6 +34,10 @@ pub struct RunOptions {
     pub listing: Listing,
     /// Signals that stop the run.
     pub stop: Stop,
+    /// Counters of the transfers, which several runs may share; `None` for its own.
+    pub progress: Option<Arc<Progress>>,
+    /// Right to write tags; `None` for a run whose work no other process can have.
+    pub lease: Option<Arc<dyn Lease>>,
 }
 
 impl Default for SessionOptions {
@@ -76,6 +82,8 @@ impl Default for RunOptions {
             intent: Intent::default(),
             listing: Listing::default(),
             stop: Stop::new(GRACE),
+            progress: None,
+            lease: None,
         }
     }
 }
@@ -99,6 +107,20 @@ impl RunOptions {
     #[must_use]
     pub fn with_stop(mut self, stop: Stop) -> Self {
         self.stop = stop;
+        self
+    }
+
+    /// Sets the counters of the transfers, which several runs may share.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Arc<Progress>) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// Sets the right to write tags. Once it has ended, images end as interrupted instead of writing a tag.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Option<Arc<dyn Lease>>) -> Self {
+        self.lease = lease;
         self
     }
 }

@@ -99,6 +99,12 @@ impl Transfers {
             progress: Arc::default(),
         }
     }
+    /// Replaces the counters by those of several runs.
+    #[must_use]
+    pub(crate) fn counting_in(mut self, progress: Option<Arc<Progress>>) -> Self {
+        self.progress = progress.unwrap_or(self.progress);
+        self
+    }
     /// Returns the counters of all deliveries.
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress

@@ -1,0 +1,95 @@
+//! Rules that carry out runs and units.
+
+use std::sync::Arc;
+
+use image_syncer_sync::Repository;
+use image_syncer_sync::rule::{IfEmpty, PatternRule, Rule, RuleScope, RuleSet};
+
+use crate::share::unit::RulePosition;
+use crate::share::{NewUnit, RunWork, UnitSpec};
+
+/// Returns the part of the rules of the files that a run carries out.
+///
+/// # Errors
+/// The files have no such rule, or the rule has no such part.
+pub(crate) fn of_run(files: &RuleSet, work: &RunWork) -> Result<RuleSet, String> {
+    let mut rules = files.clone();
+    if let Some(name) = &work.rule {
+        rules.rules.retain(|rule| *rule.name == **name);
+        rules.patterns.retain(|rule| *rule.name == **name);
+    }
+    let within = rules.within(&work.scope);
+    within.map_err(|error| error.to_string())
+}
+
+/// Returns the unit for a repository that a pattern selects.
+pub(super) fn repository_unit(pattern: usize, repository: &Repository) -> NewUnit {
+    let repository = repository.to_string();
+    NewUnit {
+        key: format!("repository:{pattern}:{repository}"),
+        weight: 0,
+        spec: UnitSpec::Repository {
+            pattern,
+            repository,
+        },
+    }
+}
+
+/// Returns the rules that carry out a unit of a run with the rules `run`.
+///
+/// # Errors
+/// The run has no such rule.
+pub(super) fn of_unit(run: &RuleSet, spec: &UnitSpec) -> Result<RuleSet, String> {
+    match spec {
+        UnitSpec::All | UnitSpec::List => Ok(run.clone()),
+        UnitSpec::Rules { rules } => {
+            let rules = rules.iter().map(|position| rule_at(run, *position));
+            Ok(RuleSet::from(rules.collect::<Result<Vec<_>, _>>()?))
+        }
+        UnitSpec::Repository {
+            pattern,
+            repository,
+        } => Ok(vec![expanded(run, *pattern, repository)?].into()),
+        UnitSpec::Part {
+            rule,
+            repository,
+            tags,
+        } => {
+            let rule = match rule {
+                RulePosition::Rule(position) => rule_at(run, *position)?,
+                RulePosition::Pattern(position) => expanded(run, *position, repository)?,
+            };
+            let part = RuleScope {
+                tags: tags.clone(),
+                ..RuleScope::default()
+            };
+            let part = RuleSet::from(vec![rule]).within(&part);
+            part.map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn rule_at(run: &RuleSet, position: usize) -> Result<Arc<Rule>, String> {
+    let rule = run.rules.get(position);
+    rule.cloned().ok_or_else(|| missing(position))
+}
+
+/// Returns the rule for a repository of the pattern at `position`.
+fn expanded(run: &RuleSet, position: usize, repository: &str) -> Result<Arc<Rule>, String> {
+    let pattern: &PatternRule = run
+        .patterns
+        .get(position)
+        .ok_or_else(|| missing(position))?;
+    let repository = Repository::parse(repository).map_err(|error| error.to_string())?;
+    let rule = pattern
+        .rule_for(&repository)
+        .ok_or_else(|| format!("the rule {} does not select {repository}", pattern.name))?;
+    let mut rule = rule.map_err(|error| error.to_string())?;
+    // An empty repository is no fault of a pattern that has others.
+    rule.if_empty = IfEmpty::Warn;
+    Ok(Arc::new(rule))
+}
+
+fn missing(position: usize) -> String {
+    format!("the files have no rule {}", position + 1)
+}

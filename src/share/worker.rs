@@ -1,0 +1,162 @@
+//! Worker: claims units, carries them out as runs of its session, and ends them.
+
+use std::sync::Arc;
+
+use image_syncer_sync::engine::Stop;
+use image_syncer_sync::rule::RuleSet;
+use image_syncer_sync::session::{RunHandle, RunOptions};
+use image_syncer_sync::settings::Listing;
+use image_syncer_sync::transfer::Progress;
+use image_syncer_sync::{Event, Session};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::share::unit_rules;
+use crate::share::{ClaimedUnit, Share, ShareError, UnitEnd, UnitSpec};
+
+/// Maximum number of units that a worker carries out at a time. The images in flight have a limit of their own.
+const UNITS: usize = 16;
+
+/// Maximum number of units that are added at a time.
+const ADDED: usize = 1_000;
+
+/// A worker. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    /// Units to carry out.
+    pub(crate) share: Arc<dyn Share>,
+    /// Connections and facts.
+    pub(crate) session: Session,
+    /// Rules of the files.
+    pub(crate) rules: RuleSet,
+    /// Use of lists with digests.
+    pub(crate) listing: Listing,
+    /// Signals that stop the worker.
+    pub(crate) stop: Stop,
+    /// Counters of the transfers of all units.
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Worker {
+    /// Carries out units until none will follow, or until its signals. Nothing is in flight then.
+    ///
+    /// # Errors
+    /// The share failed. Units in progress were carried out to their end.
+    ///
+    /// # Panics
+    /// If a unit panics.
+    pub(crate) async fn work(&self) -> Result<(), ShareError> {
+        let mut running = JoinSet::new();
+        let mut claims = true;
+        let mut failure = None;
+        loop {
+            let free = UNITS.saturating_sub(running.len());
+            claims &= !self.stop.cancel.is_cancelled();
+            tokio::select! {
+                biased;
+                () = self.stop.cancel.cancelled(), if claims => {}
+                Some(ended) = running.join_next() => {
+                    if let Err(error) = ended.unwrap_or_else(rethrown) {
+                        failure.get_or_insert(error);
+                    }
+                }
+                claimed = self.share.claim(free), if claims && free > 0 => match claimed {
+                    Ok(Some(units)) => {
+                        for unit in units {
+                            let worker = self.clone();
+                            running.spawn(async move { worker.carry_out(unit).await });
+                        }
+                    }
+                    Ok(None) => claims = false,
+                    Err(error) => {
+                        claims = false;
+                        failure.get_or_insert(error);
+                    }
+                },
+                else => break,
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Carries out one unit, and ends it. Work that this worker stopped has to be done by another one.
+    async fn carry_out(&self, unit: ClaimedUnit) -> Result<(), ShareError> {
+        let rules = unit_rules::of_run(&self.rules, &unit.work);
+        let rules = rules.and_then(|run| unit_rules::of_unit(&run, &unit.spec));
+        match rules {
+            Ok(rules) if unit.spec == UnitSpec::List => self.list(&unit, rules).await?,
+            Ok(rules) => self.copy(&unit, rules).await,
+            Err(reason) => unit.listener.event(&Event::Warning {
+                text: format!("a unit of a shared run cannot be carried out: {reason}"),
+            }),
+        }
+        let end = if self.stop.cancel.is_cancelled() {
+            UnitEnd::Returned
+        } else {
+            UnitEnd::Done
+        };
+        self.share.end(&unit, end).await.map(drop)
+    }
+
+    /// Copies the images of `rules`.
+    async fn copy(&self, unit: &ClaimedUnit, rules: RuleSet) {
+        let stop = self.unit_stop();
+        let options = RunOptions::default()
+            .with_intent(unit.work.intent)
+            .with_listing(self.listing)
+            .with_stop(stop)
+            .with_progress(Arc::clone(&self.progress))
+            .with_lease(unit.lease.clone());
+        let mut handle = self
+            .session
+            .run_with(rules, options, Arc::clone(&unit.listener));
+        tokio::select! {
+            _ = handle.ended() => return,
+            () = unit.ended.cancelled() => handle.abandon(),
+        }
+        RunHandle::wait(handle).await;
+    }
+
+    /// Lists the repositories of the patterns in `rules`, and adds a unit for each.
+    async fn list(&self, unit: &ClaimedUnit, rules: RuleSet) -> Result<(), ShareError> {
+        let (sender, mut found) = mpsc::channel(ADDED);
+        let cancel = self.unit_stop().cancel;
+        let listing = self.session.list_repositories(
+            rules,
+            Arc::clone(&unit.listener),
+            cancel.clone(),
+            sender,
+        );
+        let adding = async {
+            let mut batch = Vec::new();
+            while found.recv_many(&mut batch, ADDED).await > 0 {
+                let units = batch.drain(..);
+                let units = units.map(|it| unit_rules::repository_unit(it.pattern, &it.repository));
+                if !self.share.add(unit, units.collect()).await? {
+                    cancel.cancel();
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let ((), added) = tokio::join!(listing, adding);
+        added
+    }
+
+    /// Returns the signals of a unit, which follow those of the worker.
+    fn unit_stop(&self) -> Stop {
+        Stop {
+            cancel: self.stop.cancel.child_token(),
+            abandon: self.stop.abandon.child_token(),
+            grace: self.stop.grace,
+        }
+    }
+}
+
+/// Continues the panic of a task. A task that was dropped has no result.
+fn rethrown(error: JoinError) -> Result<(), ShareError> {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Ok(()),
+    }
+}
