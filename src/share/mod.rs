@@ -11,6 +11,7 @@
 
 mod error;
 mod local;
+mod run_events;
 mod unit;
 mod unit_rules;
 mod worker;
@@ -19,6 +20,7 @@ use futures_util::future::BoxFuture;
 
 pub(crate) use error::ShareError;
 pub(crate) use local::LocalShare;
+pub(crate) use run_events::{FinishedUnit, RunEvents};
 pub(crate) use unit::{ClaimedUnit, NewUnit, RunKey, RunWork, UnitEnd, UnitSpec};
 pub(crate) use worker::Worker;
 

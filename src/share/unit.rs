@@ -101,10 +101,12 @@ pub(crate) struct RunWork {
 }
 
 /// End of a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum UnitEnd {
     /// Everything was tried. Its events are the result.
     Done,
+    /// No worker can carry it out, for this reason.
+    Failed(String),
     /// This worker stops. Others carry out the unit from its start.
     Returned,
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use image_syncer_sync::Session;
 use image_syncer_sync::engine::Stop;
 use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::session::{RunHandle, RunOptions};
 use image_syncer_sync::settings::Listing;
 use image_syncer_sync::transfer::Progress;
-use image_syncer_sync::{Event, Session};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
@@ -83,17 +83,20 @@ impl Worker {
     async fn carry_out(&self, unit: ClaimedUnit) -> Result<(), ShareError> {
         let rules = unit_rules::of_run(&self.rules, &unit.work);
         let rules = rules.and_then(|run| unit_rules::of_unit(&run, &unit.spec));
-        match rules {
-            Ok(rules) if unit.spec == UnitSpec::List => self.list(&unit, rules).await?,
-            Ok(rules) => self.copy(&unit, rules).await,
-            Err(reason) => unit.listener.event(&Event::Warning {
-                text: format!("a unit of a shared run cannot be carried out: {reason}"),
-            }),
-        }
-        let end = if self.stop.cancel.is_cancelled() {
-            UnitEnd::Returned
-        } else {
-            UnitEnd::Done
+        let end = match rules {
+            Ok(rules) => {
+                if unit.spec == UnitSpec::List {
+                    self.list(&unit, rules).await?;
+                } else {
+                    self.copy(&unit, rules).await;
+                }
+                if self.stop.cancel.is_cancelled() {
+                    UnitEnd::Returned
+                } else {
+                    UnitEnd::Done
+                }
+            }
+            Err(reason) => UnitEnd::Failed(reason),
         };
         self.share.end(&unit, end).await.map(drop)
     }
