@@ -22,6 +22,7 @@ pub(crate) use error::ShareError;
 pub(crate) use local::LocalShare;
 pub(crate) use run_events::{FinishedUnit, RunEvents};
 pub(crate) use unit::{ClaimedUnit, NewUnit, RunKey, RunWork, UnitEnd, UnitSpec};
+pub(crate) use unit_rules::first_units;
 pub(crate) use worker::Worker;
 
 /// Units of runs, which workers claim and end.

@@ -22,6 +22,31 @@ pub(crate) fn of_run(files: &RuleSet, work: &RunWork) -> Result<RuleSet, String>
     within.map_err(|error| error.to_string())
 }
 
+/// Returns the units that a run of these rules begins with: one for each group of rules that share repositories, and one
+/// for the lists of all patterns.
+pub(crate) fn first_units(run: &RuleSet) -> Vec<NewUnit> {
+    let mut units: Vec<NewUnit> = Vec::new();
+    if !run.patterns.is_empty() {
+        // First, since it adds most of the others.
+        units.push(NewUnit {
+            key: "list".to_owned(),
+            weight: i64::MAX,
+            spec: UnitSpec::List,
+        });
+    }
+    units.extend(run.groups().into_iter().map(|rules| NewUnit {
+        key: format!("rules:{}", positions(&rules)),
+        weight: 0,
+        spec: UnitSpec::Rules { rules },
+    }));
+    units
+}
+
+fn positions(rules: &[usize]) -> String {
+    let positions: Vec<String> = rules.iter().map(usize::to_string).collect();
+    positions.join(",")
+}
+
 /// Returns the unit for a repository that a pattern selects.
 pub(super) fn repository_unit(pattern: usize, repository: &Repository) -> NewUnit {
     let repository = repository.to_string();

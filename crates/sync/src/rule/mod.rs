@@ -3,6 +3,7 @@
 mod conflict;
 mod destination;
 mod distinct_ids;
+mod identity;
 mod if_empty;
 mod immutable;
 mod layout_glob;

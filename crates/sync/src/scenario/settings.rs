@@ -57,6 +57,7 @@ impl From<Settings> for RunSettings {
             images: settings.images,
             records: settings.records,
             listing: settings.listing,
+            progress: None,
         }
     }
 }
