@@ -1,6 +1,6 @@
 //! Work that several processes share.
 //!
-//! A run consists of units: a list of repositories, the copy of some rules or of one repository, or some tags of a large
+//! A run consists of units: its start, a list of repositories, the copy of some rules or of one repository, or some tags of a large
 //! one. A [`Worker`] claims units, carries them out as runs of its session, and ends them. The registries stay the
 //! state: every unit can be repeated, since images are compared by digest and tags come last.
 //!
@@ -22,7 +22,6 @@ pub(crate) use error::ShareError;
 pub(crate) use local::LocalShare;
 pub(crate) use run_events::{FinishedUnit, RunEvents};
 pub(crate) use unit::{ClaimedUnit, NewUnit, RunKey, RunWork, UnitEnd, UnitSpec};
-pub(crate) use unit_rules::first_units;
 pub(crate) use worker::Worker;
 
 /// Units of runs, which workers claim and end.

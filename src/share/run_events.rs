@@ -152,7 +152,7 @@ impl RunEvents {
                     empty,
                 });
             }
-            UnitSpec::All | UnitSpec::List | UnitSpec::Rules { .. } => {
+            UnitSpec::All | UnitSpec::Start | UnitSpec::List | UnitSpec::Rules { .. } => {
                 state.tally.images += images;
                 state.tally.empty = empty;
             }
@@ -206,7 +206,9 @@ impl RunEvents {
     fn rules_of(&self, unit: &UnitSpec) -> Vec<RuleId> {
         let at = |ids: &[RuleId], position: &usize| ids.get(*position).copied();
         match unit {
-            UnitSpec::All => self.named.iter().chain(&self.patterns).copied().collect(),
+            UnitSpec::All | UnitSpec::Start => {
+                self.named.iter().chain(&self.patterns).copied().collect()
+            }
             UnitSpec::List => self.patterns.clone(),
             UnitSpec::Rules { rules } => {
                 let rules = rules.iter();

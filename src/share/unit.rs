@@ -20,6 +20,8 @@ pub(crate) struct RunKey(pub(crate) i64);
 pub(crate) enum UnitSpec {
     /// Everything: the only unit of a run in one process.
     All,
+    /// Adds the units that a shared run begins with.
+    Start,
     /// Lists the repositories of all patterns, and adds a unit for each.
     List,
     /// Copies the images of these rules, which share repositories.

@@ -24,7 +24,7 @@ pub(crate) fn of_run(files: &RuleSet, work: &RunWork) -> Result<RuleSet, String>
 
 /// Returns the units that a run of these rules begins with: one for each group of rules that share repositories, and one
 /// for the lists of all patterns.
-pub(crate) fn first_units(run: &RuleSet) -> Vec<NewUnit> {
+pub(super) fn first_units(run: &RuleSet) -> Vec<NewUnit> {
     let mut units: Vec<NewUnit> = Vec::new();
     if !run.patterns.is_empty() {
         // First, since it adds most of the others.
@@ -66,7 +66,7 @@ pub(super) fn repository_unit(pattern: usize, repository: &Repository) -> NewUni
 /// The run has no such rule.
 pub(super) fn of_unit(run: &RuleSet, spec: &UnitSpec) -> Result<RuleSet, String> {
     match spec {
-        UnitSpec::All | UnitSpec::List => Ok(run.clone()),
+        UnitSpec::All | UnitSpec::Start | UnitSpec::List => Ok(run.clone()),
         UnitSpec::Rules { rules } => {
             let rules = rules.iter().map(|position| rule_at(run, *position));
             Ok(RuleSet::from(rules.collect::<Result<Vec<_>, _>>()?))

@@ -85,10 +85,13 @@ impl Worker {
         let rules = rules.and_then(|run| unit_rules::of_unit(&run, &unit.spec));
         let end = match rules {
             Ok(rules) => {
-                if unit.spec == UnitSpec::List {
-                    self.list(&unit, rules).await?;
-                } else {
-                    self.copy(&unit, rules).await;
+                match unit.spec {
+                    UnitSpec::Start => {
+                        let units = unit_rules::first_units(&rules);
+                        self.share.add(&unit, units).await?;
+                    }
+                    UnitSpec::List => self.list(&unit, rules).await?,
+                    _ => self.copy(&unit, rules).await,
                 }
                 if self.stop.cancel.is_cancelled() {
                     UnitEnd::Returned
