@@ -83,6 +83,7 @@ mod scenario;
 mod serde_time;
 pub mod session;
 pub mod settings;
+pub mod shard;
 mod span;
 pub mod sqlite_file;
 pub mod store;

@@ -165,6 +165,7 @@ impl Config {
         RuleSet {
             rules: self.rules.clone(),
             patterns: self.patterns.clone(),
+            ..RuleSet::default()
         }
     }
     /// Reads `auth` files alone (docs/files.md#credentials), for rules that are named on the command line.

@@ -50,6 +50,9 @@ impl RuleSearch<'_> {
                     continue;
                 }
                 matched += 1;
+                if !self.rule.has_own(tag) {
+                    continue;
+                }
                 let destinations = self.destinations_before_leftovers(tag);
                 if !destinations.is_empty() {
                     let target = Target::Tag(tag.clone());
@@ -75,7 +78,9 @@ impl RuleSearch<'_> {
 
     /// Returns true if a tag of the list will be sent as an image.
     fn will_send(&self, pattern: Option<&Pattern>, tag: &Tag) -> bool {
-        pattern.is_none_or(|pattern| pattern.matches(tag)) && !self.is_held_back(tag)
+        pattern.is_none_or(|pattern| pattern.matches(tag))
+            && self.rule.has_own(tag)
+            && !self.is_held_back(tag)
     }
 }
 

@@ -27,6 +27,7 @@ use crate::expand::PatternProgress;
 use crate::failure::Failure;
 use crate::inventory::records::RecordedDigest;
 use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};
+use crate::shard::TagParts;
 use crate::store::ListedDigest;
 
 pub(crate) use covered_tags::CoveredTags;
@@ -145,14 +146,6 @@ impl Discoverer {
         rules: &[Arc<Rule>],
         patterns_follow: bool,
     ) -> Self {
-        for rule in rules {
-            let tags = match &rule.source.select {
-                Selection::Tags(tags) => tags.len(),
-                Selection::Digest { .. } => 1,
-                Selection::All | Selection::Matching(_) | Selection::Policy(_) => continue,
-            };
-            listing::report_image_count(&*listener, rule, tags);
-        }
         Self {
             listener,
             destination_index,
@@ -160,6 +153,22 @@ impl Discoverer {
             ages: Arc::new(TagAges::new(Arc::default(), Arc::default())),
             claims: TagClaims::new(rules, patterns_follow),
         }
+    }
+
+    /// Reports the number of images of a rule that names them, before its search.
+    pub(crate) fn announce(&self, rule: &Rule) {
+        let tags = match &rule.source.select {
+            Selection::Tags(tags) => tags.iter().filter(|tag| rule.has_own(tag)).count(),
+            Selection::Digest { .. } => 1,
+            Selection::All | Selection::Matching(_) | Selection::Policy(_) => return,
+        };
+        listing::report_image_count(&*self.listener, rule, tags);
+    }
+
+    /// Passes over the rule at position `rank`, which another process carries out. Its tags are unknown to later rules,
+    /// as if its list could not be read.
+    pub(crate) fn pass_over(&self, rank: usize) {
+        drop(self.claims.listing(rank));
     }
 
     /// Adds the rule of a pattern at position `rank`, before its search. Names that templates give may meet by chance.
@@ -228,7 +237,9 @@ impl RuleSearch<'_> {
         let (images, if_empty) = (self.found, self.rule.if_empty);
         if let Some(pattern) = self.pattern {
             let result = self.result.map(|reason| (images, reason.or(repeated)));
-            pattern.end_repository(&self.rule.source.repository.to_string(), result);
+            let parts = self.rule.tag_parts.as_ref();
+            let leads = parts.is_none_or(TagParts::has_first);
+            pattern.end_repository(&self.rule.source.repository.to_string(), result, leads);
             return;
         }
         let rule = self.rule.id;
@@ -249,7 +260,8 @@ impl RuleSearch<'_> {
         let rule = Arc::clone(self.rule);
         match &rule.source.select {
             Selection::Tags(tags) => {
-                for (position, tag) in tags.iter().enumerate() {
+                let own = tags.iter().enumerate();
+                for (position, tag) in own.filter(|(_, tag)| rule.has_own(tag)) {
                     let target = Target::Tag(tag.clone());
                     let sources = &self.discoverer.source_tags;
                     let listed = sources.named_digest(&rule, tag);
@@ -260,7 +272,9 @@ impl RuleSearch<'_> {
             }
             Selection::Digest { digest, tag } => {
                 let target = Target::Digest(digest.clone());
-                self.send(target, tag.as_ref(), 0).await?;
+                if rule.has_own_image(&target, tag.as_ref()) {
+                    self.send(target, tag.as_ref(), 0).await?;
+                }
                 Ok(None)
             }
             Selection::All => self.list(None).await,

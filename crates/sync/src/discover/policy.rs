@@ -150,12 +150,16 @@ impl RuleSearch<'_> {
                 counted(policy.at_least as u64),
             )));
         }
-        let count = self.wanted + result.tags.len() + result.quarantined.len();
+        let selected = result.tags.iter().map(|it| &it.tag);
+        let shown = selected.chain(result.quarantined.iter().map(|it| &it.tag));
+        let count = self.wanted + shown.filter(|tag| self.rule.has_own(tag)).count();
         report_image_count(&*self.discoverer.listener, self.rule, count);
         self.send_selected(policy, result.tags, list).await?;
         let is_empty = explanation.selected == 0 && result.quarantined.is_empty();
-        for tag in result.quarantined {
-            self.send_quarantined(tag).await?;
+        for held in result.quarantined {
+            if self.rule.has_own(&held.tag) {
+                self.send_quarantined(held).await?;
+            }
         }
         Ok(is_empty.then(|| format!("no tag is left: {explanation}")))
     }
@@ -168,8 +172,13 @@ impl RuleSearch<'_> {
         tags: Vec<SelectedTag>,
         list: &SourceList,
     ) -> Result<(), Failure> {
+        let rule = Arc::clone(self.rule);
+        let tags: Vec<SelectedTag> = tags
+            .into_iter()
+            .filter(|it| rule.has_own(&it.tag))
+            .collect();
         let index = &self.discoverer.destination_index;
-        index.want(self.rule, tags.len()).await;
+        index.want(&rule, tags.len()).await;
         for SelectedTag { tag, digest } in tags {
             let listed = ListedTag {
                 digest,

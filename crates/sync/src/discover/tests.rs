@@ -29,7 +29,11 @@ fn discoverer(scenario: &Scenario, rules: &[Arc<Rule>], events: &Arc<RunEvents>)
         sources.expect(rule, &CancellationToken::new());
     }
     let listener = Arc::clone(events);
-    Discoverer::new(listener, Arc::new(destination_index), sources, rules, false)
+    let discoverer = Discoverer::new(listener, Arc::new(destination_index), sources, rules, false);
+    for rule in rules {
+        discoverer.announce(rule);
+    }
+    discoverer
 }
 
 /// Searches the images of `rules`, one rule after the other.
@@ -235,6 +239,7 @@ async fn a_rule_with_fewer_names_than_tags_fails_and_copies_what_it_can() {
         }],
         options: Arc::default(),
         if_empty: crate::rule::IfEmpty::default(),
+        tag_parts: None,
     });
     let (images, said) = discovered(&scenario(&[]), &[rule]).await;
     assert_eq!(images, ["v1 -> dst.example/app:a"]);

@@ -23,11 +23,12 @@ use crate::failure::Failure;
 use crate::lock::lock;
 use crate::rule::RuleSet;
 use crate::settings::{Intent, RunSettings};
+use crate::shard::SelectedRepositories;
 use crate::store::Stores;
 use crate::transfer::Progress;
 
 use searches::Searches;
-use source_progress::{CoveredReceiver, SourceProgress};
+use source_progress::SourceProgress;
 pub use stop::Stop;
 
 /// Maximum number of rules whose images are searched at a time.
@@ -130,19 +131,57 @@ impl Engine {
         sources: &SourceProgress,
         cancel: &CancellationToken,
     ) {
-        let RuleSet { rules, patterns } = rules;
+        let RuleSet {
+            rules,
+            patterns,
+            part,
+        } = rules;
         let patterns_follow = !patterns.is_empty();
+        let patterns = (patterns, &part);
         let mut expander = Expander::start(&self.stores, &self.listener, &rules, patterns, cancel);
         let mut searches = Searches::new(self, (&rules, patterns_follow), found, sources, cancel);
-        let covered: Vec<CoveredReceiver> = rules.iter().map(|rule| searches.add(rule)).collect();
-        for (rule, covered) in rules.into_iter().zip(covered) {
-            searches.start(rule, covered, None).await;
+        let mut selected = SelectedRepositories::new(&part);
+        let own = rules.iter().map(|rule| {
+            let own = part.narrow(rule);
+            if let Some(selected) = &mut selected {
+                selected.add(&rule.source.repository, own.is_some());
+            }
+            let covered = own.as_ref().map(|rule| searches.add_named(rule));
+            own.zip(covered)
+        });
+        let own: Vec<_> = own.collect();
+        self.report_selected(selected.as_ref());
+        for rule in own {
+            match rule {
+                Some((rule, covered)) => searches.start(rule, covered, None).await,
+                None => searches.pass_over(),
+            }
         }
-        while let Some(ExpandedRule { rule, progress }) = expander.next().await {
-            let covered = searches.add_part(&rule);
-            searches.start(rule, covered, Some(progress)).await;
+        while let Some(expanded) = expander.next().await {
+            let (ExpandedRule::Own(rule, _) | ExpandedRule::Elsewhere(rule)) = &expanded;
+            if let Some(selected) = &mut selected {
+                let is_own = matches!(expanded, ExpandedRule::Own(..));
+                selected.add(&rule.source.repository, is_own);
+            }
+            match expanded {
+                ExpandedRule::Own(rule, progress) => {
+                    let covered = searches.add_part(&rule);
+                    searches.start(rule, covered, Some(progress)).await;
+                }
+                ExpandedRule::Elsewhere(rule) => searches.pass_over_part(&rule),
+            }
+        }
+        if patterns_follow {
+            self.report_selected(selected.as_ref());
         }
         searches.finish().await;
+    }
+
+    fn report_selected(&self, selected: Option<&SelectedRepositories>) {
+        if let Some(selected) = selected {
+            let counts = selected.counts();
+            self.listener.event(&Event::ShardSelected(counts));
+        }
     }
 
     /// Copies images as they arrive, some at a time. Images that arrive after `stop` are reported and not started.

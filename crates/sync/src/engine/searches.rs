@@ -81,6 +81,24 @@ impl<'a> Searches<'a> {
         self.sources.add_rule(&rule.source.repository)
     }
 
+    /// Prepares a rule that names its repository, and reports the number of images that it names.
+    pub(super) fn add_named(&self, rule: &Rule) -> CoveredReceiver {
+        self.discoverer.announce(rule);
+        self.add(rule)
+    }
+
+    /// Passes over the next rule, which another process carries out.
+    pub(super) fn pass_over(&mut self) {
+        self.discoverer.pass_over(self.started);
+        self.started += 1;
+    }
+
+    /// Passes over the next rule, which is part of a pattern.
+    pub(super) fn pass_over_part(&mut self, rule: &Arc<Rule>) {
+        self.discoverer.add(self.started, rule);
+        self.pass_over();
+    }
+
     /// Prepares the next rule, which is part of a pattern.
     pub(super) fn add_part(&self, rule: &Arc<Rule>) -> CoveredReceiver {
         self.discoverer.add(self.started, rule);
@@ -167,7 +185,8 @@ impl SearchTask {
         let rule = self.rule.id;
         match &self.pattern {
             Some(pattern) => {
-                pattern.end_repository(&self.rule.source.repository.to_string(), Err(failure));
+                let repository = self.rule.source.repository.to_string();
+                pattern.end_repository(&repository, Err(failure), true);
             }
             None => self.listener.event(&Event::RuleFailed { rule, failure }),
         }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::id::{ImageId, RuleId};
 use crate::rule::tag_policy::TagExplanation;
+use crate::shard::ShardRepositories;
 
 pub use outcome::{Change, Copied, Cost, Evidence, Loss, Outcome, Planned, Volume};
 pub use rules::{RuleDescription, RuleTable};
@@ -107,6 +108,9 @@ pub enum Event {
         /// The reason.
         failure: Failure,
     },
+    /// Repositories that the rules of a shard select. Sent at the start, with those that rules name, and again after the
+    /// lists of all patterns.
+    ShardSelected(ShardRepositories),
     /// The copy of an image to a destination begins.
     ImageStarted {
         /// The image.
@@ -141,7 +145,7 @@ impl Event {
             | Self::RepositoryDiscovered { rule, .. }
             | Self::RepositoryFailed { rule, .. } => Some(*rule),
             Self::ImageStarted { image } | Self::ImageFinished { image, .. } => Some(image.rule),
-            Self::RepositoriesListed { .. } | Self::Warning { .. } => None,
+            Self::RepositoriesListed { .. } | Self::ShardSelected(_) | Self::Warning { .. } => None,
         }
     }
 }

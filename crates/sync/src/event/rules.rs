@@ -28,6 +28,9 @@ pub struct RuleDescription {
     pub is_pattern: bool,
     /// Repositories of the destinations, or their templates.
     pub destinations: Vec<String>,
+    /// True for a rule that another process carries out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
 }
 
 impl RuleDescription {
@@ -40,6 +43,7 @@ impl RuleDescription {
             source: String::new(),
             is_pattern: false,
             destinations: Vec::new(),
+            elsewhere: false,
         }
     }
 }
@@ -54,6 +58,7 @@ impl From<&Rule> for RuleDescription {
             source: rule.source.repository.to_string(),
             is_pattern: false,
             destinations: destinations.map(|to| to.repository.to_string()).collect(),
+            elsewhere: false,
         }
     }
 }
@@ -68,6 +73,7 @@ impl From<&PatternRule> for RuleDescription {
             source: from.join(", "),
             is_pattern: true,
             destinations: rule.destinations.iter().map(ToString::to_string).collect(),
+            elsewhere: false,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::report::Report;
 use crate::rule::Location;
 use crate::rule::tag_policy::{NewestBy, NewestPer, QuarantinedTag, TagStage};
 use crate::scenario;
+use crate::shard::{Shard, ShardRepositories};
 
 /// One example for each variant of a type. A variant without one does not compile.
 macro_rules! examples {
@@ -256,6 +257,11 @@ fn events() -> Vec<Event> {
             repository: "a.example/team/x".into(),
             failure: failure(),
         },
+        Event::ShardSelected(_) => Event::ShardSelected(ShardRepositories {
+            shard: Shard::new(2, 8).unwrap(),
+            own: 120,
+            selected: 950,
+        }),
         Event::ImageStarted { .. } => Event::ImageStarted { image: image() },
         Event::ImageFinished { .. } => finished(Outcome::Failed(Failure::interrupted())),
         Event::Warning { .. } => Event::Warning { text: "mind the gap".to_owned() },
@@ -354,7 +360,7 @@ fn a_rule_is_named_from_its_start_on() {
             event.rule().is_none(),
             matches!(
                 event,
-                Event::Warning { .. } | Event::RepositoriesListed { .. }
+                Event::Warning { .. } | Event::RepositoriesListed { .. } | Event::ShardSelected(_)
             )
         );
     }

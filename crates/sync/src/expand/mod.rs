@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::{Event, Listener, RuleDescription};
 use crate::failure::Failure;
 use crate::rule::{DestinationClaims, PatternRule, Rule};
+use crate::shard::RunPart;
 use crate::store::Stores;
 use crate::{Endpoint, Repository};
 
@@ -35,14 +36,16 @@ pub(crate) struct Expander {
     listener: Arc<dyn Listener>,
     claims: DestinationClaims,
     patterns: std::vec::IntoIter<PatternExpansion>,
+    part: RunPart,
     current: Option<PatternExpansion>,
 }
 
 /// A rule for one repository of a pattern.
-pub(crate) struct ExpandedRule {
-    pub(crate) rule: Arc<Rule>,
-    /// Progress of the pattern, which the end of the rule's search is reported to.
-    pub(crate) progress: Arc<PatternProgress>,
+pub(crate) enum ExpandedRule {
+    /// The rule, and the progress of the pattern, which the end of the rule's search is reported to.
+    Own(Arc<Rule>, Arc<PatternProgress>),
+    /// A rule that another process carries out.
+    Elsewhere(Arc<Rule>),
 }
 
 /// Expansion of one pattern.
@@ -73,7 +76,7 @@ impl Expander {
         stores: &Arc<dyn Stores>,
         listener: &Arc<dyn Listener>,
         rules: &[Arc<Rule>],
-        patterns: Vec<Arc<PatternRule>>,
+        (patterns, part): (Vec<Arc<PatternRule>>, &RunPart),
         cancel: &CancellationToken,
     ) -> Self {
         let mut claims = DestinationClaims::default();
@@ -100,6 +103,7 @@ impl Expander {
             listener: Arc::clone(listener),
             claims,
             patterns: patterns.into_iter(),
+            part: part.clone(),
             current: None,
         }
     }
@@ -112,7 +116,10 @@ impl Expander {
                 self.current = Some(self.patterns.next()?);
             }
             let current = self.current.as_mut()?;
-            match current.step(&mut self.claims, &self.listener).await {
+            match current
+                .step(&mut self.claims, &self.part, &self.listener)
+                .await
+            {
                 Step::Rule(rule) => return Some(rule),
                 Step::End => self.current = None,
             }
@@ -122,7 +129,12 @@ impl Expander {
 
 impl PatternExpansion {
     /// Reads on to the next repository that the pattern selects.
-    async fn step(&mut self, claims: &mut DestinationClaims, listener: &Arc<dyn Listener>) -> Step {
+    async fn step(
+        &mut self,
+        claims: &mut DestinationClaims,
+        part: &RunPart,
+        listener: &Arc<dyn Listener>,
+    ) -> Step {
         if !std::mem::replace(&mut self.started, true) {
             listener.event(&Event::RuleStarted {
                 rule: Arc::new(RuleDescription::from(&*self.pattern)),
@@ -131,7 +143,7 @@ impl PatternExpansion {
         while let Some(reader) = self.readers.last_mut() {
             match reader.next().await {
                 Ok(Some(repository)) => {
-                    if let Some(rule) = self.expand(&repository, claims) {
+                    if let Some(rule) = self.expand(&repository, claims, part) {
                         return Step::Rule(rule);
                     }
                 }
@@ -156,24 +168,42 @@ impl PatternExpansion {
         &mut self,
         repository: &Repository,
         claims: &mut DestinationClaims,
+        part: &RunPart,
     ) -> Option<ExpandedRule> {
         let rule = self.pattern.rule_for(repository)?;
         if self.pattern.from.len() > 1 && !self.seen.insert(repository.clone()) {
             return None;
         }
         self.selected += 1;
-        self.progress.begin_repository();
-        let rule = rule.and_then(|rule| claims.claim(&rule).map(|()| rule));
+        // All processes claim for all repositories, so that they agree on the first one of a destination.
+        let rule = rule.and_then(|rule| claims.claim(&rule).map(|()| Arc::new(rule)));
         match rule {
-            Ok(rule) => Some(ExpandedRule {
-                rule: Arc::new(rule),
-                progress: Arc::clone(&self.progress),
-            }),
-            Err(error) => {
+            Ok(rule) => Some(self.narrow(rule, part)),
+            Err(error) if part.leads(repository) => {
                 let failure = Failure::local(error.to_string());
+                self.progress.begin_repository();
                 self.progress
-                    .end_repository(&repository.to_string(), Err(failure));
+                    .end_repository(&repository.to_string(), Err(failure), true);
                 None
+            }
+            Err(_) => {
+                self.progress.pass_over();
+                None
+            }
+        }
+    }
+
+    /// Returns the rule as this process carries it out.
+    fn narrow(&self, rule: Arc<Rule>, part: &RunPart) -> ExpandedRule {
+        let own = part.narrow(&rule);
+        if own.as_ref().is_none_or(|own| own.tag_parts.is_some()) {
+            self.progress.pass_over();
+        }
+        match own {
+            None => ExpandedRule::Elsewhere(rule),
+            Some(own) => {
+                self.progress.begin_repository();
+                ExpandedRule::Own(own, Arc::clone(&self.progress))
             }
         }
     }

@@ -46,27 +46,37 @@ impl PatternProgress {
         lock(&self.state).searching += 1;
     }
 
+    /// Records that another process searches a repository, or tags of one.
+    pub(super) fn pass_over(&self) {
+        lock(&self.state).tally.is_part = true;
+    }
+
     /// Records the end of the search in `repository`: the number of its images and the reason for none, or the failure.
+    /// The success is not reported unless `leads`, since another process reports the same repository.
     pub(crate) fn end_repository(
         &self,
         repository: &str,
         result: Result<(u64, Option<String>), Failure>,
+        leads: bool,
     ) {
         let found = result.as_ref().ok().map(|(images, _)| *images);
         let (rule, repository) = (self.rule, repository.into());
-        self.listener.event(&match result {
-            Ok((images, empty)) => Event::RepositoryDiscovered {
+        let event = match result {
+            Ok((images, empty)) => leads.then_some(Event::RepositoryDiscovered {
                 rule,
                 repository,
                 images,
                 empty,
-            },
-            Err(failure) => Event::RepositoryFailed {
+            }),
+            Err(failure) => Some(Event::RepositoryFailed {
                 rule,
                 repository,
                 failure,
-            },
-        });
+            }),
+        };
+        if let Some(event) = event {
+            self.listener.event(&event);
+        }
         let mut state = lock(&self.state);
         state.tally.add(found);
         state.searching = state.searching.saturating_sub(1);

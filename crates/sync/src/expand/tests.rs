@@ -3,33 +3,10 @@
 
 use image_syncer_registry::{Error, ErrorKind};
 
-use crate::id::RuleId;
-use crate::rule::{
-    CopyOptions, DestinationTemplate, IfEmpty, PatternRule, RuleSet, Selection, SourcePattern,
+use crate::rule::{IfEmpty, PatternRule, RuleSet};
+use crate::scenario::{
+    Arc, CancellationToken, Engine, Rule, RunEvents, Scenario, pattern, rule, settings,
 };
-use crate::scenario::{Arc, CancellationToken, Engine, Rule, RunEvents, Scenario, rule, settings};
-
-/// Returns a rule that copies every tag of the repositories that `from` matches.
-fn pattern(from: &[&str], to: &[&str]) -> PatternRule {
-    let listed = from
-        .iter()
-        .flat_map(|text| SourcePattern::parse(text).unwrap().listed);
-    let name = from.join(",");
-    PatternRule {
-        id: RuleId::new(&name, None),
-        name: name.into(),
-        location: None,
-        from: listed.collect(),
-        except: Vec::new(),
-        select: Selection::All,
-        destinations: to
-            .iter()
-            .map(|to| DestinationTemplate::parse(to).unwrap())
-            .collect(),
-        options: Arc::new(CopyOptions::default()),
-        if_empty: IfEmpty::default(),
-    }
-}
 
 /// Returns registries in which these repositories have an image each, called `v1`.
 fn scenario(repositories: &[&str]) -> Scenario {
@@ -59,6 +36,7 @@ async fn run_until(
     let set = RuleSet {
         rules: settings.complete(rules),
         patterns: patterns.into_iter().map(Arc::new).collect(),
+        ..RuleSet::default()
     };
     let stores = Arc::new(scenario.stores.clone());
     let engine = Engine::new(stores, settings.into(), events.clone());

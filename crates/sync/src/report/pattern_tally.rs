@@ -15,6 +15,8 @@ pub struct PatternTally {
     pub any_failed: bool,
     /// Reason for a list without a selected repository.
     pub empty: Option<String>,
+    /// True if other processes search repositories, or tags of them: what those find is unknown here.
+    pub is_part: bool,
 }
 
 impl PatternTally {
@@ -28,7 +30,7 @@ impl PatternTally {
     /// Returns the event for the end of the pattern.
     pub fn end(self, rule: RuleId, if_empty: IfEmpty) -> Event {
         let images = self.images;
-        let nothing = images == 0 && !self.any_failed;
+        let nothing = images == 0 && !self.any_failed && !self.is_part;
         let empty = self.empty.or_else(|| {
             nothing.then(|| match self.repositories {
                 1 => "its only repository has no image to copy".to_owned(),

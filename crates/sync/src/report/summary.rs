@@ -10,6 +10,7 @@ use crate::event::{Change, Event, Evidence, Outcome, Planned, Volume};
 use crate::failure::{Failure, Responsibility, Side};
 use crate::id::{ImageId, RuleId};
 use crate::report::{KEPT, RuleSummary, groups};
+use crate::shard::ShardRepositories;
 
 /// Results of a run. Images count once for each destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +87,9 @@ pub struct Summary {
     pub warnings_given: u64,
     /// Results of each rule, in the order in which they began.
     pub by_rule: Vec<RuleSummary>,
+    /// Repositories of a run that is a shard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardRepositories>,
 }
 
 /// Number of failures of each group that are always kept.
@@ -206,6 +210,7 @@ impl Summary {
     pub(super) fn fold(&mut self, event: &Event, name: &Arc<str>) {
         match event {
             Event::RuleStarted { .. } => self.rules += 1,
+            Event::ShardSelected(repositories) => self.shard = Some(*repositories),
             Event::RuleDiscovered { images, .. } => {
                 self.rules_ended += 1;
                 self.discovered += images;

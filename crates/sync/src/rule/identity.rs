@@ -26,7 +26,9 @@ impl RuleSet {
     /// can be compared, since the text behind them is no format.
     pub fn digest(&self) -> String {
         let mut text = DigestWriter(Hasher::with_algorithm(Algorithm::Sha256));
-        let Self { rules, patterns } = self.numbered();
+        let Self {
+            rules, patterns, ..
+        } = self.numbered();
         let version = env!("CARGO_PKG_VERSION");
         // The writer never fails.
         let _ = write!(text, "{version}\n{rules:?}\n{patterns:?}");

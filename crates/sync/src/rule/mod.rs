@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Repository;
 use crate::id::RuleId;
+use crate::shard::TagParts;
 
 pub use crate::discover::is_referrer_tag;
 pub(crate) use conflict::ConflictDecision;
@@ -79,6 +80,8 @@ pub struct Rule {
     pub options: Arc<CopyOptions>,
     /// Policy if the source has no image that the rule selects.
     pub if_empty: IfEmpty,
+    /// Parts of the selected tags that this process copies; `None` for all. Empty results are judged by all of them.
+    pub tag_parts: Option<TagParts>,
 }
 
 /// A place in a file. Displays as `images.yaml:3`.
@@ -144,6 +147,7 @@ impl Rule {
             destinations: parsed,
             options: Arc::default(),
             if_empty: IfEmpty::default(),
+            tag_parts: None,
         };
         rule.drop_repeated_tags();
         Ok(rule)
@@ -222,6 +226,18 @@ impl Rule {
             Some((target, name))
         });
         Some(named.collect())
+    }
+
+    /// Returns true if this process copies `tag`.
+    pub(crate) fn has_own(&self, tag: &Tag) -> bool {
+        let parts = self.tag_parts.as_ref();
+        parts.is_none_or(|parts| parts.contains(tag))
+    }
+
+    /// Returns true if this process copies the image that is called `tag`, or `target` without a tag.
+    pub(crate) fn has_own_image(&self, target: &Target, tag: Option<&Tag>) -> bool {
+        let parts = self.tag_parts.as_ref();
+        parts.is_none_or(|parts| parts.contains_image(target, tag))
     }
 
     /// Removes duplicate source tags that would get the same names at every destination.

@@ -57,6 +57,7 @@ impl PatternRule {
             destinations,
             options: Arc::clone(&self.options),
             if_empty: self.if_empty,
+            tag_parts: None,
         }))
     }
 

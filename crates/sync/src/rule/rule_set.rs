@@ -7,6 +7,7 @@ use crate::Endpoint;
 use crate::event::RuleDescription;
 use crate::id::RuleId;
 use crate::rule::{CopyOptions, DestinationTemplate, PatternRule, Rule, with_distinct_ids};
+use crate::shard::RunPart;
 
 /// Rules of a run, in the order in which they are carried out: rules that name their repositories, then patterns.
 #[derive(Clone, Debug, Default)]
@@ -15,9 +16,28 @@ pub struct RuleSet {
     pub rules: Vec<Arc<Rule>>,
     /// Rules over repositories that only a list reveals.
     pub patterns: Vec<Arc<PatternRule>>,
+    /// Part of the rules that a run carries out. It knows the other rules, since they may write to the same tags.
+    pub part: RunPart,
 }
 
 impl RuleSet {
+    /// Sets the part of the rules that a run carries out.
+    #[must_use]
+    pub fn with_part(self, part: RunPart) -> Self {
+        Self { part, ..self }
+    }
+
+    /// Returns the number of rules that a run carries out. A pattern counts once, with all of its repositories.
+    pub fn carried_out(&self) -> usize {
+        self.own_rules().count() + self.patterns.len()
+    }
+
+    /// Returns the rules that name their repositories and that a run carries out.
+    pub fn own_rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let rules = self.rules.iter();
+        rules.filter(|rule| self.part.carries_out(rule))
+    }
+
     /// Returns the number of rules. A pattern counts once, with all of its repositories.
     pub fn len(&self) -> usize {
         self.rules.len() + self.patterns.len()
@@ -30,7 +50,10 @@ impl RuleSet {
 
     /// Returns the texts that name the rules, in their order.
     pub fn descriptions(&self) -> Vec<Arc<RuleDescription>> {
-        let rules = self.rules.iter().map(|rule| RuleDescription::from(&**rule));
+        let rules = self.rules.iter().map(|rule| RuleDescription {
+            elsewhere: !self.part.carries_out(rule),
+            ..RuleDescription::from(&**rule)
+        });
         let patterns = self.patterns.iter();
         let patterns = patterns.map(|rule| RuleDescription::from(&**rule));
         rules.chain(patterns).map(Arc::new).collect()
@@ -104,7 +127,7 @@ impl From<Vec<Arc<Rule>>> for RuleSet {
     fn from(rules: Vec<Arc<Rule>>) -> Self {
         Self {
             rules,
-            patterns: Vec::new(),
+            ..Self::default()
         }
     }
 }

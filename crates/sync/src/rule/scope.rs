@@ -63,7 +63,7 @@ impl RuleSet {
             return Ok(self.clone());
         }
         let (repository, tags) = (scope.repository()?, scope.tags()?);
-        let mut set = Self::default();
+        let mut set = Self::default().with_part(self.part.clone());
         for rule in &self.rules {
             let is_wanted = repository
                 .as_ref()

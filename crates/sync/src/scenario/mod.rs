@@ -20,7 +20,10 @@ pub(crate) use tokio_util::sync::CancellationToken;
 
 pub(crate) use crate::engine::{Engine, Stop};
 pub(crate) use crate::event::Outcome;
-use crate::rule::RuleError;
+use crate::id::RuleId;
+use crate::rule::{
+    CopyOptions, DestinationTemplate, IfEmpty, PatternRule, RuleError, Selection, SourcePattern,
+};
 pub(crate) use crate::rule::{Referrers, Rule};
 pub(crate) use crate::settings::Intent;
 pub(crate) use crate::store::memory::MemoryStores;
@@ -173,6 +176,28 @@ impl PreparedRun {
 pub(crate) fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
     let no_default = |_: &Repository| Err(RuleError("no default".to_owned()));
     Arc::new(Rule::parse(source, destinations, &no_default).unwrap())
+}
+
+/// Returns a rule that copies every tag of the repositories that `from` matches.
+pub(crate) fn pattern(from: &[&str], to: &[&str]) -> PatternRule {
+    let listed = from
+        .iter()
+        .flat_map(|text| SourcePattern::parse(text).unwrap().listed);
+    let name = from.join(",");
+    PatternRule {
+        id: RuleId::new(&name, None),
+        name: name.into(),
+        location: None,
+        from: listed.collect(),
+        except: Vec::new(),
+        select: Selection::All,
+        destinations: to
+            .iter()
+            .map(|to| DestinationTemplate::parse(to).unwrap())
+            .collect(),
+        options: Arc::new(CopyOptions::default()),
+        if_empty: IfEmpty::default(),
+    }
 }
 
 /// Lets all tasks that can run do so, many times.

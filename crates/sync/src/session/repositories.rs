@@ -32,11 +32,19 @@ impl Session {
         cancel: CancellationToken,
         found: mpsc::Sender<FoundRepository>,
     ) {
-        let RuleSet { rules, patterns } = rules.with_distinct_ids();
+        let RuleSet {
+            rules,
+            patterns,
+            part,
+        } = rules.with_distinct_ids();
         let ids: Vec<_> = patterns.iter().map(|pattern| pattern.id).collect();
         let stores = self.state_for(Intent::List).stores;
+        let patterns = (patterns, &part);
         let mut expander = Expander::start(&stores, &listener, &rules, patterns, &cancel);
-        while let Some(ExpandedRule { rule, .. }) = expander.next().await {
+        while let Some(expanded) = expander.next().await {
+            let ExpandedRule::Own(rule, _) = expanded else {
+                continue;
+            };
             let Some(pattern) = ids.iter().position(|id| *id == rule.id) else {
                 continue;
             };

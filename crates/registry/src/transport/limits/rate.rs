@@ -46,6 +46,17 @@ impl<T> PerRegistry<T> {
         self.named.insert(registry, limit);
         self
     }
+    /// Returns the limits after a change of each.
+    #[must_use]
+    pub fn map(self, change: impl Fn(T) -> T) -> Self {
+        let named = self.named.into_iter();
+        Self {
+            each: self.each.map(&change),
+            named: named
+                .map(|(registry, limit)| (registry, change(limit)))
+                .collect(),
+        }
+    }
     /// Replaces what `other` limits: single registries, and the limit of each registry without its own entry.
     pub fn override_by(&mut self, other: Self) {
         self.named.extend(other.named);

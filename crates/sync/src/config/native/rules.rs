@@ -174,6 +174,7 @@ impl Rules {
                     destinations,
                     options: Arc::clone(&rule.options),
                     if_empty: rule.if_empty,
+                    tag_parts: None,
                 };
                 // Images of tags that are named are compared one by one.
                 if one.source.select.is_listed()

@@ -91,7 +91,9 @@ impl RuleSearch<'_> {
 
     /// Returns the reason of a rule that has deferred tags only, which are all covered.
     fn none_left(&self) -> Option<String> {
-        let none = self.found == 0 && self.repeated == 0;
+        // Other parts of the tags may have images.
+        let is_all = self.rule.tag_parts.is_none();
+        let none = is_all && self.found == 0 && self.repeated == 0;
         none.then(|| {
             "all of its tags name referrers, which are copied with their images".to_owned()
         })
@@ -152,7 +154,7 @@ impl RuleSearch<'_> {
                 None => false,
             })
             .collect();
-        if !selected || left.is_empty() {
+        if !selected || left.is_empty() || !self.rule.has_own(&tag) {
             return Ok(());
         }
         if self.cancel.is_cancelled() {

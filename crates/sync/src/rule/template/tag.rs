@@ -177,6 +177,15 @@ impl TagTemplate {
         }
     }
 
+    /// Returns true if no two tags get the same name.
+    pub(crate) fn keeps_apart(&self) -> bool {
+        let mut fields = self.parts.as_slice().iter().filter_map(|part| match part {
+            Part::Field { field, filters } => Some((*field, filters.is_empty())),
+            Part::Text(_) => None,
+        });
+        fields.next() == Some((Field::Tag, true)) && fields.next().is_none()
+    }
+
     /// Returns true if every tag keeps its name.
     fn keeps_tags(&self) -> bool {
         let [Part::Field { field, filters }] = self.parts.as_slice() else {
