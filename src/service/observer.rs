@@ -6,7 +6,7 @@ use image_syncer_sync::Event;
 
 use crate::service::rule_book::RuleBook;
 use crate::service::run::{Run, RunId};
-use crate::service::throughput::Sample;
+use crate::service::throughput::{Sample, Throughput};
 
 /// Receives the states and events of all runs. Called from many tasks; must not block for long.
 pub(crate) trait RunObserver: Send + Sync {
@@ -17,6 +17,8 @@ pub(crate) trait RunObserver: Send + Sync {
     fn event(&self, _run: RunId, _event: &Event) {}
     /// The progress of a run, once a second while it is running.
     fn progress(&self, _run: &Run, _sample: &Sample) {}
+    /// The throughput of a whole run, just before its end.
+    fn record_throughput(&self, _run: RunId, _throughput: &Throughput) {}
     /// The rules were read, at the start and after each reload.
     fn rules(&self, _rules: &Arc<RuleBook>) {}
     /// The files were read again, or have mistakes. [`RunObserver::rules`] precedes it.
@@ -49,6 +51,12 @@ impl RunObserver for RunObservers {
         self.0
             .iter()
             .for_each(|observer| observer.progress(run, sample));
+    }
+
+    fn record_throughput(&self, run: RunId, throughput: &Throughput) {
+        self.0
+            .iter()
+            .for_each(|observer| observer.record_throughput(run, throughput));
     }
 
     fn rules(&self, rules: &Arc<RuleBook>) {

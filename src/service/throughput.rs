@@ -66,6 +66,30 @@ impl Throughput {
         self.samples.push(sample);
     }
 
+    /// Adds the last state, whatever its second is.
+    pub(crate) fn finish(&mut self, sample: Sample) {
+        if self
+            .samples
+            .last()
+            .is_some_and(|last| last.second == sample.second)
+        {
+            self.samples.pop();
+        }
+        self.samples.push(sample);
+    }
+
+    /// Returns at most `most` samples, which span the whole run: every second one is dropped until so few are left.
+    pub(crate) fn condensed(&self, most: usize) -> Vec<Sample> {
+        let mut step = 1;
+        while self.samples.len().div_ceil(step) > most.max(1) {
+            step *= 2;
+        }
+        // The last one has the totals.
+        let mut samples: Vec<Sample> = self.samples.iter().rev().step_by(step).copied().collect();
+        samples.reverse();
+        samples
+    }
+
     /// Returns the samples, the oldest first.
     pub(crate) fn samples(&self) -> &[Sample] {
         &self.samples
@@ -98,5 +122,27 @@ mod tests {
             [a, b] => b.second - a.second == 256,
             _ => false,
         }));
+    }
+
+    #[test]
+    fn fewer_samples_span_the_whole_run_and_keep_its_totals() {
+        let mut throughput = Throughput::default();
+        for second in 0..300 {
+            throughput.add(Sample {
+                second,
+                ..Sample::default()
+            });
+        }
+        let last = Sample {
+            second: 299,
+            sent_bytes: 7,
+            ..Sample::default()
+        };
+        throughput.finish(last);
+        let samples = throughput.condensed(120);
+        assert_eq!(samples.len(), 75);
+        assert_eq!(samples.first().map(|sample| sample.second), Some(3));
+        assert_eq!(samples.last(), Some(&last));
+        assert_eq!(throughput.condensed(300), throughput.samples());
     }
 }

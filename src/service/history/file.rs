@@ -13,10 +13,22 @@ use crate::service::history::HistoryError;
 /// Format of the history file. Its id is `imsh`.
 pub(super) const FORMAT: FileFormat = FileFormat {
     application: 0x696d_7368,
-    schema: 1,
+    schema: 2,
     cache_kib: 4096,
-    create: |connection, _| connection.execute_batch(TABLES),
+    create: |connection, version| {
+        if version < 1 {
+            connection.execute_batch(TABLES)?;
+        }
+        connection.execute_batch(THROUGHPUTS)
+    },
 };
+
+/// Throughput of runs that are over, in the form of `samples`. Version 1 lacked it.
+const THROUGHPUTS: &str = "
+    CREATE TABLE throughputs (
+        run INTEGER PRIMARY KEY,
+        samples BLOB NOT NULL
+    ) STRICT";
 
 /// Times are microseconds since 1970. A digest is the 32 bytes of a SHA-256, otherwise text. References are split into a
 /// repository and the rest, with its separator: `:v1`, `@sha256:…`, or nothing.

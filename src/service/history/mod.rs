@@ -13,6 +13,7 @@ mod queue;
 mod reader_thread;
 mod records;
 mod retention;
+mod samples;
 mod tag_writer;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ use rusqlite::Connection;
 use crate::service::observer::RunObserver;
 use crate::service::run::{Run, RunId};
 use crate::service::schedule::LastStart;
-use crate::service::throughput::Sample;
+use crate::service::throughput::{Sample, Throughput};
 
 pub(crate) use error::HistoryError;
 use queue::UpdateQueue;
@@ -46,6 +47,9 @@ pub(crate) use records::{
 use retention::Retention;
 use update::{DeliveryUpdate, RunUpdate, Update};
 use writer_thread::WriterThread;
+
+/// Maximum number of samples of a run that is over.
+const MAX_SAMPLES: usize = 120;
 
 /// Seconds between two writes of the numbers of a run in progress.
 const PROGRESS: u64 = 10;
@@ -123,9 +127,12 @@ impl History {
         self.read(move |file| queries::runs(file, &filter)).await
     }
 
-    /// Returns a run.
+    /// Returns a run. What belongs to a run that is over can be read afterwards.
     pub(crate) async fn run(&self, id: RunId) -> Result<Option<Run>, HistoryError> {
         if let Some(run) = self.0.queue.run(id) {
+            if run.state.is_over() {
+                self.flush().await;
+            }
             return Ok(Some(run));
         }
         self.read(move |file| queries::run(file, id)).await
@@ -144,6 +151,11 @@ impl History {
     /// Returns the failures of a run by side, cause and host: the most frequent first.
     pub(crate) async fn failures(&self, run: RunId) -> Result<Vec<FailureGroup>, HistoryError> {
         self.read(move |file| queries::failures(file, run)).await
+    }
+
+    /// Returns the throughput of a run that is over: bytes over time. Empty if none is known.
+    pub(crate) async fn throughput(&self, run: RunId) -> Result<Vec<Sample>, HistoryError> {
+        self.read(move |file| queries::throughput(file, run)).await
     }
 
     /// Returns the last runs of each rule, the newest first, at most `number` of each.
@@ -276,6 +288,14 @@ impl RunObserver for History {
     fn progress(&self, run: &Run, sample: &Sample) {
         if sample.second.is_multiple_of(PROGRESS) {
             self.0.queue.push_run(run, true);
+        }
+    }
+
+    fn record_throughput(&self, run: RunId, throughput: &Throughput) {
+        let samples = throughput.condensed(MAX_SAMPLES);
+        let has_bytes = |sample: &Sample| sample.fetched_bytes + sample.sent_bytes > 0;
+        if samples.iter().any(has_bytes) {
+            self.0.queue.push(Update::Throughput(run, samples));
         }
     }
 }

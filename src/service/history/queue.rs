@@ -96,8 +96,11 @@ impl UpdateQueue {
             return;
         }
         let is_delivery = matches!(update, Update::Delivery(_));
-        let is_added = matches!(update, Update::Delivery(DeliveryUpdate::Added { .. }));
-        if is_added && state.batch.updates.len() >= 2 * MAX_QUEUED {
+        let is_optional = matches!(
+            update,
+            Update::Throughput(..) | Update::Delivery(DeliveryUpdate::Added { .. })
+        );
+        if is_optional && state.batch.updates.len() >= 2 * MAX_QUEUED {
             return;
         }
         state.batch.updates.push(update);

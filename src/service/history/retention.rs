@@ -139,6 +139,7 @@ fn delete_run(connection: &Connection, run: i64) -> rusqlite::Result<()> {
     let deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
     if deleted < STEP {
         connection.execute("DELETE FROM failures WHERE run = ?1", (run,))?;
+        connection.execute("DELETE FROM throughputs WHERE run = ?1", (run,))?;
         connection.execute("DELETE FROM runs WHERE id = ?1", (run,))?;
     } else {
         let statement = "UPDATE runs SET kept = kept - ?2 WHERE id = ?1";

@@ -10,12 +10,15 @@ use jiff::Timestamp;
 
 use crate::service::history::records::{ChangeKind, ImageOutcome, TagState};
 use crate::service::run::RunId;
+use crate::service::throughput::Sample;
 
 /// Update of the history.
 #[derive(Debug)]
 pub(super) enum Update {
     /// An event of a run.
     Event(RunId, RunUpdate),
+    /// Throughput of a run that ends.
+    Throughput(RunId, Vec<Sample>),
     /// A change of the queue of notifications.
     Delivery(DeliveryUpdate),
 }

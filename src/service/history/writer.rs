@@ -15,11 +15,13 @@ use crate::hint::hint;
 use crate::service::history::columns::{Moment, StoredDigest, Word, split, stored};
 use crate::service::history::queue::Batch;
 use crate::service::history::records::ImageOutcome;
+use crate::service::history::samples;
 use crate::service::history::tag_writer::{self, SeenTags};
 use crate::service::history::update::{
     DeliveryUpdate, ImageResult, ImageUpdate, RunUpdate, Update,
 };
 use crate::service::run::{Run, RunId, RunPurpose, RunState};
+use crate::service::throughput::Sample;
 
 /// Maximum number of repositories whose ids are kept in memory; at the limit all are dropped and read again.
 const MAX_IDS: usize = 10_000;
@@ -50,6 +52,8 @@ const IMAGE: &str = "
 const FAILURE: &str = "
     INSERT INTO failures (run, side, cause, host, hint, number) VALUES (?1, ?2, ?3, ?4, ?5, 1)
     ON CONFLICT DO UPDATE SET number = number + 1 RETURNING id, hint";
+
+const THROUGHPUT: &str = "INSERT OR REPLACE INTO throughputs VALUES (?1, ?2)";
 
 const DELIVERY: &str = "
     INSERT INTO deliveries (receiver, body, created, state, next, tries) VALUES (?1, ?2, ?3, 'waiting', ?3, 0)";
@@ -156,6 +160,7 @@ impl HistoryWriter {
                         page.write_event(run, update)?;
                     }
                 }
+                Update::Throughput(run, samples) => page.write_throughput(*run, samples)?,
                 Update::Delivery(delivery) => page.write_delivery(delivery)?,
             }
         }
@@ -354,6 +359,12 @@ impl WriteBatch<'_> {
     fn keep(&mut self, run: &OpenRun, lost: u64) -> rusqlite::Result<()> {
         let mut statement = self.transaction.prepare_cached(KEEP)?;
         statement.execute(params![run.id.number(), stored(run.kept), stored(lost)])?;
+        Ok(())
+    }
+
+    fn write_throughput(&mut self, run: RunId, samples: &[Sample]) -> rusqlite::Result<()> {
+        let mut statement = self.transaction.prepare_cached(THROUGHPUT)?;
+        statement.execute(params![run.number(), samples::encode(samples)])?;
         Ok(())
     }
 

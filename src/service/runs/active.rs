@@ -177,18 +177,29 @@ impl ActiveRun {
     pub(super) fn sample(&mut self) -> Option<(Run, Sample)> {
         let progress = lock(&self.progress).clone()?;
         let run = self.run();
-        let sample = Sample {
-            second: self.began.elapsed().as_secs(),
-            fetched_bytes: run.counts.fetched_bytes,
-            sent_bytes: run.counts.sent_bytes,
-            ended_images: run.counts.ended(),
-            uploads: progress.uploads_under_way(),
-        };
+        let sample = self.sample_of(&run.counts, progress.uploads_under_way());
         self.throughput.add(sample);
         if !sample.is_standstill_since(&self.moved.0) {
             self.moved = (sample, Instant::now());
         }
         Some((run, sample))
+    }
+
+    /// Returns the throughput of the run from its start to its end.
+    pub(super) fn whole_throughput(&self, ended: &Run) -> Throughput {
+        let mut throughput = self.throughput.clone();
+        throughput.finish(self.sample_of(&ended.counts, 0));
+        throughput
+    }
+
+    fn sample_of(&self, counts: &RunCounts, uploads: u64) -> Sample {
+        Sample {
+            second: self.began.elapsed().as_secs(),
+            fetched_bytes: counts.fetched_bytes,
+            sent_bytes: counts.sent_bytes,
+            ended_images: counts.ended(),
+            uploads,
+        }
     }
 
     /// Returns true if transfers are in flight, and nothing has moved for `limit`.

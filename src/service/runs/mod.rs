@@ -348,6 +348,10 @@ impl Runs {
         let mut state = self.state();
         let position = state.active.iter().position(|active| active.id() == id);
         let active = position.map(|position| state.active.remove(position));
+        if let Some(active) = &active {
+            let throughput = active.whole_throughput(run);
+            self.0.observers.record_throughput(id, &throughput);
+        }
         self.0.observers.changed(run);
         drop(state);
         if let Some(active) = active {

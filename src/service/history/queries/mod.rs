@@ -9,7 +9,9 @@ mod tags;
 pub(super) use deliveries::{due_deliveries, next_delivery};
 pub(super) use failures::failures;
 pub(super) use images::images;
-pub(super) use runs::{last_runs, last_starts, last_successes, newest_run, rules, run, runs};
+pub(super) use runs::{
+    last_runs, last_starts, last_successes, newest_run, rules, run, runs, throughput,
+};
 pub(super) use tags::{
     difference_counts, differences, past_tags, repositories, repository_tags, tags,
 };

@@ -9,8 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use crate::service::history::columns::{Fields, Moment, Word};
 use crate::service::history::queries::limited;
 use crate::service::history::records::RunFilter;
+use crate::service::history::samples;
 use crate::service::run::{Run, RunCounts, RunId, RunState};
 use crate::service::schedule::LastStart;
+use crate::service::throughput::Sample;
 
 const COLUMNS: &str = "
     SELECT runs.id, rules.name AS rule, cause, purpose, scope, state, requested, started, ended, images, copied,
@@ -45,6 +47,8 @@ const SUCCESSES: &str = "
         SELECT ended FROM runs
         WHERE rule = rules.id AND state = 'succeeded' AND purpose = 'sync' ORDER BY id DESC LIMIT 1
     ) FROM rules";
+
+const THROUGHPUT: &str = "SELECT samples FROM throughputs WHERE run = :run";
 
 const NEWEST: &str = "SELECT max(id) FROM runs";
 
@@ -120,6 +124,19 @@ pub(in crate::service::history) fn run(
     let mut statement = connection.prepare_cached(&format!("{COLUMNS} {BY_ID}"))?;
     let run = statement.query_row(named_params! {":id": id.number()}, parse);
     run.optional()
+}
+
+/// Returns the throughput of a run that is over; empty if none is known.
+pub(in crate::service::history) fn throughput(
+    connection: &Connection,
+    run: RunId,
+) -> rusqlite::Result<Vec<Sample>> {
+    let mut statement = connection.prepare_cached(THROUGHPUT)?;
+    let stored = statement.query_row(named_params! {":run": run.number()}, |row| {
+        row.get::<_, Vec<u8>>(0)
+    });
+    let stored = stored.optional()?.unwrap_or_default();
+    Ok(samples::decode(&stored))
 }
 
 /// Returns the last runs of each rule, the newest first, at most `number` of each.
@@ -249,5 +266,6 @@ pub(super) fn statements() -> Vec<(&'static str, String)> {
         ("last starts", STARTS.to_owned()),
         ("last successes", SUCCESSES.to_owned()),
         ("newest run", NEWEST.to_owned()),
+        ("throughput", THROUGHPUT.to_owned()),
     ]
 }

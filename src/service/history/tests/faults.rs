@@ -104,8 +104,32 @@ fn files_that_are_no_history_of_this_version_are_refused() {
     let error = open();
     assert_eq!(error.kind(), FileErrorKind::Newer);
     let message =
-        "a newer image-syncer wrote it (schema 99; this version knows 1): use that version";
+        "a newer image-syncer wrote it (schema 99; this version knows 2): use that version";
     assert!(error.to_string().contains(message), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_gets_the_table_that_it_lacks() {
+    let fixture = Fixture::new();
+    let run = fixture.run(queued("nightly", 1), listed(vec![copied("app:v1", 1)]));
+    fixture.history.close(PATIENCE).unwrap();
+    let connection = Connection::open(fixture.path()).unwrap();
+    connection
+        .execute_batch("DROP TABLE throughputs; PRAGMA user_version = 1")
+        .unwrap();
+    // A command reads it as it is.
+    assert_eq!(fixture.file().newest_run().unwrap(), Some(run.id));
+    let Fixture {
+        directory, history, ..
+    } = fixture;
+    drop(history);
+    let history = History::open(&directory.path().join("history.sqlite3"), |_| {}).unwrap();
+    assert_eq!(history.run(run.id).await.unwrap().as_ref(), Some(&run));
+    assert_eq!(history.throughput(run.id).await.unwrap(), []);
+    let version: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 2);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod plans;
 mod retention;
 mod rows;
 mod tags;
+mod throughput;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
