@@ -17,7 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::lock::lock;
-use crate::login;
+use crate::login::{self, LoginIdentity};
 use crate::metrics::status_class;
 use crate::service::observer::RunObserver;
 use crate::service::rule_book::RuleBook;
@@ -151,7 +151,8 @@ pub(crate) struct RegistryLogin {
     /// The registry, or a part of it.
     pub(crate) prefix: String,
     /// Kind of the login, and the user.
-    pub(crate) login: String,
+    #[schema(value_type = String)]
+    pub(crate) login: LoginIdentity,
     /// Place of the entry in the files; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<String>,

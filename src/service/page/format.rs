@@ -1,5 +1,6 @@
 //! Numbers, sizes, times and durations on pages.
 
+use image_syncer_sync::config::Times;
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
@@ -81,6 +82,37 @@ pub(super) fn duration(t: &Texts, duration: SignedDuration) -> String {
         60..3_600 => two(t.minutes, seconds / 60, t.seconds, seconds % 60),
         3_600..172_800 => two(t.hours, seconds / 3_600, t.minutes, seconds % 3_600 / 60),
         _ => two(t.days, seconds / 86_400, t.hours, seconds % 86_400 / 3_600),
+    }
+}
+
+/// Returns the times of runs in words; `None` if they start only on request.
+pub(super) fn schedule(t: &Texts, times: &Times) -> Option<String> {
+    match times {
+        Times::Never => None,
+        Times::Every(interval) => {
+            let interval = SignedDuration::try_from(*interval).unwrap_or_default();
+            Some(fill(t.every, &[&duration(t, interval)]))
+        }
+        Times::Cron(times, zone) => {
+            let times = times.iter().map(|time| cron_time(t, time.as_str()));
+            let times: Vec<String> = times.collect();
+            let zone = zone.iana_name().unwrap_or("UTC");
+            Some(fill(t.in_zone, &[&times.join("; "), zone]))
+        }
+    }
+}
+
+/// Returns a time in cron form: in words if it is a time of every day, otherwise as it was written.
+fn cron_time(t: &Texts, written: &str) -> String {
+    let fields: Vec<&str> = written.split_whitespace().collect();
+    let number = |field: &str| field.parse::<u8>().ok();
+    let daily = match fields[..] {
+        [minute, hour, "*", "*", "*"] => number(hour).zip(number(minute)),
+        _ => None,
+    };
+    match daily {
+        Some((hour, minute)) => fill(t.daily, &[&format!("{hour:02}:{minute:02}")]),
+        None => written.to_owned(),
     }
 }
 
@@ -178,6 +210,28 @@ mod tests {
             let duration_of = |t| duration(t, SignedDuration::from_secs(seconds));
             assert_eq!(duration_of(english), en);
             assert_eq!(duration_of(chinese), zh);
+        }
+    }
+
+    #[test]
+    fn schedules_are_in_the_language_of_the_page() {
+        use image_syncer_sync::config::Times;
+        use std::time::Duration;
+        let english = Lang::English.texts();
+        let chinese = Lang::Chinese.texts();
+        let every = Times::Every(Duration::from_secs(5_400));
+        let in_words = |t| schedule(t, &every);
+        assert_eq!(in_words(english).as_deref(), Some("every 1 h 30 min"));
+        assert_eq!(in_words(chinese).as_deref(), Some("每 1 小时 30 分钟"));
+        assert_eq!(schedule(english, &Times::Never), None);
+        for (written, en, zh) in [
+            ("5 3 * * *", "daily at 03:05", "每天 03:05"),
+            ("*/5 3 * * *", "*/5 3 * * *", "*/5 3 * * *"),
+            ("0 3 * * 1", "0 3 * * 1", "0 3 * * 1"),
+            ("0 1-4 * * *", "0 1-4 * * *", "0 1-4 * * *"),
+        ] {
+            assert_eq!(cron_time(english, written), en);
+            assert_eq!(cron_time(chinese, written), zh);
         }
     }
 

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use crate::service::page::assets;
-use crate::service::page::format::link;
+use crate::service::page::format::{fill, link};
 use crate::service::page::icons;
 use crate::service::page::reader::{Reader, Theme};
 use crate::service::page::text::Lang;
@@ -120,7 +120,7 @@ fn switches(reader: &Reader) -> Markup {
         |field: &str, value: &str| link("/preferences", &[(field, value), ("back", &reader.here)]);
     html! {
         a.tool #theme href=(switch("theme", &theme.to_string())) rel="nofollow" {
-            span.sr { (t.theme) ": " } (theme_name)
+            (fill(t.theme, &[theme_name]))
         }
         a.tool href=(switch("lang", lang.tag())) lang=(lang.tag()) hreflang=(lang.tag()) translate="no" rel="nofollow" {
             (name)

@@ -18,6 +18,7 @@ use crate::service::page::reader::{LANG_COOKIE, PageAccess, Reader, THEME_COOKIE
 use crate::service::page::source;
 use crate::service::page::templates;
 use crate::service::page::text::Lang;
+use crate::service::page::view::reload::ReloadView;
 use crate::service::page::view::run::RunView;
 use crate::service::run::{Cause, RunPurpose, Scope};
 use crate::service::runs::{RequestError, RunRequest};
@@ -39,6 +40,10 @@ pub(crate) fn router() -> Router<Arc<ServiceState>> {
         .route("/runs", get(runs))
         .route("/runs/{id}", get(run))
         .route("/runs/{id}/cancel", post(cancel))
+        .route(
+            templates::reload::PATH,
+            get(|| async { Redirect::to("/rules") }).post(reload),
+        )
         .route("/registries", get(registries))
         .route("/differences", get(differences))
         .route("/image", get(image))
@@ -226,6 +231,7 @@ struct DifferencesQuery {
     rule: String,
     repository: String,
     after: String,
+    page: String,
     part: String,
 }
 
@@ -238,8 +244,10 @@ async fn differences(
         rule,
         repository,
         after,
+        page,
         part,
     } = &query;
+    let page = page.parse().unwrap_or_default();
     if !repository.is_empty() {
         let view = source::repository(&state, rule, repository, after).await;
         let view = view.map_err(Missing::from);
@@ -251,18 +259,17 @@ async fn differences(
         );
     }
     if !rule.is_empty() {
-        let view = source::rule_differences(&state, rule, after).await;
+        let view = source::rule_differences(&state, rule, after, page).await;
         let part =
             |view: &_| (part == "rule").then(|| templates::differences::rule_part(&reader, view));
         let view = view.map_err(Missing::from);
         return respond(&reader, view, part, templates::differences::rule_page);
     }
-    let rules = state.history.difference_counts().await;
-    let part = |rules: &Vec<_>| {
-        (part == "differences").then(|| templates::differences::part(&reader, rules))
-    };
-    let page = |reader: &Reader, rules: &Vec<_>| templates::differences::page(reader, rules);
-    respond(&reader, rules.map_err(Missing::from), part, page)
+    let view = source::differences(&state, page).await;
+    let part =
+        |view: &_| (part == "differences").then(|| templates::differences::part(&reader, view));
+    let view = view.map_err(Missing::from);
+    respond(&reader, view, part, templates::differences::page)
 }
 
 /// Reference or digest of an image.
@@ -338,6 +345,19 @@ async fn cancel(
     }
     let reason = reader.texts().is_over;
     failure(&reader, StatusCode::CONFLICT, Some(reason))
+}
+
+/// Reads the files again, and shows the result.
+async fn reload(State(state): Service, reader: Reader) -> Response {
+    let Some(view) = source::reload(&state).await else {
+        return failure(&reader, StatusCode::SERVICE_UNAVAILABLE, None);
+    };
+    let status = match view {
+        ReloadView::InForce { .. } => StatusCode::OK,
+        ReloadView::Mistakes(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let page = templates::reload::page(&reader, &view);
+    (status, document(&reader, &page)).into_response()
 }
 
 /// Answers an accepted request: leads a browser to a page, and tells the script about it.

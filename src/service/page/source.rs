@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_registry::Digest;
-use image_syncer_sync::config::{CronTime, Schedule, Times};
 use image_syncer_sync::report::{FailureGroup, Summary};
 use image_syncer_sync::transfer::{InFlightUpload, Progress};
 
@@ -12,10 +11,14 @@ use crate::hint::hint;
 use crate::service::history::{self, HistoryError, ImageFilter, RunFilter, TagQuery};
 use crate::service::page::plot;
 use crate::service::page::routes::ImagesQuery;
-use crate::service::page::view::differences::{self, ImageView, RepositoryView, RuleDifferences};
+use crate::service::page::view::differences::{
+    self, ImageView, RepositoryView, RuleDifferences, RulesDifferences,
+};
+use crate::service::page::view::list::ListPage;
+use crate::service::page::view::reload::ReloadView;
 use crate::service::page::view::rules::{self, RuleFilter, RuleRow, RulesView};
 use crate::service::page::view::run::{
-    FailureCard, IMAGES, ImageList, Pause, RunView, TRANSFERS, TransferLine, Waiting,
+    CAUSES, FailureCard, IMAGES, ImageList, Pause, RunView, TRANSFERS, TransferLine, Waiting,
 };
 use crate::service::page::view::runs::{self, RunsView};
 use crate::service::rule_book::ServiceRule;
@@ -44,7 +47,7 @@ pub(super) async fn rules(
         rule_row(state, rule, active, over(last))
     });
     let mut view = RulesView::new(q, filter, page, rows.collect());
-    for row in &mut view.rows {
+    for row in &mut view.rules.rows {
         row.last = last_runs(state, &row.name).await?;
     }
     Ok(view)
@@ -94,21 +97,21 @@ fn rule_row(state: &ServiceState, rule: &ServiceRule, active: Vec<Run>, last: Ve
         active,
         last,
         next: state.schedules.next(&rule.name),
-        schedule: schedule(&rule.schedule),
+        schedule: rule.schedule.times.clone(),
     }
 }
 
-/// Returns a schedule as the user wrote it.
-fn schedule(schedule: &Schedule) -> String {
-    match &schedule.times {
-        Times::Never => String::new(),
-        Times::Cron(times, zone) => {
-            let times: Vec<&str> = times.iter().map(CronTime::as_str).collect();
-            let zone = zone.iana_name().unwrap_or("UTC");
-            format!("{} {zone}", times.join(", "))
-        }
-        Times::Every(interval) => format!("every {}", crate::ui::units::time(*interval)),
-    }
+/// Reads the files again; `None` if the service is stopping.
+pub(super) async fn reload(state: &ServiceState) -> Option<ReloadView> {
+    let before = state.runs.rules();
+    let outcome = tokio::select! {
+        outcome = state.reload.request() => outcome,
+        () = state.http.closing.cancelled() => return None,
+    };
+    Some(match outcome {
+        Ok(_) => ReloadView::new(&before, &state.runs.rules()),
+        Err(mistakes) => ReloadView::from_mistakes(&mistakes),
+    })
 }
 
 /// Returns a page of the runs: of the rules whose names contain `rule`.
@@ -163,14 +166,15 @@ pub(super) async fn run(
     id: RunId,
     query: &ImagesQuery,
 ) -> Result<Option<RunView>, HistoryError> {
-    let images = images(state, id, query).await?;
     if let Some(live) = state.runs.live(id) {
+        let images = images(state, id, query).await?;
         let pauses = pauses(state, &live.run);
         return Ok(Some(live_run(&live, images, pauses)));
     }
     let unfinished = state.runs.unfinished();
     if let Some(run) = unfinished.iter().find(|run| run.id == id) {
         let waiting = waiting(run, &unfinished);
+        let images = images(state, id, query).await?;
         return Ok(Some(RunView {
             waiting: Some(waiting),
             ..without_progress(run.clone(), images)
@@ -180,9 +184,16 @@ pub(super) async fn run(
         return Ok(None);
     };
     let failures = state.history.failures(id).await?;
+    let samples = state.history.throughput(id).await?;
+    let images = images(state, id, query).await?;
     let has_report = run.state.is_over();
     Ok(Some(RunView {
-        failures: failures.into_iter().map(past_failure).collect(),
+        points: plot::points(&samples),
+        failures: failures
+            .into_iter()
+            .take(CAUSES)
+            .map(past_failure)
+            .collect(),
         has_report,
         ..without_progress(run, images)
     }))
@@ -248,20 +259,32 @@ fn past_failure(group: history::FailureGroup) -> FailureCard {
     }
 }
 
-/// Returns the differences of a rule.
+/// Returns the numbers of the tags of all rules.
+pub(super) async fn differences(
+    state: &ServiceState,
+    page: usize,
+) -> Result<RulesDifferences, HistoryError> {
+    let rules = state.history.difference_counts().await?;
+    Ok(RulesDifferences::new(rules, page))
+}
+
+/// Returns the differences of a rule, and a page of its repositories.
 pub(super) async fn rule_differences(
     state: &ServiceState,
     rule: &str,
     after: &str,
+    repositories: usize,
 ) -> Result<RuleDifferences, HistoryError> {
     let name: Arc<str> = rule.into();
     let cursor = after.parse().ok();
     let history = &state.history;
     let page = history.differences(Arc::clone(&name), cursor, differences::PER_PAGE);
     let (page, tags) = (page.await?, history.difference_counts().await?);
+    let mut all = history.repositories(Arc::clone(&name)).await?;
+    all.sort_by_key(|repository| repository.counts.different() == 0);
     Ok(RuleDifferences {
         tags: tags.into_iter().find(|tags| tags.rule == name),
-        repositories: history.repositories(Arc::clone(&name)).await?,
+        repositories: ListPage::new(all, repositories, differences::ROWS),
         after: after.to_owned(),
         differences: page,
         rule: name,
@@ -456,5 +479,6 @@ fn failures(summary: &Summary) -> Vec<FailureCard> {
         };
         cards.push((group, card));
     }
-    cards.into_iter().map(|(_, card)| card).collect()
+    let shown = cards.into_iter().take(CAUSES);
+    shown.map(|(_, card)| card).collect()
 }

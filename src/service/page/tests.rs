@@ -7,7 +7,8 @@ use crate::service::page::reader::Reader;
 use crate::service::page::samples::{self, HOSTILE};
 use crate::service::page::templates;
 use crate::service::page::text::Lang;
-use crate::service::page::view::differences::ImageView;
+use crate::service::page::view::differences::{ImageView, RulesDifferences};
+use crate::service::page::view::reload::ReloadView;
 use crate::service::page::view::rules::{RuleFilter, RulesView};
 use crate::service::page::view::run::Waiting;
 use crate::service::page::view::runs::RunsView;
@@ -20,6 +21,14 @@ fn pages(reader: &Reader) -> Vec<(&'static str, String)> {
     };
     let same_rule = Waiting::SameRule("01jx4k2v9c0".to_owned());
     let no_rules = RulesView::new("", RuleFilter::All, 0, Vec::new());
+    let in_force = ReloadView::InForce {
+        rules: 6,
+        added: vec![HOSTILE.into(), "new".into()],
+        removed: vec![HOSTILE.into()],
+        changed: vec!["base-images".into()],
+    };
+    let mistakes =
+        ReloadView::from_mistakes(&format!("rules.yaml:7:3: {HOSTILE}\nrules.yaml:9: no"));
     let pages: Vec<(&str, Page)> = vec![
         ("rules", templates::rules::page(reader, &samples::rules())),
         ("no-rules", templates::rules::page(reader, &no_rules)),
@@ -48,7 +57,12 @@ fn pages(reader: &Reader) -> Vec<(&'static str, String)> {
             "differences",
             templates::differences::page(reader, &samples::rule_tags()),
         ),
-        ("no-differences", templates::differences::page(reader, &[])),
+        (
+            "no-differences",
+            templates::differences::page(reader, &RulesDifferences::new(Vec::new(), 0)),
+        ),
+        ("reload", templates::reload::page(reader, &in_force)),
+        ("mistakes", templates::reload::page(reader, &mistakes)),
         (
             "rule-differences",
             templates::differences::rule_page(reader, &samples::rule_differences()),
@@ -137,7 +151,8 @@ fn visible_text(document: &str) -> String {
 fn chinese_pages_have_no_english_word() {
     let known = [
         "image", "syncer", "B", "KiB", "MiB", "GiB", "UTC", "sync", "service", "tokens", "English",
-        "registry", "example", "com", "team", "app",
+        "registry", "example", "com", "team", "app", "Europe", "Berlin", "docker", "podman",
+        "Google",
     ];
     for (name, document) in pages(&samples::reader(Lang::Chinese)) {
         let text = visible_text(&document).replace("&quot;", "\"");

@@ -65,10 +65,10 @@ texts! {
     differences: "Differences", "差异";
     live: "live", "实时更新";
     reconnecting: "reconnecting…", "正在重新连接…";
-    theme: "Colours", "配色";
-    theme_auto: "Auto", "自动";
-    theme_light: "Light", "浅色";
-    theme_dark: "Dark", "深色";
+    theme: "Colours: {}", "配色：{}";
+    theme_auto: "auto", "自动";
+    theme_light: "light", "浅色";
+    theme_dark: "dark", "深色";
     log_in: "Log in", "登录";
     log_out: "Log out", "退出登录";
     times_in_utc: "Times are in UTC.", "时间均为 UTC。";
@@ -162,11 +162,26 @@ texts! {
     on_request: "only on request", "仅手动触发";
     strip_label: "Last {} runs: {} succeeded, {} failed", "最近 {} 次运行：{} 次成功，{} 次失败";
     schedule: "Schedule", "计划";
+    every: "every {}", "每 {}";
+    daily: "daily at {}", "每天 {}";
+    in_zone: "{} ({})", "{}（时区 {}）";
     sources: "From", "来源";
     destinations: "To", "目标";
     file: "File", "文件";
     recent_runs: "Recent runs", "最近的运行";
     all_runs: "All runs", "全部运行";
+
+    // Reload of the files.
+    reload: "Reload files", "重新加载配置";
+    reload_title: "Reload of the files", "重新加载配置文件";
+    one_rule_in_force: "The files were read again. {} rule is in force.", "已重新读取配置文件，{} 条规则生效。";
+    many_rules_in_force: "The files were read again. {} rules are in force.", "已重新读取配置文件，{} 条规则生效。";
+    new_rules: "New:", "新增：";
+    removed_rules: "Removed:", "移除：";
+    changed_rules: "Changed:", "变更：";
+    same_rules: "Names, places and schedules are the same as before.", "名称、来源、目标和计划均无变化。";
+    one_mistake: "The files have {} mistake. The rules that were read before stay in force.", "配置文件有 {} 处错误，之前的规则继续生效。";
+    many_mistakes: "The files have {} mistakes. The rules that were read before stay in force.", "配置文件有 {} 处错误，之前的规则继续生效。";
 
     // Runs.
     name_of_rule: "Name of a rule", "规则名称";
@@ -179,7 +194,7 @@ texts! {
     verified: "verified", "深度校验";
     progress: "Progress", "进度";
     throughput: "Throughput", "吞吐量";
-    plot_label: "Sent now: {}; highest: {}", "当前发送速度：{}；最高：{}";
+    plot_label: "Sent at the end: {}; highest: {}", "末尾发送速度：{}；最高：{}";
     speed: "Speed now", "当前速度";
     average_speed: "Average speed", "平均速度";
     on_average: "{} on average", "平均 {}";
@@ -216,6 +231,16 @@ texts! {
     rate_limits: "Rate limits", "速率限制";
     limits: "Parallel requests", "并发请求";
     no_login: "no login", "未配置登录";
+    login_auto: "the login of docker or podman, if there is one, else anonymous", "docker 或 podman 的登录，如果没有则匿名";
+    login_docker: "the login of docker or podman", "docker 或 podman 的登录";
+    login_helper: "the login of {}", "{} 的登录";
+    login_anonymous: "anonymous", "匿名";
+    login_user: "as {}", "用户 {}";
+    login_identity_token: "by identity token", "使用身份令牌";
+    login_registry_token: "by registry token", "使用仓库令牌";
+    login_google: "as a Google service account", "使用 Google 服务账号";
+    login_file: ", with the secret in {}", "，密钥在 {} 中";
+    login_origin: " ({})", "（来自 {}）";
     unanswered: "unanswered", "无响应";
     retries: "{} retried", "重试 {} 次";
     rate_limited: "rate limit", "速率受限";
@@ -242,6 +267,7 @@ texts! {
     where_is_help: "Enter a reference such as registry.example.com/team/app:v1, or a digest.", "请输入镜像引用（例如 registry.example.com/team/app:v1）或摘要。";
     find: "Find", "查找";
     no_tags: "No run has compared tags yet.", "还没有运行比较过标签。";
+    rules_differ: "Rules with differences: {} of {}", "有差异的规则：{} / {}";
     no_differences: "All destinations have the images of the source.", "所有目标端与来源一致。";
     different_tags: "Tags that differ", "有差异的标签";
     repositories: "Repositories", "仓库";

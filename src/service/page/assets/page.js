@@ -142,15 +142,16 @@ function follow() {
     sign.classList.toggle("lost", isLost);
     sign.textContent = isLost ? sign.dataset.lost : sign.dataset.connected;
   };
-  let wasLost = false;
+  const refreshAll = () => {
+    for (const part of all("[data-live]")) schedule(part);
+  };
   source.addEventListener("open", () => {
     show(false);
-    if (wasLost) for (const part of all("[data-live]")) schedule(part);
-    wasLost = false;
+    // What happened since the page was made, or the connection was lost, came in no event.
+    refreshAll();
   });
   source.addEventListener("error", () => {
     show(true);
-    wasLost = true;
     // The browser does not try again after a refusal.
     if (source.readyState === EventSource.CLOSED && stream === source) {
       stream = null;
@@ -170,9 +171,7 @@ function follow() {
       if (isMeant && (!run || !event.run || event.run.id === run)) schedule(part, 50);
     }
   };
-  source.addEventListener("missed", () => {
-    for (const part of all("[data-live]")) schedule(part);
-  });
+  source.addEventListener("missed", refreshAll);
   for (const kind of ["message", "run", "progress", "registry"]) source.addEventListener(kind, receive);
 }
 
@@ -217,6 +216,13 @@ async function send(form) {
       for (const part of all("[data-live]")) schedule(part);
     } else {
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      const result = form.dataset.result && page.querySelector(".result");
+      if (result) {
+        document.getElementById(form.dataset.result).replaceChildren(result);
+        for (const part of all("[data-live]")) schedule(part);
+        button.disabled = false;
+        return;
+      }
       const why = page.querySelector(".reason, h1");
       notice(`${body.dataset.failed} ${why ? why.textContent : response.status}`);
     }
@@ -352,7 +358,6 @@ for (const element of all(".keys-hint")) element.hidden = false;
 setInterval(() => localTimes(document), 15000);
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return unfollow();
-  for (const part of all("[data-live]")) schedule(part);
   follow();
 });
 window.addEventListener("pagehide", unfollow);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_registry::Digest;
+use image_syncer_sync::config::Times;
 use jiff::Timestamp;
 
 use crate::service::history::{
@@ -110,6 +111,13 @@ fn last(rule: &str, failing: bool) -> Vec<Run> {
     runs.collect()
 }
 
+/// Returns a schedule in the form of the files.
+fn schedule(written: &str) -> Times {
+    let line = format!("{{name: a, from: \"a.example/**\", schedule: {written}}}");
+    let book = crate::service::testing::rules(&[&line]);
+    book.rules()[0].schedule.times.clone()
+}
+
 /// Returns a rule.
 fn rule(name: &str, from: &[&str], to: &[&str]) -> RuleRow {
     let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
@@ -121,7 +129,7 @@ fn rule(name: &str, from: &[&str], to: &[&str]) -> RuleRow {
         active: Vec::new(),
         last: last(name, name.contains("base")),
         next: Some(at(1_260)),
-        schedule: "15 */4 * * * Europe/Berlin".to_owned(),
+        schedule: schedule("{cron: [\"15 */4 * * *\", \"0 3 * * *\"], zone: Europe/Berlin}"),
     }
 }
 
@@ -162,13 +170,14 @@ pub(super) fn rules() -> RulesView {
     rules[1].active = vec![running(), run(0, "kubernetes", RunState::Queued)];
     rules[3].last.clear();
     rules[3].next = None;
-    rules[3].schedule.clear();
+    rules[3].schedule = Times::Never;
+    rules[5].schedule = schedule("{every: 6h}");
     RulesView::new("", RuleFilter::All, 0, rules)
 }
 
 /// Returns one rule.
 pub(super) fn one_rule() -> RuleRow {
-    rules().rows[0].clone()
+    rules().rules.rows[0].clone()
 }
 
 fn running() -> Run {

@@ -1,9 +1,12 @@
 //! Samples of tags, differences and registries.
 
 use super::*;
+use crate::login::{LoginIdentity, LoginKind};
+use crate::service::page::view::differences::RulesDifferences;
+use crate::service::page::view::list::ListPage;
 
 /// Returns the numbers of the tags of rules.
-pub(in crate::service::page) fn rule_tags() -> Vec<RuleTags> {
+pub(in crate::service::page) fn rule_tags() -> RulesDifferences {
     let tags = |rule: &str, factor: u64, checked| RuleTags {
         rule: rule.into(),
         checked,
@@ -16,11 +19,12 @@ pub(in crate::service::page) fn rule_tags() -> Vec<RuleTags> {
             extra: 4 * factor,
         },
     };
-    vec![
+    let rules = vec![
         tags("base-images", 1, Some(at(-3_600))),
         tags("kubernetes", 0, Some(at(-90_000))),
         tags(HOSTILE, 5, None),
-    ]
+    ];
+    RulesDifferences::new(rules, 0)
 }
 
 fn tag(number: usize, state: TagState, site: &str) -> TagRecord {
@@ -61,11 +65,15 @@ pub(in crate::service::page) fn rule_differences() -> RuleDifferences {
     });
     RuleDifferences {
         rule: "base-images".into(),
-        tags: rule_tags().into_iter().next(),
-        repositories: vec![RepositoryTags {
-            repository: "docker.io/library/nginx".to_owned(),
-            counts: rule_tags()[0].counts.clone(),
-        }],
+        tags: rule_tags().rules.rows.into_iter().next(),
+        repositories: ListPage::new(
+            vec![RepositoryTags {
+                repository: "docker.io/library/nginx".to_owned(),
+                counts: rule_tags().rules.rows[0].counts.clone(),
+            }],
+            0,
+            1,
+        ),
         after: String::new(),
         differences: DifferencePage {
             tags: tags.collect(),
@@ -106,11 +114,15 @@ pub(in crate::service::page) fn image() -> ImageView {
 
 /// Returns the registries.
 pub(in crate::service::page) fn registries() -> Vec<RegistryRow> {
-    let login = |prefix: &str| RegistryLogin {
+    let login = |prefix: &str, who| RegistryLogin {
         prefix: prefix.to_owned(),
-        login: "as robot$mirror".to_owned(),
+        login: LoginIdentity {
+            secret_file: (who == LoginKind::RegistryToken).then(|| HOSTILE.into()),
+            who,
+        },
         origin: Some("auth.yaml:3".to_owned()),
     };
+    let user = LoginKind::User("robot$mirror".to_owned());
     let row = |registry: &str| RegistryRow {
         registry: registry.to_owned(),
         reachable: Some(true),
@@ -134,7 +146,10 @@ pub(in crate::service::page) fn registries() -> Vec<RegistryRow> {
             p99_ms: 412.0,
             samples: 1_000,
         }),
-        logins: vec![login(registry), login(&format!("{registry}/team"))],
+        logins: vec![
+            login(registry, user.clone()),
+            login(&format!("{registry}/team"), LoginKind::RegistryToken),
+        ],
     };
     let mut rows = vec![
         row("docker.io"),
@@ -156,6 +171,16 @@ pub(in crate::service::page) fn registries() -> Vec<RegistryRow> {
         text: format!("PUT /v2/k8s/etcd/manifests/3.5.1-0: connection refused {HOSTILE}"),
         at: at(-30),
     });
+    rows[1].logins = [
+        LoginKind::Auto,
+        LoginKind::Docker,
+        LoginKind::Helper("ecr-login".to_owned()),
+        LoginKind::Anonymous,
+        LoginKind::IdentityToken,
+        LoginKind::GoogleServiceAccount,
+    ]
+    .map(|who| login("harbor.fra.example.com", who))
+    .into();
     rows[3].logins.clear();
     rows[4].reachable = None;
     rows[4].latency = None;

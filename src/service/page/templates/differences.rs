@@ -4,7 +4,7 @@ use image_syncer_registry::Digest;
 use maud::{Markup, html};
 
 use crate::service::history::{
-    RepositoryTags, RuleTags, SourceTag, TagCounts, TagRecord, TagState,
+    RepositoryTags, RuleTags, SourceTag, TagCounts, TagCursor, TagRecord, TagState,
 };
 use crate::service::page::format::{self, grouped, link, moment, short_digest};
 use crate::service::page::icons::Icon;
@@ -12,10 +12,10 @@ use crate::service::page::layout::{Page, Place};
 use crate::service::page::reader::Reader;
 use crate::service::page::templates::parts::{self, Action};
 use crate::service::page::text::Texts;
-use crate::service::page::view::differences::{RepositoryView, RuleDifferences};
+use crate::service::page::view::differences::{RepositoryView, RuleDifferences, RulesDifferences};
 
 /// Returns the page of all rules.
-pub(crate) fn page(reader: &Reader, rules: &[RuleTags]) -> Page {
+pub(crate) fn page(reader: &Reader, view: &RulesDifferences) -> Page {
     let t = reader.texts();
     Page {
         place: Place::Differences,
@@ -25,7 +25,7 @@ pub(crate) fn page(reader: &Reader, rules: &[RuleTags]) -> Page {
             div.head { h1 { (t.differences) } }
             p.lead { (t.differences_lead) }
             (search(t, ""))
-            (part(reader, rules))
+            (part(reader, view))
         },
     }
 }
@@ -44,12 +44,20 @@ pub(crate) fn search(t: &Texts, q: &str) -> Markup {
 }
 
 /// Returns the part of the page that follows the events.
-pub(crate) fn part(reader: &Reader, rules: &[RuleTags]) -> Markup {
+pub(crate) fn part(reader: &Reader, view: &RulesDifferences) -> Markup {
     let t = reader.texts();
+    let to = |page: usize, part: &str| {
+        let page = page.to_string();
+        link("/differences", &[("page", &*page), ("part", part)])
+    };
+    let rules = &view.rules;
+    let numbers = [view.different, rules.total].map(|number| grouped(number as u64));
+    let [different, total] = &numbers;
     html! {
-        div #differences data-live=(link("/differences", &[("part", "differences")])) data-on="run" data-every="2000" {
-            @if rules.is_empty() { (parts::empty(t.no_tags)) }
+        div #differences data-live=(to(rules.number, "differences")) data-on="run" data-every="2000" {
+            @if rules.rows.is_empty() { (parts::empty(t.no_tags)) }
             @else {
+                p.soft.small { (format::fill(t.rules_differ, &[different, total])) }
                 table.cards {
                     thead {
                         tr {
@@ -60,7 +68,7 @@ pub(crate) fn part(reader: &Reader, rules: &[RuleTags]) -> Markup {
                         }
                     }
                     tbody {
-                        @for rule in rules {
+                        @for rule in &rules.rows {
                             tr data-row {
                                 th scope="row" { a.name href=(link("/differences", &[("rule", &rule.rule)])) { (parts::foreign(&rule.rule)) } }
                                 (count_cells(t, &rule.counts))
@@ -70,6 +78,7 @@ pub(crate) fn part(reader: &Reader, rules: &[RuleTags]) -> Markup {
                         }
                     }
                 }
+                (parts::pager(t, rules, |page| to(page, "")))
             }
         }
     }
@@ -172,13 +181,22 @@ pub(crate) fn rule_page(reader: &Reader, view: &RuleDifferences) -> Page {
 /// Returns the part of the page of a rule that follows the events.
 pub(crate) fn rule_part(reader: &Reader, view: &RuleDifferences) -> Markup {
     let t = reader.texts();
-    let to = |after: &str, part: &str| {
-        link(
-            "/differences",
-            &[("rule", &view.rule), ("after", after), ("part", part)],
-        )
+    let to = |after: &str, page: usize, part: &str| {
+        let page = if page == 0 {
+            String::new()
+        } else {
+            page.to_string()
+        };
+        let fields = [
+            ("rule", &*view.rule),
+            ("after", after),
+            ("page", &*page),
+            ("part", part),
+        ];
+        link("/differences", &fields)
     };
-    let live = view.after.is_empty().then(|| to("", "rule"));
+    let page = view.repositories.number;
+    let live = view.after.is_empty().then(|| to("", page, "rule"));
     html! {
         div #rule-differences data-live=[live] data-on="run" data-every="2000" {
             section aria-labelledby="different" {
@@ -191,12 +209,13 @@ pub(crate) fn rule_part(reader: &Reader, view: &RuleDifferences) -> Markup {
                 } @else {
                     (tag_table(reader, view.differences.tags.iter().map(SourceTag::rows)))
                 }
-                (pager(t, &view.after, view.differences.next.as_ref().map(|next| String::from(next.clone())).as_deref(), &to))
+                (pager(t, &view.after, view.differences.next.as_ref(), &|after| to(after, page, "")))
             }
-            @if !view.repositories.is_empty() {
+            @if !view.repositories.rows.is_empty() {
                 section aria-labelledby="repositories" {
-                    h2 #repositories { (t.repositories) }
-                    (repositories(t, &view.rule, &view.repositories))
+                    h2 #repositories { (t.repositories) " " span.badge { (grouped(view.repositories.total as u64)) } }
+                    (repositories(t, &view.rule, &view.repositories.rows))
+                    (parts::pager(t, &view.repositories, |page| format!("{}#repositories", to(&view.after, page, ""))))
                 }
             }
         }
@@ -226,7 +245,7 @@ fn repositories(t: &Texts, rule: &str, repositories: &[RepositoryTags]) -> Marku
 /// Returns the page of one source repository.
 pub(crate) fn repository_page(reader: &Reader, view: &RepositoryView) -> Page {
     let t = reader.texts();
-    let to = |after: &str, _: &str| {
+    let to = |after: &str| {
         link(
             "/differences",
             &[
@@ -236,11 +255,6 @@ pub(crate) fn repository_page(reader: &Reader, view: &RepositoryView) -> Page {
             ],
         )
     };
-    let next = view
-        .page
-        .next
-        .as_ref()
-        .map(|next| String::from(next.clone()));
     let content = html! {
         nav.crumbs aria-label=(t.path) {
             a href="/differences" { (t.differences) }
@@ -251,7 +265,7 @@ pub(crate) fn repository_page(reader: &Reader, view: &RepositoryView) -> Page {
         div.head { h1 { (parts::foreign(&view.repository)) } }
         @if view.page.tags.is_empty() { (parts::empty(t.no_tags)) }
         @else { (tag_table(reader, by_source(&view.page.tags).into_iter())) }
-        (pager(t, &view.after, next.as_deref(), &to))
+        (pager(t, &view.after, view.page.next.as_ref(), &to))
     };
     Page {
         place: Place::Differences,
@@ -268,12 +282,13 @@ fn by_source(tags: &[TagRecord]) -> Vec<(&str, &[TagRecord])> {
         .collect()
 }
 
-fn pager(t: &Texts, after: &str, next: Option<&str>, to: &dyn Fn(&str, &str) -> String) -> Markup {
+fn pager(t: &Texts, after: &str, next: Option<&TagCursor>, to: &dyn Fn(&str) -> String) -> Markup {
+    let next = next.map(|next| String::from(next.clone()));
     html! {
         @if !after.is_empty() || next.is_some() {
             nav.pager aria-label=(t.pages) {
-                @if !after.is_empty() { a.button href=(to("", "")) { "⇤ " (t.first_page) } }
-                @if let Some(next) = next { a.button rel="next" href=(to(next, "")) { (t.next) " →" } }
+                @if !after.is_empty() { a.button href=(to("")) { "⇤ " (t.first_page) } }
+                @if let Some(next) = &next { a.button rel="next" href=(to(next)) { (t.next) " →" } }
             }
         }
     }

@@ -6,6 +6,7 @@ pub(super) mod image;
 pub(super) mod login;
 pub(super) mod parts;
 pub(super) mod registries;
+pub(super) mod reload;
 pub(super) mod rule;
 pub(super) mod rules;
 pub(super) mod run;

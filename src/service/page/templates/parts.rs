@@ -6,6 +6,7 @@ use crate::service::page::format::{self, bytes, grouped, segment, visible};
 use crate::service::page::icons::Icon;
 use crate::service::page::reader::Reader;
 use crate::service::page::text::Texts;
+use crate::service::page::view::list::ListPage;
 use crate::service::run::{Cause, Run, RunPurpose, RunState};
 
 /// Returns an icon and a word in the colour of their meaning.
@@ -101,6 +102,30 @@ pub(crate) fn reference(text: &str, class: &str) -> Markup {
     html! {
         bdi.ref.(class) translate="no" {
             @for part in visible(text).split_inclusive(['/', ':', '@']) { (part) wbr; }
+        }
+    }
+}
+
+/// Replaces each `{}` of `pattern` by the next of `values`.
+pub(crate) fn filled(pattern: &str, values: &[Markup]) -> Markup {
+    html! {
+        @for (index, part) in pattern.split("{}").enumerate() {
+            @if let Some(value) = index.checked_sub(1).and_then(|index| values.get(index)) { (value) }
+            (part)
+        }
+    }
+}
+
+/// Returns the links between the pages of a list; nothing if there is one page.
+pub(crate) fn pager<T>(t: &Texts, list: &ListPage<T>, to: impl Fn(usize) -> String) -> Markup {
+    let (number, pages) = (list.number, list.pages);
+    html! {
+        @if pages > 1 {
+            nav.pager aria-label=(t.pages) {
+                @if number > 0 { a.button rel="prev" href=(to(number - 1)) { "← " (t.back) } }
+                span { (format::fill(t.page_of, &[&(number + 1).to_string(), &pages.to_string()])) }
+                @if number + 1 < pages { a.button rel="next" href=(to(number + 1)) { (t.next) " →" } }
+            }
         }
     }
 }

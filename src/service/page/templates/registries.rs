@@ -3,13 +3,14 @@
 use jiff::SignedDuration;
 use maud::{Markup, html};
 
+use crate::login::{LoginIdentity, LoginKind};
 use crate::service::page::format::{
     self, counted, duration, grouped, link, moment, time_and_distance,
 };
 use crate::service::page::icons::Icon;
 use crate::service::page::layout::{Page, Place};
 use crate::service::page::reader::Reader;
-use crate::service::page::templates::parts;
+use crate::service::page::templates::parts::{self, filled, foreign};
 use crate::service::page::text::Texts;
 use crate::service::registries::{RegistryLatency, RegistryRow};
 
@@ -62,8 +63,8 @@ fn row(reader: &Reader, registry: &RegistryRow) -> Markup {
                 @for login in registry.logins.iter().take(8) {
                     div.soft.small {
                         @if login.prefix != registry.registry { (parts::foreign(&login.prefix)) ": " }
-                        (parts::foreign(&login.login))
-                        @if let Some(origin) = &login.origin { " (" (parts::foreign(origin)) ")" }
+                        (identity(t, &login.login))
+                        @if let Some(origin) = &login.origin { (filled(t.login_origin, &[foreign(origin)])) }
                     }
                 }
                 @if registry.logins.is_empty() { div.soft.small { (t.no_login) } }
@@ -71,18 +72,57 @@ fn row(reader: &Reader, registry: &RegistryRow) -> Markup {
             td data-label=(t.state) { (state(reader, registry)) }
             td.number data-label=(t.requests) {
                 span { (grouped(registry.requests)) }
-                div.soft.small {
-                    @for (class, number) in &registry.statuses {
-                        @if *class != "2xx" {
-                            span.nowrap { @if *class == "none" { (t.unanswered) } @else { span translate="no" { (class) } } " " (grouped(*number)) } " "
-                        }
-                    }
-                    @if registry.retries > 0 { span.nowrap { (format::fill(t.retries, &[&grouped(registry.retries)])) } }
-                }
+                div.soft.small { (troubles(t, registry)) }
             }
             td.number data-label=(t.latency) { @if let Some(latency) = &registry.latency { (latencies(t, latency)) } @else { "–" } }
             td data-label=(t.rate_limits) { (rate_limits(t, registry)) }
             td data-label=(t.limits) { (limits(t, registry)) }
+        }
+    }
+}
+
+/// Returns the numbers of the answers that are no successes, and of the retries.
+fn troubles(t: &Texts, registry: &RegistryRow) -> Markup {
+    let statuses = registry
+        .statuses
+        .iter()
+        .filter(|(class, _)| **class != "2xx");
+    let troubles = statuses.map(|(class, number)| {
+        html! {
+            @if *class == "none" { (t.unanswered) } @else { span translate="no" { (class) } } ": " (grouped(*number))
+        }
+    });
+    let mut troubles: Vec<Markup> = troubles.collect();
+    if registry.retries > 0 {
+        troubles.push(html! { (format::fill(t.retries, &[&grouped(registry.retries)])) });
+    }
+    html! {
+        @for (index, trouble) in troubles.iter().enumerate() {
+            @if index > 0 { " · " }
+            span.nowrap { (trouble) }
+        }
+    }
+}
+
+/// Returns the identity of a login.
+fn identity(t: &Texts, login: &LoginIdentity) -> Markup {
+    let who = match &login.who {
+        LoginKind::Auto => html! { (t.login_auto) },
+        LoginKind::Docker => html! { (t.login_docker) },
+        LoginKind::Helper(name) => {
+            let program = foreign(&format!("docker-credential-{name}"));
+            filled(t.login_helper, &[program])
+        }
+        LoginKind::Anonymous => html! { (t.login_anonymous) },
+        LoginKind::User(name) => filled(t.login_user, &[foreign(name)]),
+        LoginKind::IdentityToken => html! { (t.login_identity_token) },
+        LoginKind::RegistryToken => html! { (t.login_registry_token) },
+        LoginKind::GoogleServiceAccount => html! { (t.login_google) },
+    };
+    html! {
+        (who)
+        @if let Some(file) = &login.secret_file {
+            (filled(t.login_file, &[foreign(&file.display().to_string())]))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::service::page::format::{link, time_and_distance};
+use crate::service::page::format::{link, schedule, time_and_distance};
 use crate::service::page::layout::{Page, Place};
 use crate::service::page::reader::Reader;
 use crate::service::page::templates::{parts, runs};
@@ -23,7 +23,7 @@ pub(crate) fn page(reader: &Reader, view: &RuleRow) -> Page {
                 dt { (t.sources) } dd { (names(&view.from)) }
                 dt { (t.destinations) } dd { (names(&view.to)) }
                 dt { (t.schedule) }
-                dd { @if view.schedule.is_empty() { (t.on_request) } @else { (parts::foreign(&view.schedule)) } }
+                dd { @if let Some(schedule) = schedule(t, &view.schedule) { (schedule) } @else { (t.on_request) } }
                 @if let Some(location) = &view.location { dt { (t.file) } dd { (parts::foreign(location)) } }
             }
         }

@@ -6,7 +6,7 @@ use crate::service::page::format::{self, between, grouped, link, moment};
 use crate::service::page::icons::Icon;
 use crate::service::page::layout::{Page, Place};
 use crate::service::page::reader::Reader;
-use crate::service::page::templates::parts;
+use crate::service::page::templates::{parts, reload};
 use crate::service::page::text::Texts;
 use crate::service::page::view::rules::{RuleFilter, RuleRow, RulesView};
 use crate::service::run::{Run, RunState};
@@ -15,7 +15,8 @@ use crate::service::run::{Run, RunState};
 pub(crate) fn page(reader: &Reader, view: &RulesView) -> Page {
     let t = reader.texts();
     let content = html! {
-        div.head { h1 { (t.rules) } }
+        div.head { h1 { (t.rules) } div.actions { (reload::button(reader)) } }
+        div #reload role="status" {}
         form.filter role="search" method="get" action="/rules" data-filter="rules" {
             label.grow {
                 span.sr { (t.filter) }
@@ -37,7 +38,7 @@ pub(crate) fn page(reader: &Reader, view: &RulesView) -> Page {
 /// Returns the part of the page that follows the events.
 pub(crate) fn part(reader: &Reader, view: &RulesView) -> Markup {
     let t = reader.texts();
-    let (state, number) = (view.filter.to_string(), view.page.to_string());
+    let (state, number) = (view.filter.to_string(), view.rules.number.to_string());
     let fields = [
         ("q", &*view.q),
         ("state", &*state),
@@ -47,7 +48,7 @@ pub(crate) fn part(reader: &Reader, view: &RulesView) -> Markup {
     html! {
         div #rules data-live=(link("/rules", &fields)) data-on="run progress" data-every="2000" {
             (chips(t, view))
-            @if view.rows.is_empty() {
+            @if view.rules.rows.is_empty() {
                 (parts::empty(if view.q.is_empty() && view.filter == RuleFilter::All { t.no_rules } else { t.nothing_found }))
             } @else {
                 table.cards.rules {
@@ -61,9 +62,12 @@ pub(crate) fn part(reader: &Reader, view: &RulesView) -> Markup {
                             th scope="col" { span.sr { (t.actions) } }
                         }
                     }
-                    tbody { @for rule in &view.rows { (row(reader, rule)) } }
+                    tbody { @for rule in &view.rules.rows { (row(reader, rule)) } }
                 }
-                (pager(t, view))
+                (parts::pager(t, &view.rules, |page| {
+                    let page = page.to_string();
+                    link("/rules", &[("q", &*view.q), ("state", &*state), ("page", &page)])
+                }))
             }
         }
     }
@@ -117,7 +121,9 @@ fn row(reader: &Reader, rule: &RuleRow) -> Markup {
             td data-label=(t.next_run) {
                 @if let Some(at) = rule.next { (moment(reader, at)) }
                 @else { span.soft { (t.on_request) } }
-                @if !rule.schedule.is_empty() { div.schedule.soft.small { (parts::foreign(&rule.schedule)) } }
+                @if let Some(schedule) = format::schedule(t, &rule.schedule) {
+                    div.schedule.soft.small { (schedule) }
+                }
             }
             td data-label=(t.last_thirty) {
                 a.strip-link href=(link("/runs", &[("rule", &rule.name)])) { (parts::strip(t, &rule.last)) }
@@ -159,26 +165,6 @@ fn progress(t: &Texts, run: &Run) -> Markup {
             (format::fill(t.of, &[&grouped(run.counts.ended()), &grouped(run.counts.images)]))
             @if run.counts.failed > 0 { " · " span.fail { (grouped(run.counts.failed)) " " (t.failed) } }
             span.soft { " · " (format::bytes(run.counts.sent_bytes)) }
-        }
-    }
-}
-
-fn pager(t: &Texts, view: &RulesView) -> Markup {
-    let state = view.filter.to_string();
-    let to = |page: usize| {
-        let page = page.to_string();
-        link(
-            "/rules",
-            &[("q", &view.q), ("state", &state), ("page", &page)],
-        )
-    };
-    html! {
-        @if view.pages() > 1 {
-            nav.pager aria-label=(t.pages) {
-                @if view.page > 0 { a.button rel="prev" href=(to(view.page - 1)) { "← " (t.back) } }
-                span { (format::fill(t.page_of, &[&(view.page + 1).to_string(), &view.pages().to_string()])) }
-                @if view.page + 1 < view.pages() { a.button rel="next" href=(to(view.page + 1)) { (t.next) " →" } }
-            }
         }
     }
 }

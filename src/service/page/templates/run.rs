@@ -144,13 +144,8 @@ fn numbers(reader: &Reader, view: &RunView) -> Markup {
     let counts = &run.counts;
     let is_running = run.state == RunState::Running;
     let end = run.ended.unwrap_or(reader.now);
-    let seconds = run
-        .started
-        .map_or(0, |from| end.duration_since(from).as_secs());
-    let average = u64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| counts.sent_bytes.checked_div(seconds));
-    let average = average.filter(|average| *average > 0).map(speed);
+    let time = run.started.map(|from| end.duration_since(from));
+    let average = time.and_then(|time| average_speed(counts.sent_bytes, time));
     let left = view
         .left
         .map(|left| duration(t, SignedDuration::try_from(left).unwrap_or_default()));
@@ -170,17 +165,24 @@ fn numbers(reader: &Reader, view: &RunView) -> Markup {
                 (parts::tile(t.sent, &plain(&bytes(counts.sent_bytes)),
                     &plain(&format::fill(t.read_and_saved, &[&bytes(counts.fetched_bytes), &bytes(counts.saved_bytes)]))))
                 @if is_running {
-                    (parts::tile(t.speed, &plain(&view.speed.map_or_else(|| "–".to_owned(), speed)),
+                    (parts::tile(t.speed, &plain(&speed(view.speed.unwrap_or_default())),
                         &average.map_or(html! {}, |average| plain(&format::fill(t.on_average, &[&average])))))
                     (parts::tile(t.time_left, &plain(&left.unwrap_or_else(|| "–".to_owned())),
                         &run.started.map_or(html! {}, |from| plain(&format::fill(t.so_far, &[&between(t, from, end)])))))
                 } @else {
-                    (parts::tile(t.average_speed, &plain(&average.unwrap_or_else(|| "–".to_owned())), &none))
-                    (parts::tile(t.duration, &plain(&run.started.map_or_else(|| "–".to_owned(), |from| between(t, from, end))), &none))
+                    @if let Some(average) = &average { (parts::tile(t.average_speed, &plain(average), &none)) }
+                    @if let Some(time) = time { (parts::tile(t.duration, &plain(&duration(t, time)), &none)) }
                 }
             }
         }
     }
+}
+
+/// Returns the average speed; `None` if nothing was sent.
+fn average_speed(bytes: u64, time: SignedDuration) -> Option<String> {
+    let milliseconds = u128::try_from(time.as_millis()).ok()?.max(1);
+    let average = u64::try_from(u128::from(bytes) * 1_000 / milliseconds).ok()?;
+    (average > 0).then(|| speed(average))
 }
 
 fn transfers(t: &Texts, view: &RunView) -> Markup {
@@ -215,6 +217,25 @@ fn transfer_line(t: &Texts, transfer: &TransferLine) -> Markup {
                     span.number.soft { (t.waiting) @if let Some(size) = size { ", " (bytes(size)) } }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_less_than_a_second_have_an_average_speed() {
+        for (bytes, milliseconds, average) in [
+            (1_024, 500, Some("2.0 KiB/s")),
+            (4_096, 4_000, Some("1.0 KiB/s")),
+            (7, 0, Some("6.8 KiB/s")),
+            (0, 10_000, None),
+            (1, 10_000, None),
+        ] {
+            let time = SignedDuration::from_millis(milliseconds);
+            assert_eq!(average_speed(bytes, time).as_deref(), average, "{bytes}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::service::page::format::{self, grouped};
+use crate::service::page::format::{self, grouped, link};
 use crate::service::page::icons::Icon;
 use crate::service::page::reader::Reader;
 use crate::service::page::templates::parts;
@@ -12,13 +12,15 @@ use crate::service::page::view::run::{FailureCard, RunView};
 pub(crate) fn section(reader: &Reader, view: &RunView) -> Markup {
     let t = reader.texts();
     let named: u64 = view.failures.iter().map(|card| card.number).sum();
+    let failed = link(&parts::run_path(&view.run), &[("outcome", "failed")]);
+    let all = format!("{failed}#images-title");
     let more = view.run.counts.failed.saturating_sub(named);
     html! {
         @if !view.failures.is_empty() {
             section.failures aria-labelledby="failures" {
                 h2 #failures { (t.failures_by_cause) " " span.badge.fail { (grouped(view.run.counts.failed)) } }
                 @for card in &view.failures { (failure(reader, card)) }
-                @if more > 0 { p.soft { (format::fill(t.and_more, &[&grouped(more)])) } }
+                @if more > 0 { p { a href=(all) { (format::fill(t.and_more, &[&grouped(more)])) } } }
             }
         }
     }

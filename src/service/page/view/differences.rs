@@ -5,9 +5,35 @@ use std::sync::Arc;
 use crate::service::history::{
     DifferencePage, PastTag, RepositoryTags, RuleTags, TagPage, TagRecord,
 };
+use crate::service::page::view::list::ListPage;
 
 /// Number of tags of a page.
 pub(crate) const PER_PAGE: usize = 100;
+
+/// Number of rules of a page, and of repositories.
+pub(crate) const ROWS: usize = 50;
+
+/// The tags of all rules.
+#[derive(Clone, Debug)]
+pub(crate) struct RulesDifferences {
+    /// Rules: those with differences first.
+    pub(crate) rules: ListPage<RuleTags>,
+    /// Number of rules with differences.
+    pub(crate) different: usize,
+}
+
+impl RulesDifferences {
+    /// Selects the rules of a page.
+    pub(crate) fn new(mut rules: Vec<RuleTags>, page: usize) -> Self {
+        // The order of the names stays within both groups.
+        rules.sort_by_key(|rule| rule.counts.different() == 0);
+        let different = rules.partition_point(|rule| rule.counts.different() > 0);
+        Self {
+            rules: ListPage::new(rules, page, ROWS),
+            different,
+        }
+    }
+}
 
 /// The tags of one rule.
 #[derive(Clone, Debug)]
@@ -16,8 +42,8 @@ pub(crate) struct RuleDifferences {
     pub(crate) rule: Arc<str>,
     /// Its numbers; `None` before the first run.
     pub(crate) tags: Option<RuleTags>,
-    /// Its source repositories.
-    pub(crate) repositories: Vec<RepositoryTags>,
+    /// Its source repositories: those with differences first.
+    pub(crate) repositories: ListPage<RepositoryTags>,
     /// Position of the page; empty on the first.
     pub(crate) after: String,
     /// The tags that differ.

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use image_syncer_sync::config::Times;
 use jiff::Timestamp;
 
+use crate::service::page::view::list::ListPage;
 use crate::service::run::{Run, RunState};
 
 /// Number of rules of a page.
@@ -52,8 +54,8 @@ pub(crate) struct RuleRow {
     pub(crate) last: Vec<Run>,
     /// Time of its next run.
     pub(crate) next: Option<Timestamp>,
-    /// Its schedule as the user wrote it; empty without one.
-    pub(crate) schedule: String,
+    /// Its schedule.
+    pub(crate) schedule: Times,
 }
 
 impl RuleRow {
@@ -82,24 +84,20 @@ impl RuleRow {
 }
 
 /// The page of the rules.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct RulesView {
     /// Text that the rules mention.
     pub(crate) q: String,
     /// Their state.
     pub(crate) filter: RuleFilter,
-    /// Number of the page, from 0.
-    pub(crate) page: usize,
-    /// Rules of the page.
-    pub(crate) rows: Vec<RuleRow>,
+    /// Rules that the filter selects.
+    pub(crate) rules: ListPage<RuleRow>,
     /// Number of rules with the text, in each state.
     pub(crate) numbers: Vec<(RuleFilter, usize)>,
-    /// Number of rules that the filter selects.
-    pub(crate) selected: usize,
 }
 
 impl RulesView {
-    /// Selects the rules of a page. `fill` adds what only the rules of the page need.
+    /// Selects the rules of a page.
     pub(crate) fn new(q: &str, filter: RuleFilter, page: usize, rules: Vec<RuleRow>) -> Self {
         use strum::VariantArray as _;
         let text = q.trim().to_lowercase();
@@ -114,22 +112,12 @@ impl RulesView {
         let numbers = RuleFilter::VARIANTS.iter().map(number).collect();
         let mut rules = rules;
         rules.retain(|rule| rule.is_selected(filter));
-        let selected = rules.len();
-        let page = page.min(selected.saturating_sub(1) / PER_PAGE);
-        let rows = rules.into_iter().skip(page * PER_PAGE).take(PER_PAGE);
         Self {
             q: q.trim().to_owned(),
             filter,
-            page,
-            rows: rows.collect(),
+            rules: ListPage::new(rules, page, PER_PAGE),
             numbers,
-            selected,
         }
-    }
-
-    /// Returns the number of pages; at least 1.
-    pub(crate) fn pages(&self) -> usize {
-        self.selected.div_ceil(PER_PAGE).max(1)
     }
 }
 

@@ -11,6 +11,9 @@ use crate::service::run::Run;
 /// Maximum number of transfers that are shown.
 pub(crate) const TRANSFERS: usize = 8;
 
+/// Maximum number of causes of failures that are shown.
+pub(crate) const CAUSES: usize = 20;
+
 /// Number of images of a page.
 pub(crate) const IMAGES: usize = 100;
 
