@@ -1,6 +1,10 @@
 //! The pages of a real process in a real browser.
 
 mod browser;
+mod differences;
+mod large;
+mod live;
+mod reload;
 
 use serde_json::json;
 use testkit::{Action, Fault, Gate, Kind, needs};
