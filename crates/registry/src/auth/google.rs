@@ -262,6 +262,7 @@ impl TokenExchange<'_> {
             follow_redirects: false,
             weight: 0,
             tries,
+            guard: None,
         };
         let response = self.transport.send(call).await?;
         let status = response.status;

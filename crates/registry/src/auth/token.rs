@@ -170,6 +170,7 @@ impl TokenServer<'_> {
             answer: AnswerLimit::Normal,
             weight: 0,
             tries,
+            guard: None,
         }
     }
     /// Adds one `scope` parameter per scope to the query of the realm.

@@ -324,6 +324,7 @@ impl Authenticator {
             follow_redirects: false,
             weight: 0,
             tries,
+            guard: None,
         };
         self.transport.send(call).await
     }

@@ -46,7 +46,8 @@ impl Client {
             ScopeSet::delete(repository),
             format!("manifests/{target}"),
             format!("delete {noun} {}{at}{target}", repository.path()),
-        );
+        )
+        .guarded(self.tag_guard.clone());
         let deleted = self.delete(&request, advice).await;
         self.checked(repository, deleted).await
     }

@@ -51,7 +51,7 @@ pub(crate) use vendor_api::{ApiAccess, FetchedPage};
 use crate::auth::{Authenticator, Authenticators, Keychain};
 use crate::listing::{ListingMemory, Listings};
 use crate::reference::Registry;
-use crate::transport::{RetryPolicy, Transport};
+use crate::transport::{RequestGuard, RetryPolicy, Transport};
 use capabilities::RegistryCapabilities;
 pub(crate) use links::next_link;
 use reader::RangeBudget;
@@ -62,6 +62,8 @@ pub(crate) use request::in_query;
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// Permission that requests need which move a tag.
+    tag_guard: Option<Arc<dyn RequestGuard>>,
 }
 
 struct Inner {
@@ -104,6 +106,7 @@ impl Client {
                 listings: Arc::clone(&options.listings),
                 listing: ListingMemory::default(),
             }),
+            tag_guard: None,
         }
     }
 
@@ -117,6 +120,16 @@ impl Client {
         };
         let authenticators = &self.inner.authenticators;
         Self::new(registry, &options, authenticators, self.range_budget())
+    }
+
+    /// Returns the same client for a caller that may lose the right to move tags. `guard` is checked right before each
+    /// request that pushes a tag (also that of a list of referrers) or deletes a manifest, after all waits: for a permit,
+    /// a pause, a retry or a connection. If it refuses, the request is not sent, and the error has
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). Blobs and manifests by digest need no permission.
+    #[must_use]
+    pub fn with_tag_guard(mut self, guard: Arc<dyn RequestGuard>) -> Self {
+        self.tag_guard = Some(guard);
+        self
     }
 
     /// Returns the registry.

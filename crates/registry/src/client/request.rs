@@ -13,7 +13,8 @@ use crate::client::request_context::RequestContext;
 use crate::error::{self, Cause, Error, ErrorKind};
 use crate::reference::Resource;
 use crate::transport::{
-    AnswerLimit, Call, ForbiddenRedirect, Lane, RequestBody, Response, authority, is_host_of,
+    AnswerLimit, Call, ForbiddenRedirect, Lane, RequestBody, RequestGuard, Response, authority,
+    is_host_of,
 };
 
 /// One request, which can be turned into a call any number of times.
@@ -34,6 +35,7 @@ pub(super) struct RequestSpec {
     pub(super) public_only: bool,
     /// True if the request is not retried after any outcome of its first try.
     pub(super) once: bool,
+    guard: Option<Arc<dyn RequestGuard>>,
 }
 
 /// Address of a request.
@@ -70,6 +72,7 @@ impl RequestSpec {
             counted: false,
             public_only: false,
             once: false,
+            guard: None,
         }
     }
 
@@ -124,6 +127,12 @@ impl RequestSpec {
     /// Limits the request to a single try.
     pub(super) fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// Sets the permission that each try needs, also after a redirect.
+    pub(super) fn guarded(mut self, guard: Option<Arc<dyn RequestGuard>>) -> Self {
+        self.guard = guard;
         self
     }
 
@@ -279,6 +288,7 @@ impl RequestSpec {
             follow_redirects: self.follow,
             weight: self.weight,
             tries: context.tries,
+            guard: self.guard.clone(),
         }
     }
 

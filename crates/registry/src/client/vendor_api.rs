@@ -308,6 +308,7 @@ impl ApiAccess {
             follow_redirects: true,
             weight: 0,
             tries,
+            guard: None,
         }
     }
 

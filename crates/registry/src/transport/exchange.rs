@@ -12,9 +12,12 @@ use crate::transport::body_progress::{BodyAbortGuard, BodyProgress, Stall};
 use crate::transport::context::{ErrorContext, authority, is_host_of};
 use crate::transport::limits::Throttle;
 use crate::transport::observer::RequestRecord;
+use crate::transport::request_guard::guarded_body;
 use crate::transport::request_plan::{Hop, RequestPlan};
 use crate::transport::shutdown_deadline::{DeadlineExceeded, OVER};
-use crate::transport::{HttpError, Lane, Reach, RequestBody, ResponseBody, Route, Transport};
+use crate::transport::{
+    HttpError, HttpErrorKind, Lane, Reach, RequestBody, ResponseBody, Route, Transport,
+};
 
 /// The head of an answer, and the guard of the request's body.
 pub(super) type Exchanged = (http::Response<ResponseBody>, BodyAbortGuard);
@@ -25,6 +28,8 @@ enum ExchangeError {
     Stalled(Stall),
     /// The URL cannot be requested.
     InvalidUrl,
+    /// The permission to send ended, for this reason.
+    Withheld(String),
 }
 
 /// Facts that are reported of an exchange when the head of its answer is there, or none comes.
@@ -36,11 +41,11 @@ struct ExchangeReport<'a> {
 }
 
 impl ExchangeError {
-    /// Returns the error of HTTP, or `None` after a stall.
+    /// Returns the error of HTTP, if there is one.
     fn http(&self) -> Option<&HttpError> {
         match self {
             Self::Http(error) => Some(error),
-            Self::Stalled(_) | Self::InvalidUrl => None,
+            Self::Stalled(_) | Self::InvalidUrl | Self::Withheld(_) => None,
         }
     }
     fn into_error(self, context: &ErrorContext) -> Error {
@@ -52,6 +57,7 @@ impl ExchangeError {
             }
             Self::Stalled(stall) => context.error(ErrorKind::Stalled, stall.to_string()),
             Self::InvalidUrl => context.error(ErrorKind::Protocol, "the URL cannot be requested"),
+            Self::Withheld(why) => context.error(ErrorKind::Cancelled, why),
         }
     }
 }
@@ -99,7 +105,7 @@ impl Transport {
         outcome.map_err(|error| error.into_error(&hop.context))
     }
 
-    /// Makes one request on `route`.
+    /// Makes one request on `route`, unless its guard refuses. A body is checked once more when the connection is ready.
     async fn exchange_by(
         &self,
         route: Route,
@@ -107,14 +113,24 @@ impl Transport {
         hop: &Hop,
         body: RequestBody,
     ) -> Result<Exchanged, ExchangeError> {
-        let bucket = self.rates.bytes(&plan.endpoint.registry);
+        if let Some(why) = plan.refusal() {
+            return Err(ExchangeError::Withheld(why));
+        }
+        let throttle = match &body {
+            RequestBody::Stream { .. } => self.rates.bytes(&plan.endpoint.registry),
+            RequestBody::Empty | RequestBody::Bytes(_) => None,
+        };
+        let body = match &plan.guard {
+            Some(guard) => guarded_body(body, guard),
+            None => body,
+        };
         let counters = match &body {
             RequestBody::Empty => None,
             _ => self
                 .observer()
                 .byte_counters(plan.endpoint.registry.as_str()),
         };
-        let (body, sending) = BodyProgress::wrap(body, bucket.map(Throttle::new), counters);
+        let (body, sending) = BodyProgress::wrap(body, throttle.map(Throttle::new), counters);
         let guard = sending.abort_guard();
         let request = http::Request::builder()
             .method(&plan.method)
@@ -125,7 +141,7 @@ impl Transport {
         let start = Instant::now();
         let outcome = tokio::select! {
             biased;
-            answer = self.service.call(request, route) => answer.map_err(ExchangeError::Http),
+            answer = self.service.call(request, route) => answer.map_err(|error| failed(plan, error)),
             stall = sending.stalled(self.options.timeouts.stall, plan.answer) => {
                 Err(ExchangeError::Stalled(stall))
             }
@@ -194,6 +210,15 @@ impl Transport {
                     .warning(host, &self.redactor.redact(&warning));
             }
         }
+    }
+}
+
+/// Returns the error of an exchange. A body that its guard withheld fails like one whose producer stopped.
+fn failed(plan: &RequestPlan, error: HttpError) -> ExchangeError {
+    let is_withheld = error.kind == HttpErrorKind::RequestBody;
+    match plan.refusal().filter(|_| is_withheld) {
+        Some(why) => ExchangeError::Withheld(why),
+        None => ExchangeError::Http(error),
     }
 }
 

@@ -71,6 +71,7 @@ impl Transport {
             public_only: true,
             weight: 0,
             tries: 1,
+            guard: None,
         };
         let answer = self.send(call).await?;
         Ok(MessageAnswer {

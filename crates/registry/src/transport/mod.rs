@@ -35,6 +35,7 @@ mod redact;
 mod redirect;
 mod registry_limits;
 mod request_body;
+mod request_guard;
 mod request_id;
 mod request_plan;
 mod retry;
@@ -95,6 +96,7 @@ pub(crate) use redact::SecretRedactor;
 pub use registry_limits::RegistryLimits;
 #[doc(hidden)]
 pub use request_body::{BodyAborted, RequestBody, RequestStream};
+pub use request_guard::RequestGuard;
 #[doc(hidden)]
 pub use retry::Attempts;
 pub use retry::RetryPolicy;
@@ -299,6 +301,8 @@ pub struct Call {
     pub weight: u64,
     /// Number of the try within its operation, from 1: see [`Attempts::after`].
     pub tries: u32,
+    /// Permission that may end while the call waits; `None` for a call that may be sent at any time.
+    pub guard: Option<Arc<dyn RequestGuard>>,
 }
 
 /// Time limit for the head of an answer after the request was sent.

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use url::Url;
 
 use crate::transport::context::ErrorContext;
-use crate::transport::{Endpoint, Lane, Trust, redirect};
+use crate::transport::{Endpoint, Lane, RequestGuard, Trust, redirect};
 
 /// Properties of a call that stay the same over all redirects.
 pub(super) struct RequestPlan {
@@ -20,6 +20,14 @@ pub(super) struct RequestPlan {
     pub(super) follow: bool,
     pub(super) tries: u32,
     pub(super) public_only: bool,
+    pub(super) guard: Option<Arc<dyn RequestGuard>>,
+}
+
+impl RequestPlan {
+    /// Returns the reason if the call must not be sent any more.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.guard.as_ref()?.refusal()
+    }
 }
 
 /// One request of a call, before or after a redirect.

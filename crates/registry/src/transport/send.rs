@@ -258,6 +258,7 @@ impl Transport {
             follow: call.follow_redirects,
             tries: call.tries,
             public_only: call.public_only,
+            guard: call.guard,
         };
         let mut headers = call.headers;
         if !headers.contains_key(USER_AGENT)

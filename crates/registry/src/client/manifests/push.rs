@@ -49,7 +49,7 @@ impl Client {
         target: &Target,
         manifest: &Manifest,
     ) -> Result<PushedManifest, Error> {
-        let push = ManifestPush::new(repository, target, manifest)?;
+        let push = self.manifest_push(repository, target, manifest)?;
         let pushed = self.push(&push).await;
         self.checked(repository, pushed).await
     }
@@ -64,11 +64,24 @@ impl Client {
         condition: Option<(HeaderName, HeaderValue)>,
     ) -> Result<PushedManifest, Error> {
         let target = Target::Tag(tag.clone());
-        let mut push = ManifestPush::new(repository, &target, manifest)?;
+        let mut push = self.manifest_push(repository, &target, manifest)?;
         if let Some((name, value)) = condition {
             push.request = push.request.header(name, value);
         }
         self.push(&push).await
+    }
+
+    fn manifest_push<'a>(
+        &self,
+        repository: &'a Repository,
+        target: &'a Target,
+        manifest: &'a Manifest,
+    ) -> Result<ManifestPush<'a>, Error> {
+        let mut push = ManifestPush::new(repository, target, manifest)?;
+        if let Target::Tag(_) = target {
+            push.request = push.request.guarded(self.tag_guard.clone());
+        }
+        Ok(push)
     }
 
     async fn push(&self, push: &ManifestPush<'_>) -> Result<PushedManifest, Error> {

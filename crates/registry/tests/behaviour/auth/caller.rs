@@ -155,6 +155,7 @@ impl Caller {
                 follow_redirects: true,
                 weight: 0,
                 tries: 1,
+                guard: None,
             };
             let response = self.transport.send(call).await.map_err(Denied::Failed)?;
             let (status, headers) = (response.status, response.headers.clone());

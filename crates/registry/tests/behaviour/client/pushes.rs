@@ -1,6 +1,10 @@
 //! PUT of manifests: one request, and detection of registries that only seem to accept it.
 
-use image_syncer_registry::{Digest, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use image_syncer_registry::transport::RequestGuard;
+use image_syncer_registry::{Digest, ErrorKind, Repository};
 use testkit::profile::Immutable;
 use testkit::{Action, Answer, Cut, Fault, Image, Kind, Layer, Profile};
 
@@ -340,4 +344,110 @@ async fn a_web_server_that_accepts_everything_is_no_registry() {
         let says = "does not answer like a registry: it answered 200 OK to `GET /v2/`";
         assert!(error.message().contains(says), "{error}");
     }
+}
+
+/// Refuses as soon as the registry has seen a request of this kind.
+struct UntilSeen(Arc<testkit::Registry>, Kind);
+
+impl std::fmt::Debug for UntilSeen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("UntilSeen").field(&self.1).finish()
+    }
+}
+
+impl RequestGuard for UntilSeen {
+    fn refusal(&self) -> Option<String> {
+        let is_seen = self.0.count(|request| request.kind == self.1) > 0;
+        is_seen.then(|| "its time is over".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_tag_is_not_pushed_again_after_its_permission_ended() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    with_blobs(&kit, &image);
+    let repository = kit.repository("a/b");
+    let server = Arc::new(kit.server);
+    let guard = |kind| Arc::new(UntilSeen(server.clone(), kind));
+    let client = kit.client.with_tag_guard(guard(Kind::ManifestPut));
+    let took = || {
+        let requests = server.requests();
+        server.clear_requests();
+        requests
+            .iter()
+            .map(|it| (it.kind, it.status))
+            .collect::<Vec<_>>()
+    };
+    // The registry asks for a pause, and the permission ends meanwhile.
+    server.fault(
+        Fault::on(Kind::ManifestPut).nth(1),
+        Answer::new(429).retry_after(1),
+    );
+    let (v1, manifest) = (tag("v1"), manifest(&image));
+    let push = client.put_manifest(&repository, &v1, &manifest);
+    let error = push.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot push manifest a/b:v1 at {}: its time is over, after 2 tries",
+            server.host()
+        )
+    );
+    assert_eq!(took(), [(Kind::ManifestPut, 429)]);
+    assert!(server.state().manifest("a/b", "v1").is_none());
+    // A manifest without a tag moves none, and a deletion may.
+    let digest = by_digest(image.digest());
+    let pushed = client.put_manifest(&repository, &digest, &manifest);
+    pushed.await.unwrap();
+    let error = client.delete_manifest(&repository, &digest).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(took(), [(Kind::ManifestPut, 201)]);
+}
+
+#[tokio::test]
+async fn a_list_of_referrers_is_not_pushed_without_permission() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    let repository = kit.repository("a/b");
+    kit.server.push("a/b", Some("v1"), &image);
+    let referrer = Image::referrer_of(&image, "application/vnd.example", "signed");
+    kit.server.push("a/b", None, &referrer);
+    let server = Arc::new(kit.server);
+    let client = (kit.client).with_tag_guard(Arc::new(UntilSeen(server.clone(), Kind::Referrers)));
+    let subject = Digest::parse(image.digest()).unwrap();
+    let listed = [manifest(&referrer).referrer_descriptor().unwrap()];
+    let listing = client.update_referrers_index(&repository, &subject, &listed);
+    assert_eq!(listing.await.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(server.count(|request| request.kind == Kind::ManifestPut), 0);
+}
+
+/// Refuses from its second check on.
+#[derive(Debug, Default)]
+struct OnlyOnce(AtomicUsize);
+
+impl RequestGuard for OnlyOnce {
+    fn refusal(&self) -> Option<String> {
+        let is_first = self.0.fetch_add(1, Ordering::SeqCst) == 0;
+        (!is_first).then(|| "its time is over".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_tag_is_not_pushed_if_its_permission_ends_before_its_body_is_sent() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    with_blobs(&kit, &image);
+    let client = kit.client.with_tag_guard(Arc::new(OnlyOnce::default()));
+    let repository = Repository::new(client.registry().clone(), "a/b").unwrap();
+    let error = client
+        .put_manifest(&repository, &tag("v1"), &manifest(&image))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    let host = kit.server.host();
+    let why = format!("cannot push manifest a/b:v1 at {host}: its time is over");
+    assert_eq!(error.to_string(), why);
+    assert!(kit.server.state().manifest("a/b", "v1").is_none());
 }

@@ -66,6 +66,7 @@ fn call(endpoint: &Endpoint, method: Method, url: &str) -> Call {
         follow_redirects: true,
         weight: 0,
         tries: 1,
+        guard: None,
     }
 }
 
