@@ -40,7 +40,7 @@ use crate::event::Listener;
 use crate::inventory::records::Records;
 use crate::rule::RuleSet;
 use crate::settings::{Intent, RunSettings};
-use crate::store::{EndpointStores, RegistryStores, Stores};
+use crate::store::{EndpointStores, LeasedStores, RegistryStores, Stores};
 
 use aging::{AgingFacts, AgingRegistries};
 pub use copy::{CopyError, ImageResult};
@@ -140,7 +140,7 @@ impl Session {
             listing,
             stop,
             progress,
-            lease: _,
+            lease,
         } = options;
         let settings = RunSettings {
             intent,
@@ -149,7 +149,11 @@ impl Session {
             progress,
             ..RunSettings::default()
         };
-        let engine = Engine::within(&self.state_for(intent), settings, listener);
+        let mut state = self.state_for(intent);
+        if let Some(lease) = lease {
+            state.stores = Arc::new(LeasedStores::new(state.stores, lease));
+        }
+        let engine = Engine::within(&state, settings, listener);
         let progress = Arc::clone(engine.progress());
         let signals = stop.clone();
         let rules = rules.into();

@@ -8,6 +8,7 @@ mod endpoints;
 mod error;
 mod file_path;
 pub(crate) mod layout;
+mod leased;
 mod listed_digest;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use image_syncer_registry::transport::RequestGuard;
 use image_syncer_registry::{
     BlobSource, BlobStream, Descriptor, Digest, IndexedReferrers, ListedTag, Manifest,
     ManifestHead, ManifestPresence, Presence, Target,
@@ -30,6 +32,7 @@ pub use endpoints::EndpointStores;
 pub use error::StoreError;
 pub use file_path::FilePath;
 pub(crate) use layout::{LayoutNames, read_names as layout_names, split_path as split_layout_path};
+pub(crate) use leased::LeasedStores;
 pub(crate) use listed_digest::ListedDigest;
 pub(crate) use read_only::ReadOnlyStores;
 pub use registry_store::RegistryStores;
@@ -128,6 +131,12 @@ pub trait Destination: Send + Sync {
     /// Deletes a tag, or a manifest by its digest, with all of its tags. Blobs stay, for the store's own garbage
     /// collection. Fails if the target is missing, or the store does not delete.
     fn delete<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<()>>;
+    /// Returns the same destination, whose requests that move tags need the permission of `guard`, also those that the
+    /// store sends later or again. `None` for a store that writes when it is called: the caller checks before the call.
+    fn guarding_tags(&self, guard: Arc<dyn RequestGuard>) -> Option<Arc<dyn Destination>> {
+        let _ = guard;
+        None
+    }
     /// Like [`Source::lists_digests`]. Also false where a tag is resolved without a request.
     fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
         let _ = may_probe;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
+use image_syncer_registry::transport::RequestGuard;
 use image_syncer_registry::{
     BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, IndexedReferrers,
     ListedTag, ListedTagPages, Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence,
@@ -306,6 +307,13 @@ impl Destination for RegistryStore {
     fn delete<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, StoreResult<()>> {
         let deleted = self.client.delete_manifest(&self.name, target);
         deleted.map_err(StoreError::destination).boxed()
+    }
+    fn guarding_tags(&self, guard: Arc<dyn RequestGuard>) -> Option<Arc<dyn Destination>> {
+        Some(Arc::new(Self {
+            client: self.client.clone().with_tag_guard(guard),
+            name: self.name.clone(),
+            repository: self.repository.clone(),
+        }))
     }
     fn lists_digests(&self, may_probe: bool) -> BoxFuture<'_, bool> {
         self.client.lists_digests(&self.name, may_probe).boxed()

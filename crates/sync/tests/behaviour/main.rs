@@ -12,6 +12,7 @@ mod events;
 mod heads;
 mod isolation;
 mod kit;
+mod leases;
 mod listed_digests;
 mod options;
 mod planning;
