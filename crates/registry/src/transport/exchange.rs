@@ -73,8 +73,7 @@ impl Transport {
         let bucket = self.rates.bytes(&plan.endpoint.registry);
         if let (Some(bucket), RequestBody::Bytes(bytes)) = (&bucket, &body) {
             let turn = bucket.take(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            self.shutdown
-                .until(turn)
+            turn.wait(&self.shutdown)
                 .await
                 .map_err(|DeadlineExceeded| hop.context.error(ErrorKind::Cancelled, OVER))?;
         }
@@ -88,10 +87,9 @@ impl Transport {
         if let (Err(error), Some(body)) = (&outcome, spare)
             && self.http2.is_needed(host, error.http(), plan.tries)
         {
-            if let Some(turn) = self.rates.request(&plan.endpoint.registry) {
-                let waited = self.shutdown.until(turn).await;
-                waited.map_err(|DeadlineExceeded| hop.context.error(ErrorKind::Cancelled, OVER))?;
-            }
+            let turn = self.rates.request(&plan.endpoint.registry);
+            let waited = turn.wait(&self.shutdown).await;
+            waited.map_err(|DeadlineExceeded| hop.context.error(ErrorKind::Cancelled, OVER))?;
             tracing::debug!(host, "HTTP/2 does not work, HTTP/1.1 is tried");
             route.http2 = false;
             outcome = self.exchange_by(route, plan, hop, body).await;

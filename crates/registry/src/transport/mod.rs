@@ -82,7 +82,10 @@ pub use certs_d::CertificateSet;
 pub use certs_d::certificate_directories;
 pub(crate) use context::{authority, is_host_of};
 pub(crate) use destination_rules::ForbiddenRedirect;
-pub use limits::{PerRegistry, WindowBounds};
+pub use limits::{
+    Draw, Grant, LimitUnit, LimitsUnavailable, PerRegistry, RemotePauses, SharedLimits,
+    WindowBounds,
+};
 #[doc(hidden)]
 pub use message::MessageAnswer;
 #[doc(hidden)]
@@ -343,7 +346,7 @@ pub struct Transport {
     network: Arc<Network>,
     service: Arc<dyn HttpService>,
     limits: Limits,
-    pauses: Pauses,
+    pauses: Arc<Pauses>,
     rates: Rates,
     quotas: Quotas,
     shutdown: ShutdownDeadline,
@@ -393,15 +396,23 @@ impl Transport {
     /// Creates a transport over another HTTP service.
     #[doc(hidden)]
     pub fn with_service(service: Arc<dyn HttpService>, options: TransportOptions) -> Self {
+        let pauses = Arc::new(Pauses::default());
+        if let Some(shared) = &options.shared_limits {
+            shared.attach(RemotePauses::new(&pauses, &options.observer));
+        }
         Self {
             limits: Limits::new(
                 options.calls_per_host,
                 options.transfers_per_host,
                 options.max_transfers.clone(),
             ),
-            pauses: Pauses::default(),
+            pauses,
             quotas: Quotas::default(),
-            rates: Rates::new(options.max_requests.clone(), options.max_rate.clone()),
+            rates: Rates::new(
+                options.max_requests.clone(),
+                options.max_rate.clone(),
+                options.shared_limits.clone(),
+            ),
             shutdown: ShutdownDeadline::default(),
             schemes: SchemeCache::new(service.clone()),
             hosts: UnreachableHosts::default(),
@@ -428,6 +439,9 @@ impl Transport {
         if self.pauses.pause(&endpoint.registry, delay) {
             self.observer()
                 .pause(endpoint.registry.as_str(), delay, why);
+        }
+        if let Some(shared) = &self.options.shared_limits {
+            shared.pause(&endpoint.registry, delay, why);
         }
     }
     /// Returns `registry` as the network sees it, with the exceptions of its settings; all of them if `insecure`.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::allowed_hosts::AllowedHosts;
 use crate::setters::setters;
 use crate::transport::{
-    Observer, PerRegistry, ProxySetting, Resolver, Silent, SystemResolver, TlsSettings,
-    WindowBounds, certificate_directories,
+    Observer, PerRegistry, ProxySetting, Resolver, SharedLimits, Silent, SystemResolver,
+    TlsSettings, WindowBounds, certificate_directories,
 };
 
 /// Time limits. Nothing limits a whole transfer: progress is watched, not time.
@@ -60,6 +60,9 @@ pub struct TransportOptions {
     /// Blob bodies in flight for one registry in each direction, including hosts that it leads to, instead of
     /// [`transfers_per_host`](Self::transfers_per_host). Greater than zero.
     pub max_transfers: PerRegistry<usize>,
+    /// Place of [`max_requests`](Self::max_requests) and [`max_rate`](Self::max_rate) of several processes together, and
+    /// of their pauses. `None`: the limits are those of this transport alone.
+    pub shared_limits: Option<Arc<dyn SharedLimits>>,
     /// TLS settings of registries.
     pub tls: PerRegistry<TlsSettings>,
     /// Proxies for all requests that are made for a registry, also those to hosts that it leads to, unless these have a
@@ -97,6 +100,7 @@ impl Default for TransportOptions {
             max_requests: PerRegistry::default(),
             max_rate: PerRegistry::default(),
             max_transfers: PerRegistry::default(),
+            shared_limits: None,
             tls: PerRegistry::default(),
             proxies: PerRegistry::default(),
             extra_certificates: Vec::new(),
@@ -143,6 +147,12 @@ impl TransportOptions {
     #[must_use]
     pub fn with_private_hosts(mut self, hosts: impl Into<AllowedHosts>) -> Self {
         self.private_hosts = hosts.into();
+        self
+    }
+    /// Shares the limits of requests and bytes a second, and all pauses, with other processes.
+    #[must_use]
+    pub fn with_shared_limits(mut self, limits: Arc<dyn SharedLimits>) -> Self {
+        self.shared_limits = Some(limits);
         self
     }
     /// Returns the defaults of `image-syncer`: certificates of registries come from the directories of podman, skopeo

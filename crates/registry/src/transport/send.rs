@@ -115,13 +115,11 @@ impl Transport {
     async fn wait_for_limits(&self, registry: &Registry) -> Result<(), DeadlineExceeded> {
         loop {
             self.pauses.resumed(registry, &self.shutdown).await?;
-            let Some(turn) = self.rates.admit(registry) else {
-                return Ok(());
-            };
-            if turn <= Instant::now() {
+            let turn = self.rates.admit(registry);
+            if turn.is_now() {
                 return Ok(());
             }
-            self.shutdown.until(turn).await?;
+            turn.wait(&self.shutdown).await?;
             // After a pause, all that waited for their turns in the meantime would start at once.
             if !self.pauses.is_paused(registry) {
                 return Ok(());
@@ -215,10 +213,9 @@ impl Transport {
                 return Ok(respond(&plan, hop.url, answer, guard));
             };
             answer.into_body().drain().await;
-            if let Some(turn) = self.rates.request(&plan.endpoint.registry) {
-                let waited = self.shutdown.until(turn).await;
-                waited.map_err(|DeadlineExceeded| hop.context.error(ErrorKind::Cancelled, OVER))?;
-            }
+            let turn = self.rates.request(&plan.endpoint.registry);
+            let waited = turn.wait(&self.shutdown).await;
+            waited.map_err(|DeadlineExceeded| hop.context.error(ErrorKind::Cancelled, OVER))?;
             let led_by_public = hop.led_by_public || !self.network.is_inside(&hop.url);
             hop = hop.onward(target, led_by_public);
         }

@@ -37,6 +37,38 @@ impl ShutdownDeadline {
             () = tokio::time::sleep_until(until) => Ok(()),
         }
     }
+    /// Waits for `ready`, which resolves at `earliest` or later. Fails at the end of the run, or if the run ends before
+    /// `earliest`, as soon as that is known.
+    pub(super) async fn within<T>(
+        &self,
+        earliest: Instant,
+        ready: impl Future<Output = T>,
+    ) -> Result<T, DeadlineExceeded> {
+        tokio::select! {
+            biased;
+            ready = ready => Ok(ready),
+            () = self.reached(earliest) => Err(DeadlineExceeded),
+        }
+    }
+    /// Waits until the run ends, or until it is known that it ends before `time`.
+    async fn reached(&self, time: Instant) {
+        let mut end = self.0.subscribe();
+        loop {
+            let known = *end.borrow_and_update();
+            let over = async {
+                match known {
+                    Some(end) if end < time => {}
+                    Some(end) => tokio::time::sleep_until(end).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                // The sender lives as long as `self`.
+                _ = end.changed() => {}
+            }
+        }
+    }
 }
 
 impl ShutdownDeadline {

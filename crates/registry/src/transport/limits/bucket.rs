@@ -10,9 +10,11 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use crate::lock::lock;
+use crate::transport::limits::rate::RateBucket;
+use crate::transport::limits::shared::Unpaid;
 
 /// Time for which unused capacity is kept: a small burst.
-const KEPT: Duration = Duration::from_millis(100);
+pub(super) const KEPT: Duration = Duration::from_millis(100);
 /// Longest time to pay for a single item. Lower rates are of no use.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -57,7 +59,7 @@ impl Bucket {
             Some(earliest) => level.paid.max(earliest),
             None => level.paid,
         };
-        level.paid = start + level.cost(amount);
+        level.paid = start + cost(amount, level.each);
         start
     }
     /// Returns the time at which everything taken is paid for.
@@ -66,24 +68,30 @@ impl Bucket {
     }
 }
 
-impl Level {
-    fn cost(&self, amount: u64) -> Duration {
-        #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
-        let seconds = amount as f64 * self.each;
-        Duration::try_from_secs_f64(seconds).map_or(LONGEST, |cost| cost.min(LONGEST))
-    }
+/// Returns the time that pays for `amount`, at `each` seconds.
+pub(super) fn cost(amount: u64, each: f64) -> Duration {
+    #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+    let seconds = amount as f64 * each;
+    Duration::try_from_secs_f64(seconds).map_or(LONGEST, |cost| cost.min(LONGEST))
 }
 
 /// Takes the bytes of a body from a bucket, and waits while the bucket is empty. This wait is ours: the body does not
 /// blame the peer for it.
 #[derive(Debug)]
 pub(in crate::transport) struct Throttle {
-    bucket: Bucket,
-    waits: Option<std::pin::Pin<Box<Sleep>>>,
+    bucket: RateBucket,
+    waits: Option<Wait>,
+}
+
+/// A wait until the bytes so far are paid for.
+#[derive(Debug)]
+enum Wait {
+    Own(std::pin::Pin<Box<Sleep>>),
+    Shared(Unpaid),
 }
 
 impl Throttle {
-    pub(in crate::transport) fn new(bucket: Bucket) -> Self {
+    pub(in crate::transport) fn new(bucket: RateBucket) -> Self {
         Self {
             bucket,
             waits: None,
@@ -91,16 +99,26 @@ impl Throttle {
     }
     /// Records `bytes` that were transferred. The next bytes wait until they are paid for.
     pub(in crate::transport) fn record_bytes(&mut self, bytes: u64) {
-        self.bucket.take(bytes);
-        let paid = self.bucket.next_free();
-        if paid > Instant::now() {
-            self.waits = Some(Box::pin(tokio::time::sleep_until(paid)));
+        match &self.bucket {
+            RateBucket::Own(bucket) => {
+                bucket.take(bytes);
+                let paid = bucket.next_free();
+                if paid > Instant::now() {
+                    self.waits = Some(Wait::Own(Box::pin(tokio::time::sleep_until(paid))));
+                }
+            }
+            RateBucket::Shared(bucket) => {
+                self.waits = bucket.record(bytes).map(Wait::Shared).or(self.waits.take());
+            }
         }
     }
     /// Waits until the next bytes may flow.
     pub(in crate::transport) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(waits) = self.waits.as_mut() {
-            ready!(waits.as_mut().poll(cx));
+            match waits {
+                Wait::Own(sleep) => ready!(sleep.as_mut().poll(cx)),
+                Wait::Shared(unpaid) => ready!(unpaid.poll_paid(cx)),
+            }
             self.waits = None;
         }
         Poll::Ready(())
@@ -115,7 +133,7 @@ mod tests {
     async fn bodies_share_a_bucket() {
         let start = Instant::now();
         let bucket = Bucket::new(1000.0);
-        let mut bodies = [Throttle::new(bucket.clone()), Throttle::new(bucket)];
+        let mut bodies = [(); 2].map(|()| Throttle::new(RateBucket::Own(bucket.clone())));
         for _ in 0..3 {
             for body in &mut bodies {
                 std::future::poll_fn(|cx| body.poll_ready(cx)).await;

@@ -2,8 +2,9 @@
 //!
 //! Each file has one concept: a [`window`] is the number of requests of one kind that may be in flight at a host, and
 //! adjusts itself; a [`queue`] orders the waiting requests; a [`gate`] combines the two, one for each host and lane;
-//! [`pauses`] are times without requests to a registry; a [`rate`] is a limit of the user's; [`pacing`] learns the rate
-//! that a registry can take; a [`quota`] is the number of pulls that a registry has left for us.
+//! [`pauses`] are times without requests to a registry; a [`rate`] is a limit of the user's, which several processes may
+//! [share](shared); [`pacing`] learns the rate that a registry can take; a [`quota`] is the number of pulls that a
+//! registry has left for us.
 //!
 //! Lanes cannot deadlock: a request that waits for a permit in one lane holds at most a permit of an earlier one in the
 //! order uploads, downloads, calls. The one exception, an upload that continues with another request while its source
@@ -16,6 +17,7 @@ mod pauses;
 mod queue;
 mod quota;
 mod rate;
+mod shared;
 mod window;
 
 use std::collections::HashMap;
@@ -33,6 +35,7 @@ pub(super) use pauses::Pauses;
 pub(super) use quota::{PullRefused, Quotas, declares_quota};
 pub use rate::PerRegistry;
 pub(super) use rate::Rates;
+pub use shared::{Draw, Grant, LimitUnit, LimitsUnavailable, RemotePauses, SharedLimits};
 
 /// Bounds of the number of requests of one kind in flight at a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 //! Every request on behalf of a registry counts, wherever it goes: each redirect, its token server, its storage.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +13,8 @@ use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::limits::bucket::Bucket;
 use crate::transport::limits::pacing::{Accepted, Pacing};
+use crate::transport::limits::shared::{LimitUnit, SharedBucket, SharedLimits};
+use crate::transport::shutdown_deadline::{DeadlineExceeded, ShutdownDeadline};
 
 /// A limit for all registries, and others for some.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +78,8 @@ pub(in crate::transport) struct Rates {
     requests: PerRegistry<f64>,
     /// Bytes a second, in both directions together.
     bytes: PerRegistry<u64>,
+    /// Place that other processes draw from, too.
+    shared: Option<Arc<dyn SharedLimits>>,
     buckets: Mutex<HashMap<Registry, Buckets>>,
     /// True if a registry has answered 429: without one, `pacing` is not locked.
     has_refusals: AtomicBool,
@@ -85,25 +89,86 @@ pub(in crate::transport) struct Rates {
 /// The buckets of one registry.
 #[derive(Clone)]
 struct Buckets {
-    requests: Option<Bucket>,
-    bytes: Option<Bucket>,
+    requests: Option<RateBucket>,
+    bytes: Option<RateBucket>,
+}
+
+/// A rate of this process, or of several.
+#[derive(Clone, Debug)]
+pub(in crate::transport) enum RateBucket {
+    Own(Bucket),
+    Shared(Arc<SharedBucket>),
+}
+
+impl RateBucket {
+    /// Takes `amount` for something that starts at its turn.
+    pub(in crate::transport) fn take(&self, amount: u64) -> Turn {
+        match self {
+            Self::Own(bucket) => Turn {
+                start: Some(bucket.take(amount)),
+                shared: None,
+            },
+            Self::Shared(bucket) => Turn {
+                start: None,
+                shared: Some((Arc::clone(bucket), amount)),
+            },
+        }
+    }
+}
+
+/// Permission to start at a time, or when the shared limits allow it.
+#[derive(Debug, Default)]
+pub(in crate::transport) struct Turn {
+    /// The time. `None`: now.
+    start: Option<Instant>,
+    /// Amount that is drawn then.
+    shared: Option<(Arc<SharedBucket>, u64)>,
+}
+
+impl Turn {
+    /// Returns true if there is no wait.
+    pub(in crate::transport) fn is_now(&self) -> bool {
+        self.shared.is_none() && self.start.is_none_or(|start| start <= Instant::now())
+    }
+    /// Waits for the turn, within the deadline `shutdown`.
+    pub(in crate::transport) async fn wait(
+        self,
+        shutdown: &ShutdownDeadline,
+    ) -> Result<(), DeadlineExceeded> {
+        if let Some(start) = self.start {
+            shutdown.until(start).await?;
+        }
+        match self.shared.and_then(|(bucket, amount)| bucket.take(amount)) {
+            // Boxed, so that the futures of processes with own limits stay small.
+            Some(unpaid) => Box::pin(unpaid.wait(shutdown)).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl Rates {
-    pub(in crate::transport) fn new(requests: PerRegistry<f64>, bytes: PerRegistry<u64>) -> Self {
+    pub(in crate::transport) fn new(
+        requests: PerRegistry<f64>,
+        bytes: PerRegistry<u64>,
+        shared: Option<Arc<dyn SharedLimits>>,
+    ) -> Self {
         Self {
             requests,
             bytes,
+            shared,
             buckets: Mutex::default(),
             has_refusals: AtomicBool::new(false),
             pacing: Mutex::default(),
         }
     }
-    /// Takes one request from the buckets of `registry`: the user's, and that of the rate that it can take. Returns the
-    /// time at which it may start, or `None` without a limit.
-    pub(in crate::transport) fn admit(&self, registry: &Registry) -> Option<Instant> {
+    /// Takes one request from the buckets of `registry`: the user's, and that of the rate that it can take.
+    pub(in crate::transport) fn admit(&self, registry: &Registry) -> Turn {
         let paced = self.with_pacing(registry, |pacing| pacing.take(Instant::now()));
-        self.request(registry).max(paced)
+        let turn = self.request(registry);
+        Turn {
+            start: turn.start.max(paced),
+            ..turn
+        }
     }
     /// Returns true if a learned rate limits the requests to `registry`.
     pub(in crate::transport) fn is_paced(&self, registry: &Registry) -> bool {
@@ -153,20 +218,20 @@ impl Rates {
         }
         get(lock(&self.pacing).get_mut(registry)?)
     }
-    /// Takes one request from the bucket of `registry`. Returns the time at which it may start, or `None` without a
-    /// limit.
-    pub(in crate::transport) fn request(&self, registry: &Registry) -> Option<Instant> {
+    /// Takes one request from the bucket of `registry`.
+    pub(in crate::transport) fn request(&self, registry: &Registry) -> Turn {
         if self.requests.is_empty() {
-            return None;
+            return Turn::default();
         }
-        Some(self.buckets_for(registry).requests?.take(1))
+        let bucket = self.buckets_for(registry).requests;
+        bucket.map_or_else(Turn::default, |bucket| bucket.take(1))
     }
     /// Returns true if requests to `registry` are limited.
     pub(in crate::transport) fn limits_requests(&self, registry: &Registry) -> bool {
         self.requests.for_registry(registry).is_some()
     }
     /// Returns the bucket for the bytes of bodies from and to `registry`.
-    pub(in crate::transport) fn bytes(&self, registry: &Registry) -> Option<Bucket> {
+    pub(in crate::transport) fn bytes(&self, registry: &Registry) -> Option<RateBucket> {
         if self.bytes.is_empty() {
             return None;
         }
@@ -178,15 +243,23 @@ impl Rates {
             requests: self
                 .requests
                 .for_registry(registry)
-                .copied()
-                .map(Bucket::new),
+                .map(|rate| self.bucket(registry, LimitUnit::Requests, *rate)),
             #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
             bytes: self
                 .bytes
                 .for_registry(registry)
-                .map(|rate| Bucket::new(*rate as f64)),
+                .map(|rate| self.bucket(registry, LimitUnit::Bytes, *rate as f64)),
         });
         made.clone()
+    }
+    fn bucket(&self, registry: &Registry, unit: LimitUnit, rate: f64) -> RateBucket {
+        match &self.shared {
+            None => RateBucket::Own(Bucket::new(rate)),
+            Some(shared) => {
+                let shared = Arc::clone(shared);
+                RateBucket::Shared(SharedBucket::new(shared, registry.clone(), unit, rate))
+            }
+        }
     }
 }
 
@@ -196,7 +269,7 @@ mod tests {
     use super::*;
 
     fn rates(requests: PerRegistry<f64>) -> Rates {
-        Rates::new(requests, PerRegistry::default())
+        Rates::new(requests, PerRegistry::default(), None)
     }
 
     fn registry(name: &str) -> Registry {
@@ -208,7 +281,7 @@ mod tests {
         let now = Instant::now();
         let wait = |at: Instant| at.saturating_duration_since(now).as_millis();
         (0..count)
-            .map(|_| rates.request(&registry(name)).map(wait))
+            .map(|_| rates.request(&registry(name)).start.map(wait))
             .collect()
     }
 

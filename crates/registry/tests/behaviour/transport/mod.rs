@@ -15,6 +15,7 @@ mod records;
 mod redirects;
 mod retries;
 mod settings;
+mod shared_limits;
 mod stalls;
 mod tls;
 mod unreachable;
