@@ -1,11 +1,15 @@
 //! The parts of a running service, for its HTTP routes and pages.
 
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+
 use crate::metrics::Metrics;
 use crate::service::events::LiveEvents;
 use crate::service::health::Health;
 use crate::service::history::History;
 use crate::service::hooks::Hooks;
-use crate::service::http::HttpState;
+use crate::service::http::state::HttpState;
 use crate::service::registries::RegistryStats;
 use crate::service::reload::Reload;
 use crate::service::runs::Runs;
@@ -33,4 +37,11 @@ pub(crate) struct ServiceState {
     pub(crate) hooks: Hooks,
     /// Rights and limits of HTTP clients.
     pub(crate) http: HttpState,
+}
+
+/// The routes of hooks get nothing but the hooks.
+impl FromRef<Arc<ServiceState>> for Hooks {
+    fn from_ref(state: &Arc<ServiceState>) -> Self {
+        state.hooks.clone()
+    }
 }

@@ -7,7 +7,6 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use crate::service::history::columns::{Moment, StoredDigest, Word};
 use crate::service::history::records::{ImageOutcome, TagState};
 use crate::service::history::update::{ImageResult, ImageUpdate};
-use crate::service::history::writer::OpenRun;
 use crate::service::run::RunId;
 
 /// Ids above this number are not remembered, so that the memory of a run is bounded (8 MiB).
@@ -81,6 +80,14 @@ impl SeenTags {
     }
 }
 
+/// A run whose tags are written.
+pub(super) struct TagRun {
+    pub(super) id: RunId,
+    pub(super) rule: i64,
+    /// Tags that the run compared.
+    pub(super) seen: SeenTags,
+}
+
 /// A tag at a destination, and its source.
 pub(super) struct Place<'a> {
     pub(super) repository: i64,
@@ -107,7 +114,7 @@ struct TagRow {
 /// Writes what the end of an image says about its tag, if that is new.
 pub(super) fn write(
     connection: &Connection,
-    run: &mut OpenRun,
+    run: &mut TagRun,
     place: &Place<'_>,
     image: &ImageUpdate,
 ) -> rusqlite::Result<()> {
@@ -141,7 +148,7 @@ pub(super) fn write(
 
 /// Returns the row of a tag after the end of an image; `None` if the end says nothing about it.
 fn observed(
-    run: &OpenRun,
+    run: &TagRun,
     place: &Place<'_>,
     image: &ImageUpdate,
     before: Option<&TagRow>,
@@ -235,7 +242,7 @@ fn change(
 /// tags of the rule, and ended at `ended`.
 pub(super) fn write_unseen(
     connection: &Connection,
-    run: &OpenRun,
+    run: &TagRun,
     ended: Timestamp,
 ) -> rusqlite::Result<()> {
     let mut checked = connection.prepare_cached(CHECKED)?;

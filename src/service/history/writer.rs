@@ -16,7 +16,7 @@ use crate::service::history::columns::{Moment, StoredDigest, Word, split, stored
 use crate::service::history::queue::Batch;
 use crate::service::history::records::ImageOutcome;
 use crate::service::history::samples;
-use crate::service::history::tag_writer::{self, SeenTags};
+use crate::service::history::tag_writer::{self, SeenTags, TagRun};
 use crate::service::history::update::{
     DeliveryUpdate, ImageResult, ImageUpdate, RunUpdate, Update,
 };
@@ -83,17 +83,14 @@ pub(super) struct Ids {
 }
 
 /// A run that is not over.
-pub(super) struct OpenRun {
-    pub(super) id: RunId,
-    pub(super) rule: i64,
+struct OpenRun {
+    tags: TagRun,
     is_full: bool,
     descriptions: HashMap<RuleId, Arc<RuleDescription>>,
     /// Number of the next image.
     next: i64,
     /// Images in this batch.
     kept: u64,
-    /// Tags that the run compared.
-    pub(super) seen: SeenTags,
     discovered: u64,
     images: u64,
     finished: u64,
@@ -148,7 +145,7 @@ impl HistoryWriter {
             let rule = page.ids.rule(&page.transaction, &run.rule)?;
             let open = self.runs.entry(run.id);
             // The id may be one of a lost transaction.
-            open.or_insert_with(|| OpenRun::new(run)).rule = rule;
+            open.or_insert_with(|| OpenRun::new(run)).tags.rule = rule;
         }
         for run in self.runs.values_mut() {
             run.kept = 0;
@@ -181,13 +178,15 @@ impl OpenRun {
     fn new(run: &Run) -> Self {
         let scope = &run.scope;
         Self {
-            id: run.id,
-            rule: 0,
+            tags: TagRun {
+                id: run.id,
+                rule: 0,
+                seen: SeenTags::default(),
+            },
             is_full: scope.repository.is_none() && scope.tags.is_empty(),
             descriptions: HashMap::new(),
             next: 0,
             kept: 0,
-            seen: SeenTags::default(),
             discovered: 0,
             images: 0,
             finished: 0,
@@ -253,7 +252,7 @@ impl WriteBatch<'_> {
         };
         let mut statement = self.transaction.prepare_cached(IMAGE)?;
         statement.execute(named_params! {
-            ":run": run.id.number(), ":number": run.number(), ":source": source, ":source_target": "",
+            ":run": run.tags.id.number(), ":number": run.number(), ":source": source, ":source_target": "",
             ":destination": None::<i64>, ":destination_target": None::<&str>, ":outcome": Word(outcome),
             ":digest": None::<StoredDigest>, ":replaced": None::<StoredDigest>, ":bytes": 0, ":change": None::<&str>,
             ":failure": id, ":reason": cut(&failure.reason), ":hint": hint, ":elapsed": 0
@@ -272,7 +271,7 @@ impl WriteBatch<'_> {
             source,
             source_target,
         };
-        tag_writer::write(&self.transaction, run, &place, image)?;
+        tag_writer::write(&self.transaction, &mut run.tags, &place, image)?;
         let Some(outcome) = image.result.outcome() else {
             return Ok(());
         };
@@ -301,7 +300,7 @@ impl WriteBatch<'_> {
         let elapsed = u64::try_from(image.elapsed.as_millis()).unwrap_or(u64::MAX);
         let mut statement = self.transaction.prepare_cached(IMAGE)?;
         statement.execute(named_params! {
-            ":run": run.id.number(), ":number": run.number(), ":source": source, ":source_target": source_target,
+            ":run": run.tags.id.number(), ":number": run.number(), ":source": source, ":source_target": source_target,
             ":destination": destination, ":destination_target": target, ":outcome": Word(outcome),
             ":digest": stored_digest(digest), ":replaced": stored_digest(replaced), ":bytes": stored(bytes),
             ":change": change, ":failure": failure_id, ":reason": reason.map(cut), ":hint": hint,
@@ -322,7 +321,11 @@ impl WriteBatch<'_> {
         }
         let own_hint = hint(failure);
         let mut statement = self.transaction.prepare_cached(FAILURE)?;
-        let (run, side, cause) = (run.id.number(), side(failure.side), failure.cause.name());
+        let (run, side, cause) = (
+            run.tags.id.number(),
+            side(failure.side),
+            failure.cause.name(),
+        );
         let values = params![run, side, cause, failure.host, own_hint];
         let (id, of_group): (i64, Option<String>) =
             statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -339,7 +342,7 @@ impl WriteBatch<'_> {
         let is_full = open.is_full && run.purpose == RunPurpose::Sync;
         let mut statement = self.transaction.prepare_cached(RUN)?;
         statement.execute(named_params! {
-            ":id": run.id.number(), ":rule": open.rule, ":cause": Word(run.cause), ":purpose": Word(run.purpose),
+            ":id": run.id.number(), ":rule": open.tags.rule, ":cause": Word(run.cause), ":purpose": Word(run.purpose),
             ":scope": Some(scope).filter(|scope| scope != "{}"), ":is_full": is_full, ":state": Word(run.state),
             ":requested": Moment(run.requested), ":started": run.started.map(Moment),
             ":ended": run.ended.map(Moment), ":alive": Moment(now), ":images": stored(counts.images),
@@ -351,14 +354,18 @@ impl WriteBatch<'_> {
             ":kept": stored(open.kept), ":lost": stored(lost)
         })?;
         if run.state.is_over() && open.saw_everything(run.state) {
-            tag_writer::write_unseen(&self.transaction, open, run.ended.unwrap_or(now))?;
+            tag_writer::write_unseen(&self.transaction, &open.tags, run.ended.unwrap_or(now))?;
         }
         Ok(())
     }
 
     fn keep(&mut self, run: &OpenRun, lost: u64) -> rusqlite::Result<()> {
         let mut statement = self.transaction.prepare_cached(KEEP)?;
-        statement.execute(params![run.id.number(), stored(run.kept), stored(lost)])?;
+        statement.execute(params![
+            run.tags.id.number(),
+            stored(run.kept),
+            stored(lost)
+        ])?;
         Ok(())
     }
 

@@ -81,8 +81,11 @@ impl HookKind {
 /// Prints a line for people.
 pub(crate) type Report = Arc<dyn Fn(LineLabel, &str) + Send + Sync>;
 
-/// The hooks of the files, and the pushes that they reported.
-pub(crate) struct Hooks {
+/// The hooks of the files, and the pushes that they reported. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Hooks(Arc<Shared>);
+
+struct Shared {
     runs: Runs,
     secrets: HashMap<HookKind, SharedSecret>,
     gatherer: Gatherer,
@@ -113,13 +116,13 @@ impl Hooks {
                 .map_err(|why| format!("the secret of the hook `{name}`: {why}"))?;
             secrets.insert(kind, secret);
         }
-        Ok(Self {
+        Ok(Self(Arc::new(Shared {
             gatherer: Gatherer::new(runs.clone(), Arc::clone(&report)),
             runs,
             secrets,
             metrics,
             report,
             repeated: RepeatedLines::default(),
-        })
+        })))
     }
 }

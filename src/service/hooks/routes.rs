@@ -17,7 +17,6 @@ use crate::service::http::problem::Problem;
 use crate::service::run::RunId;
 use crate::service::runs::RequestError;
 use crate::service::secret::SharedSecret;
-use crate::service::state::ServiceState;
 use crate::ui::LineLabel;
 
 /// Maximum size of a body, in bytes.
@@ -81,12 +80,12 @@ enum Refusal {
     ),
 )]
 pub(in crate::service) async fn call(
-    State(state): State<Arc<ServiceState>>,
+    State(hooks): State<Hooks>,
     Path(kind): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    respond(&state.hooks, &kind, None, &headers, body).await
+    respond(&hooks, &kind, None, &headers, body).await
 }
 
 /// Receives the call of a registry that cannot send a header, with the secret in the path.
@@ -109,12 +108,12 @@ pub(in crate::service) async fn call(
     ),
 )]
 pub(in crate::service) async fn call_with_token(
-    State(state): State<Arc<ServiceState>>,
+    State(hooks): State<Hooks>,
     Path((kind, token)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    respond(&state.hooks, &kind, Some(&token), &headers, body).await
+    respond(&hooks, &kind, Some(&token), &headers, body).await
 }
 
 /// Answers a call.
@@ -126,7 +125,7 @@ pub(super) async fn respond(
     body: Body,
 ) -> Response {
     let kind = kind.parse::<HookKind>().ok();
-    let configured = kind.and_then(|kind| Some((kind, hooks.secrets.get(&kind)?)));
+    let configured = kind.and_then(|kind| Some((kind, hooks.0.secrets.get(&kind)?)));
     let Some((kind, secret)) = configured else {
         return Problem::from(Refusal::NotConfigured).into_response();
     };
@@ -172,16 +171,16 @@ fn handle(hooks: &Hooks, kind: HookKind, body: &[u8]) -> Result<HookAnswer, Refu
         Err(PayloadError::NoPush(why)) => return ignored(why),
         Err(PayloadError::Malformed(why)) => return Err(Refusal::Malformed(why)),
     };
-    let changes = match matching::changes(&hooks.runs.rules(), &pushes) {
+    let changes = match matching::changes(&hooks.0.runs.rules(), &pushes) {
         Ok(changes) => changes,
         Err(why) => return ignored(why),
     };
-    if hooks.runs.is_stopping() {
+    if hooks.0.runs.is_stopping() {
         return Err(RequestError::Stopping.into());
     }
     let (mut runs, mut gathered) = (Vec::new(), Vec::new());
     for (rule, changes) in changes {
-        match hooks.gatherer.add(&rule, changes) {
+        match hooks.0.gatherer.add(&rule, changes) {
             Ok(Some(run)) => runs.push(run),
             Ok(None) => gathered.push(rule),
             // The rules were read again in between.
@@ -207,12 +206,12 @@ fn record(hooks: &Hooks, kind: HookKind, answer: &Result<HookAnswer, Refusal>) {
             (LineLabel::Warning, refusal.result(), text)
         }
     };
-    hooks.metrics.count_hook(kind.into(), result);
+    hooks.0.metrics.count_hook(kind.into(), result);
     // Anybody can cause refusals, and registries report each blob and each pull.
     let is_one_of_many = !matches!(answer, Ok(HookAnswer::Accepted { .. }));
     let text = format!("hook {kind}: {text}");
-    if !is_one_of_many || hooks.repeated.is_news(&text) {
-        (hooks.report)(label, &text);
+    if !is_one_of_many || hooks.0.repeated.is_news(&text) {
+        (hooks.0.report)(label, &text);
     }
 }
 

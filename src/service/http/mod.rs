@@ -11,7 +11,7 @@ pub(crate) mod problem;
 mod reporter;
 mod routes;
 mod server;
-mod state;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -31,13 +31,12 @@ use crate::service::state::ServiceState;
 
 pub(crate) use reporter::Reporter;
 pub(crate) use server::{Server, ServerLimits};
-pub(crate) use state::HttpState;
 
 /// Returns all routes of the service.
 pub(crate) fn router(state: &Arc<ServiceState>, has_page: bool) -> Router {
     let mut router = routes(state).into_router();
     if has_page {
-        let guard = from_fn_with_state(Guard::by_method(state), check);
+        let guard = from_fn_with_state(Guard::by_method(&state.http.access), check);
         let pages = page::router().route_layer(guard).merge(page::open_router());
         router = router.merge(pages.with_state(Arc::clone(state)));
     }

@@ -51,7 +51,7 @@ impl Routes {
         H: Handler<T, Arc<ServiceState>>,
         T: 'static,
     {
-        let guard = Guard::new(&self.state, scope);
+        let guard = Guard::new(&self.state.http.access, scope);
         let route = on(filter(&method), handler).route_layer(from_fn_with_state(guard, check));
         self.add(method, path, route)
     }

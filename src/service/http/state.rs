@@ -17,7 +17,7 @@ const STREAMS: usize = 128;
 /// State of the HTTP routes.
 pub(crate) struct HttpState {
     /// Rights of clients.
-    pub(super) access: Access,
+    pub(super) access: Arc<Access>,
     /// Permits of plans in progress.
     pub(super) plans: Semaphore,
     /// Permits of streams of events.
@@ -39,7 +39,7 @@ impl HttpState {
         reporter: Reporter,
     ) -> Result<Self, String> {
         Ok(Self {
-            access: Access::new(config, environment, reporter.clone())?,
+            access: Arc::new(Access::new(config, environment, reporter.clone())?),
             plans: Semaphore::new(PLANS),
             streams: Arc::new(Semaphore::new(STREAMS)),
             closing: CancellationToken::new(),

@@ -23,7 +23,6 @@ use image_syncer_sync::config::{ServiceConfig, TokenScope};
 use crate::service::http::Reporter;
 use crate::service::http::connection::Connection;
 use crate::service::http::problem::Problem;
-use crate::service::state::ServiceState;
 
 use logins::Logins;
 pub(crate) use logins::{COOKIE_NAME, LOGIN_TIME, LoginId};
@@ -239,24 +238,24 @@ impl RequestHead {
 /// Right that a route needs.
 #[derive(Clone)]
 pub(crate) struct Guard {
-    state: Arc<ServiceState>,
+    access: Arc<Access>,
     /// The scope; `None` for the one that the method of the request needs.
     scope: Option<TokenScope>,
 }
 
 impl Guard {
     /// Creates the guard of routes that need `scope`.
-    pub(crate) fn new(state: &Arc<ServiceState>, scope: TokenScope) -> Self {
+    pub(crate) fn new(access: &Arc<Access>, scope: TokenScope) -> Self {
         Self {
-            state: Arc::clone(state),
+            access: Arc::clone(access),
             scope: Some(scope),
         }
     }
 
     /// Creates the guard of routes that read with GET and write with other methods.
-    pub(crate) fn by_method(state: &Arc<ServiceState>) -> Self {
+    pub(crate) fn by_method(access: &Arc<Access>) -> Self {
         Self {
-            state: Arc::clone(state),
+            access: Arc::clone(access),
             scope: None,
         }
     }
@@ -276,13 +275,12 @@ pub(crate) async fn check(
         uri: request.uri().clone(),
         headers: request.headers().clone(),
     };
-    let access = &guard.state.http.access;
     let scope = guard.scope.unwrap_or(if head.is_write() {
         TokenScope::Sync
     } else {
         TokenScope::Read
     });
-    match access.admit(&connection, &head, scope).await {
+    match guard.access.admit(&connection, &head, scope).await {
         Ok(client) => {
             request.extensions_mut().insert(client);
             next.run(request).await
