@@ -8,7 +8,7 @@ use prometheus_client::registry::Unit;
 
 use crate::metrics::Metrics;
 use crate::metrics::histogram::Histogram;
-use crate::metrics::state::{METHODS, OUTCOMES, STATUSES, State};
+use crate::metrics::state::{METHODS, NOTIFICATION_OUTCOMES, OUTCOMES, STATUSES, State};
 
 /// Encodes the present values.
 pub(super) struct Collector(Metrics);
@@ -36,7 +36,8 @@ impl prometheus_client::collector::Collector for Collector {
         requests(encoder, &state)?;
         pauses(encoder, &state)?;
         limits(encoder, &state)?;
-        service(encoder, &state)
+        service(encoder, &state)?;
+        notifications(encoder, &state)
     }
 }
 
@@ -289,6 +290,23 @@ fn service(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
     let mut reload = gauge(encoder, "config_reload_ok", help, None)?;
     match state.config_reload_ok {
         Some(is_ok) => reload.encode_gauge(&i64::from(is_ok)),
+        None => Ok(()),
+    }
+}
+
+fn notifications(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
+    let help = "Tries to send a notification, by their receiver and outcome.";
+    let mut tries = counter(encoder, "notifications", help, None)?;
+    for (receiver, numbers) in &state.notifications {
+        for (outcome, number) in NOTIFICATION_OUTCOMES.iter().zip(numbers) {
+            let labels = [("receiver", &**receiver), ("outcome", outcome)];
+            add(&mut tries, &labels, *number)?;
+        }
+    }
+    let help = "Notifications in the queue, which are sent or tried again.";
+    let mut waiting = gauge(encoder, "notifications_waiting", help, None)?;
+    match state.waiting_notifications {
+        Some(number) => waiting.encode_gauge(&signed(number)),
         None => Ok(()),
     }
 }

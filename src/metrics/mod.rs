@@ -69,6 +69,24 @@ impl Metrics {
         *self.state().hooks.entry((kind, result)).or_default() += 1;
     }
 
+    /// Adds receivers of notifications, whose counters begin at zero.
+    pub(crate) fn add_receivers<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        let mut state = self.state();
+        for name in names {
+            state.notifications.entry(name.into()).or_default();
+        }
+    }
+
+    /// Counts a try to send a notification to a receiver: `delivered`, `retried` or `failed`.
+    pub(crate) fn count_notification(&self, receiver: &str, outcome: &'static str) {
+        self.state().count_notification(receiver, outcome);
+    }
+
+    /// Sets the number of notifications in the queue.
+    pub(crate) fn set_waiting_notifications(&self, number: u64) {
+        self.state().waiting_notifications = Some(number);
+    }
+
     /// Returns all metrics in the text format of `OpenMetrics`.
     pub(crate) fn encode(&self) -> String {
         self.update_schedules();

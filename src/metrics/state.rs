@@ -33,6 +33,9 @@ pub(super) const OUTCOMES: [&str; 6] = [
     "interrupted",
 ];
 
+/// Outcomes of tries to send a notification, as labels.
+pub(super) const NOTIFICATION_OUTCOMES: [&str; 3] = ["delivered", "retried", "failed"];
+
 /// Values of all metrics.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -44,6 +47,10 @@ pub(super) struct State {
     pub(super) other_registries: Option<RegistrySeries>,
     /// Number of hooks by kind and result.
     pub(super) hooks: BTreeMap<(&'static str, &'static str), u64>,
+    /// Number of tries to send a notification by receiver and outcome, in the order of [`NOTIFICATION_OUTCOMES`].
+    pub(super) notifications: BTreeMap<Arc<str>, [u64; NOTIFICATION_OUTCOMES.len()]>,
+    /// Notifications in the queue.
+    pub(super) waiting_notifications: Option<u64>,
     pub(super) config_reload_ok: Option<bool>,
     /// Runs in progress.
     pub(super) runs: HashMap<RunId, ActiveRun>,
@@ -164,6 +171,14 @@ impl State {
             }
         }
         self.other_registries.get_or_insert_default()
+    }
+
+    /// Counts a try to send a notification. Receivers that the files do not have any more share a label.
+    pub(super) fn count_notification(&mut self, receiver: &str, outcome: &str) {
+        let is_known = self.notifications.contains_key(receiver);
+        let label = if is_known { receiver } else { OTHER };
+        let numbers = self.notifications.entry(label.into()).or_default();
+        count(numbers, &NOTIFICATION_OUTCOMES, outcome);
     }
 
     /// Returns each rule with its label.

@@ -46,8 +46,14 @@ impl Watchers {
         let schedules = Schedules::new(clock, past.last_starts()?);
         let metrics = Metrics::default();
         metrics.set_schedules(&schedules);
-        let notifications =
-            Notifications::open(&config.service, &access.transport, &history, clock, lines)?;
+        let notifications = Notifications::open(
+            &config.service,
+            &access.transport,
+            &history,
+            clock,
+            &metrics,
+            lines,
+        )?;
         let watchers = Self {
             clock,
             events: LiveEvents::default(),

@@ -32,6 +32,8 @@ fn complete() -> Metrics {
     }
     metrics.pause("b.example", Duration::from_secs(1), PauseReason::Overload);
     metrics.count_hook("harbor", "accepted");
+    metrics.add_receivers(["slack-1"].into_iter());
+    metrics.set_waiting_notifications(1);
     metrics.reloaded(Err("mistakes"));
     metrics
 }

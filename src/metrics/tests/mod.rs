@@ -165,6 +165,43 @@ fn requests_and_pauses_belong_to_their_registry() {
 }
 
 #[test]
+fn tries_of_notifications_belong_to_their_receiver() {
+    let metrics = Metrics::default();
+    assert!(
+        !metrics
+            .encode()
+            .contains("image_syncer_notifications_total{")
+    );
+    assert!(
+        !metrics
+            .encode()
+            .contains("\nimage_syncer_notifications_waiting ")
+    );
+    metrics.add_receivers(["slack-1", "feishu-1"].into_iter());
+    for outcome in ["retried", "retried", "delivered"] {
+        metrics.count_notification("slack-1", outcome);
+    }
+    for number in 0..1_000 {
+        metrics.count_notification(&format!("dingtalk-{number}"), "failed");
+    }
+    metrics.set_waiting_notifications(7);
+    let expected = [
+        "image_syncer_notifications_total{receiver=\"other\",outcome=\"failed\"} 1000",
+        "image_syncer_notifications_total{receiver=\"slack-1\",outcome=\"delivered\"} 1",
+        "image_syncer_notifications_total{receiver=\"slack-1\",outcome=\"retried\"} 2",
+        "image_syncer_notifications_waiting 7",
+    ];
+    let mut values = values(&metrics);
+    values.retain(|line| line.contains("notifications"));
+    assert_eq!(values, expected);
+    let text = metrics.encode();
+    let series = text
+        .lines()
+        .filter(|line| line.starts_with("image_syncer_notifications_total{"));
+    assert_eq!(series.count(), 9);
+}
+
+#[test]
 fn labels_are_bounded() {
     let metrics = Metrics::default();
     let names: Vec<String> = (0..10_000).map(|number| format!("rule {number}")).collect();

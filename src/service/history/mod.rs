@@ -42,7 +42,7 @@ use reader_thread::ReaderThread;
 pub(crate) use records::{
     Delivery, DifferencePage, FailureGroup, ImageFilter, ImageOutcome, ImagePage, ImageRecord,
     PastTag, RepositoryTags, RuleTags, RunFilter, SourceTag, TagCounts, TagCursor, TagPage,
-    TagQuery, TagRecord, TagState,
+    TagQuery, TagRecord, TagState, WaitingDeliveries,
 };
 use retention::Retention;
 use update::{DeliveryUpdate, RunUpdate, Update};
@@ -256,10 +256,10 @@ impl History {
             .await
     }
 
-    /// Returns the time of the next try of any notification.
-    pub(crate) async fn next_delivery(&self) -> Result<Option<Timestamp>, HistoryError> {
+    /// Returns the number of notifications that wait, and the time of the next try.
+    pub(crate) async fn waiting_deliveries(&self) -> Result<WaitingDeliveries, HistoryError> {
         self.flush().await;
-        self.read(queries::next_delivery).await
+        self.read(queries::waiting_deliveries).await
     }
 
     fn push_delivery(&self, update: DeliveryUpdate) {

@@ -374,6 +374,15 @@ pub(crate) struct RepositoryTags {
     pub(crate) counts: TagCounts,
 }
 
+/// Notifications that wait to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WaitingDeliveries {
+    /// Their number.
+    pub(crate) number: u64,
+    /// Time of the next try of any of them.
+    pub(crate) next: Option<Timestamp>,
+}
+
 /// A notification that waits to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {

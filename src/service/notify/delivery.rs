@@ -63,14 +63,11 @@ impl Notifier {
         loop {
             let added = shared.added.notified();
             let wait = match self.send_due(post).await {
-                Ok(true) => continue,
-                Ok(false) => match shared.queue.next().await {
-                    Ok(next) => next.map(|next| {
-                        let wait = Duration::try_from(next.duration_since(shared.clock.now()));
-                        wait.unwrap_or_default()
-                    }),
-                    Err(why) => Some(self.queue_failed(&why)),
-                },
+                Ok((true, _)) => continue,
+                Ok((false, next)) => next.map(|next| {
+                    let wait = Duration::try_from(next.duration_since(shared.clock.now()));
+                    wait.unwrap_or_default()
+                }),
                 Err(why) => Some(self.queue_failed(&why)),
             };
             // A queue that is not in order must not make this loop busy.
@@ -88,8 +85,8 @@ impl Notifier {
         QUEUE_FAILED
     }
 
-    /// Sends messages that are due. Returns false if there are none.
-    async fn send_due(&self, post: &dyn Post) -> Result<bool, String> {
+    /// Sends messages that are due. Returns true if there were any, and the time of the next try of those that wait.
+    async fn send_due(&self, post: &dyn Post) -> Result<(bool, Option<Timestamp>), String> {
         let shared = &*self.0;
         let due = shared.queue.due(shared.clock.now(), AT_ONCE).await?;
         let mut by_receiver: HashMap<&str, Vec<&Delivery>> = HashMap::new();
@@ -102,7 +99,9 @@ impl Notifier {
         let receivers = by_receiver.into_iter();
         let sent = receivers.map(|(name, messages)| self.send_all(name, messages, post));
         join_all(sent).await;
-        Ok(!due.is_empty())
+        let waiting = shared.queue.waiting().await?;
+        shared.metrics.set_waiting_notifications(waiting.number);
+        Ok((!due.is_empty(), waiting.next))
     }
 
     /// Sends messages to one receiver, in their order, until a try fails.
@@ -111,7 +110,7 @@ impl Notifier {
         let Some(receiver) = receivers.find(|receiver| receiver.name == name) else {
             for message in messages {
                 let why = "the files have no such receiver any more".to_owned();
-                self.0.queue.fail(message.id, why);
+                self.give_up(message, why);
             }
             return;
         };
@@ -132,7 +131,7 @@ impl Notifier {
         let queue = &self.0.queue;
         let Ok(notification) = serde_json::from_str::<Notification>(&queued.body) else {
             let why = "the queue has an event of another version".to_owned();
-            queue.fail(queued.id, why);
+            self.give_up(queued, why);
             return true;
         };
         let (verdict, retry_after, host) = self.try_once(receiver, &notification, post).await;
@@ -149,6 +148,9 @@ impl Notifier {
         let (why, delay) = match (verdict, delay) {
             (Verdict::Delivered, _) => {
                 queue.finish(queued.id);
+                self.0
+                    .metrics
+                    .count_notification(&queued.receiver, "delivered");
                 return true;
             }
             (Verdict::Retry(why) | Verdict::Limited(why), Some(delay)) => (why, *delay),
@@ -156,7 +158,7 @@ impl Notifier {
                 let tries = queued.tries + 1;
                 let text = format!("{what} was given up at try {tries}: {why}");
                 (self.0.report)(LineLabel::Failed, &text);
-                queue.fail(queued.id, why);
+                self.give_up(queued, why);
                 return true;
             }
         };
@@ -168,7 +170,18 @@ impl Notifier {
         let text = format!("{what} is tried again in {} s: {why}", delay.as_secs());
         (self.0.report)(LineLabel::Warning, &text);
         queue.retry(queued.id, self.after(delay), why);
+        self.0
+            .metrics
+            .count_notification(&queued.receiver, "retried");
         is_limited
+    }
+
+    /// Removes a message that is not tried again.
+    fn give_up(&self, message: &Delivery, why: String) {
+        self.0.queue.fail(message.id, why);
+        self.0
+            .metrics
+            .count_notification(&message.receiver, "failed");
     }
 
     /// Returns the time after a delay.

@@ -29,6 +29,7 @@ use self::queue::DeliveryQueue;
 use self::transitions::RuleHealth;
 use crate::hint::hint;
 use crate::lock::lock;
+use crate::metrics::Metrics;
 use crate::service::clock::Clock;
 use crate::service::observer::RunObserver;
 use crate::service::rule_book::RuleBook;
@@ -51,6 +52,7 @@ struct Shared {
     added: Notify,
     state: Mutex<State>,
     clock: Clock,
+    metrics: Metrics,
     report: Report,
 }
 
@@ -121,6 +123,7 @@ impl Notifier {
         environment: &dyn Fn(&str) -> Option<String>,
         queue: Arc<dyn DeliveryQueue>,
         clock: Clock,
+        metrics: Metrics,
         report: Report,
     ) -> Result<Option<Self>, String> {
         let mut numbers: HashMap<&str, usize> = HashMap::new();
@@ -139,6 +142,7 @@ impl Notifier {
         if receivers.is_empty() {
             return Ok(None);
         }
+        metrics.add_receivers(receivers.iter().map(|receiver| &*receiver.name));
         Ok(Some(Self(Arc::new(Shared {
             receivers,
             address: config.url.clone(),
@@ -146,6 +150,7 @@ impl Notifier {
             added: Notify::new(),
             state: Mutex::default(),
             clock,
+            metrics,
             report,
         }))))
     }

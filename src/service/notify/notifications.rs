@@ -6,6 +6,7 @@ use image_syncer_registry::transport::{Silent, Transport, TransportOptions};
 use image_syncer_sync::config::ServiceConfig;
 
 use super::Notifier;
+use crate::metrics::Metrics;
 use crate::service::clock::Clock;
 use crate::service::history::History;
 use crate::service::observer::RunObserver;
@@ -27,12 +28,13 @@ impl Notifications {
         options: &TransportOptions,
         history: &History,
         clock: Clock,
+        metrics: &Metrics,
         lines: &LineWriter,
     ) -> anyhow::Result<Self> {
         let (queue, report) = (Arc::new(history.clone()), lines.clone());
         let environment = |name: &str| std::env::var(name).ok();
         let report = Arc::new(move |label, text: &str| report.print(label, text));
-        let notifier = Notifier::new(config, &environment, queue, clock, report);
+        let notifier = Notifier::new(config, &environment, queue, clock, metrics.clone(), report);
         let Some(notifier) = notifier.map_err(anyhow::Error::msg)? else {
             return Ok(Self(None));
         };

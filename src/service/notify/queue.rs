@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use jiff::Timestamp;
 
-use crate::service::history::{Delivery, History};
+use crate::service::history::{Delivery, History, WaitingDeliveries};
 
 /// The queue of messages. Changes do not block; they are visible to the queries that follow.
 pub(crate) trait DeliveryQueue: Send + Sync {
@@ -12,8 +12,8 @@ pub(crate) trait DeliveryQueue: Send + Sync {
     fn add(&self, receiver: &str, body: String);
     /// Returns the messages to be tried at `now`, those that wait longest first.
     fn due(&self, now: Timestamp, limit: usize) -> BoxFuture<'_, Result<Vec<Delivery>, String>>;
-    /// Returns the time of the next try of any message.
-    fn next(&self) -> BoxFuture<'_, Result<Option<Timestamp>, String>>;
+    /// Returns the number of messages that wait, and the time of the next try.
+    fn waiting(&self) -> BoxFuture<'_, Result<WaitingDeliveries, String>>;
     /// Removes a message that arrived.
     fn finish(&self, id: i64);
     /// Records a try that failed, and the time of the next one.
@@ -34,9 +34,9 @@ impl DeliveryQueue for History {
         due.map_err(|error| error.to_string()).boxed()
     }
 
-    fn next(&self) -> BoxFuture<'_, Result<Option<Timestamp>, String>> {
-        let next = self.next_delivery();
-        next.map_err(|error| error.to_string()).boxed()
+    fn waiting(&self) -> BoxFuture<'_, Result<WaitingDeliveries, String>> {
+        let waiting = self.waiting_deliveries();
+        waiting.map_err(|error| error.to_string()).boxed()
     }
 
     fn finish(&self, id: i64) {

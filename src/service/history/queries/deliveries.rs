@@ -1,18 +1,17 @@
 //! Notifications that wait.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, named_params};
 
-use crate::service::history::columns::Moment;
+use crate::service::history::columns::{Moment, unsigned};
 use crate::service::history::queries::limited;
-use crate::service::history::records::Delivery;
+use crate::service::history::records::{Delivery, WaitingDeliveries};
 
 const DUE: &str = "
     SELECT id, receiver, body, created, next, tries FROM deliveries
     WHERE state = 'waiting' AND next <= :now ORDER BY next, id LIMIT :limit";
 
-const NEXT: &str = "
-    SELECT next FROM deliveries WHERE state = 'waiting' ORDER BY next LIMIT 1";
+const WAITING: &str = "SELECT count(*), min(next) FROM deliveries WHERE state = 'waiting'";
 
 /// Returns the deliveries that are to be tried at `now`, those that wait longest first.
 pub(in crate::service::history) fn due_deliveries(
@@ -35,19 +34,24 @@ pub(in crate::service::history) fn due_deliveries(
     due.collect()
 }
 
-/// Returns the time of the next try of any delivery.
-pub(in crate::service::history) fn next_delivery(
+/// Returns the number of deliveries that wait, and the time of the next try.
+pub(in crate::service::history) fn waiting_deliveries(
     connection: &Connection,
-) -> rusqlite::Result<Option<Timestamp>> {
-    let mut statement = connection.prepare_cached(NEXT)?;
-    let next = statement.query_row((), |row| row.get(0).map(|Moment(time)| time));
-    next.optional()
+) -> rusqlite::Result<WaitingDeliveries> {
+    let mut statement = connection.prepare_cached(WAITING)?;
+    statement.query_row((), |row| {
+        let next: Option<Moment> = row.get(1)?;
+        Ok(WaitingDeliveries {
+            number: row.get(0).map(unsigned)?,
+            next: next.map(|Moment(time)| time),
+        })
+    })
 }
 
 #[cfg(test)]
 pub(super) fn statements() -> Vec<(&'static str, String)> {
     vec![
         ("due deliveries", DUE.to_owned()),
-        ("next delivery", NEXT.to_owned()),
+        ("waiting deliveries", WAITING.to_owned()),
     ]
 }

@@ -6,7 +6,7 @@ mod images;
 mod runs;
 mod tags;
 
-pub(super) use deliveries::{due_deliveries, next_delivery};
+pub(super) use deliveries::{due_deliveries, waiting_deliveries};
 pub(super) use failures::failures;
 pub(super) use images::images;
 pub(super) use runs::{

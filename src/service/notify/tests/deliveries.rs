@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
-use super::{MemoryQueue, noon, notifier, receiver, run};
+use super::{MemoryQueue, noon, notifier, notifier_with, receiver, run};
+use crate::metrics::Metrics;
 use crate::service::clock::Clock;
 use crate::service::history::History;
 use crate::service::notify::Notifier;
@@ -241,7 +242,7 @@ async fn the_history_keeps_the_queue() {
     let (second, _) = notifier(config(), Arc::new(history.clone()), Clock::default());
     let receiver = Arc::new(Receiver::new(Clock::default(), Vec::new()));
     let delivered = async {
-        while history.next_delivery().await.unwrap().is_some() {
+        while history.waiting_deliveries().await.unwrap().number > 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -251,6 +252,58 @@ async fn the_history_keeps_the_queue() {
     }
     assert_eq!(receiver.events(), ["rule.failing"]);
     history.close(Duration::from_secs(10)).unwrap();
+}
+
+/// Returns the lines of the metrics about notifications that are not zero.
+fn counted(metrics: &Metrics) -> Vec<String> {
+    let text = metrics.encode();
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("image_syncer_notifications_"));
+    let lines = lines.filter(|line| !line.ends_with("} 0"));
+    lines.map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_try_is_counted_and_so_are_messages_that_wait() {
+    let clock = Clock::following_tokio(noon());
+    let queue = MemoryQueue::new(clock);
+    let config = vec![receiver(NotifyKind::CloudEvents, URL, &[])];
+    let metrics = Metrics::default();
+    let shared = Arc::new(queue.clone());
+    let (notifier, _) = notifier_with(config, shared.clone(), clock, metrics.clone());
+    notifier.changed(&run("app", RunState::Failed));
+    notifier.changed(&run("tools", RunState::Failed));
+    // The first message fails twice and arrives; the second one is refused.
+    let answers = [500, 404, 500].map(Answer::Status).into();
+    let receiver = Receiver::new(clock, answers);
+    drive(&notifier, &receiver, 1).await;
+    assert_eq!(
+        counted(&metrics),
+        [
+            "total{receiver=\"cloudevents-1\",outcome=\"retried\"} 1",
+            "total{receiver=\"cloudevents-1\",outcome=\"failed\"} 1",
+            "waiting 1",
+        ]
+    );
+    drive(&notifier, &receiver, 3_600).await;
+    assert_eq!(
+        counted(&metrics),
+        [
+            "total{receiver=\"cloudevents-1\",outcome=\"delivered\"} 1",
+            "total{receiver=\"cloudevents-1\",outcome=\"retried\"} 2",
+            "total{receiver=\"cloudevents-1\",outcome=\"failed\"} 1",
+            "waiting 0",
+        ]
+    );
+    // A message to a receiver that the files do not have any more.
+    notifier.changed(&run("app", RunState::Succeeded));
+    let config = vec![super::receiver(NotifyKind::Slack, URL, &[])];
+    let metrics = Metrics::default();
+    let (next, _) = notifier_with(config, shared, clock, metrics.clone());
+    drive(&next, &receiver, 1).await;
+    let other = "total{receiver=\"other\",outcome=\"failed\"} 1".to_owned();
+    assert!(counted(&metrics).contains(&other));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,8 +16,9 @@ use image_syncer_sync::config::{NotifyConfig, NotifyKind, SecretPlace, ServiceCo
 use jiff::Timestamp;
 
 use super::{DeliveryQueue, Notifier, Report};
+use crate::metrics::Metrics;
 use crate::service::clock::Clock;
-use crate::service::history::Delivery;
+use crate::service::history::{Delivery, WaitingDeliveries};
 use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 
 /// Time of the events.
@@ -65,13 +66,23 @@ pub(super) fn notifier(
     queue: Arc<dyn DeliveryQueue>,
     clock: Clock,
 ) -> (Notifier, Arc<Mutex<Vec<String>>>) {
+    notifier_with(receivers, queue, clock, Metrics::default())
+}
+
+/// Returns a notifier that counts in `metrics`, and the lines that it prints.
+pub(super) fn notifier_with(
+    receivers: Vec<NotifyConfig>,
+    queue: Arc<dyn DeliveryQueue>,
+    clock: Clock,
+    metrics: Metrics,
+) -> (Notifier, Arc<Mutex<Vec<String>>>) {
     let mut config = ServiceConfig::default();
     config.url = Some("https://mirror.example".to_owned());
     config.notify = receivers;
     let lines = Arc::new(Mutex::new(Vec::new()));
     let written = Arc::clone(&lines);
     let report: Report = Arc::new(move |_, text| written.lock().unwrap().push(text.to_owned()));
-    let notifier = Notifier::new(&config, &|_| None, queue, clock, report).unwrap();
+    let notifier = Notifier::new(&config, &|_| None, queue, clock, metrics, report).unwrap();
     (notifier.unwrap(), lines)
 }
 
@@ -123,10 +134,13 @@ impl DeliveryQueue for MemoryQueue {
         std::future::ready(Ok(due)).boxed()
     }
 
-    fn next(&self) -> BoxFuture<'_, Result<Option<Timestamp>, String>> {
+    fn waiting(&self) -> BoxFuture<'_, Result<WaitingDeliveries, String>> {
         let state = self.state.lock().unwrap();
-        let next = state.waiting.values().map(|it| it.next).min();
-        std::future::ready(Ok(next)).boxed()
+        let waiting = WaitingDeliveries {
+            number: state.waiting.len() as u64,
+            next: state.waiting.values().map(|it| it.next).min(),
+        };
+        std::future::ready(Ok(waiting)).boxed()
     }
 
     fn finish(&self, id: i64) {
