@@ -11,6 +11,8 @@
 
 mod error;
 mod local;
+#[cfg(feature = "share")]
+mod postgres;
 mod run_events;
 mod unit;
 mod unit_rules;

@@ -1,0 +1,94 @@
+//! Shared work by a `PostgreSQL` server.
+//!
+//! A process has two connections: one for units, facts and reports, and one for leases and budgets, which must not wait
+//! behind them. Everything works through a pooler in transaction mode: a transaction is one round trip, without
+//! prepared statements and without state of the session. Notifications are hints beside polling. All times are the
+//! server's.
+
+mod connection;
+mod failure;
+mod schema;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+mod tests;
+mod tls;
+mod url;
+
+pub(crate) use connection::{Connection, Report};
+pub(crate) use failure::DatabaseError;
+pub(crate) use url::ServerUrl;
+
+use connection::Server;
+use tokio::sync::Notify;
+
+/// Returns parameters of a statement with their types, as in `parameters!(run: i64, key: &str)`.
+macro_rules! parameters {
+    ($($value:ident: $kind:ty),* $(,)?) => {
+        [$((
+            &$value as &(dyn tokio_postgres::types::ToSql + Sync),
+            <$kind as $crate::share::postgres::SqlType>::TYPE,
+        )),*]
+    };
+}
+use parameters;
+
+/// Connections to a server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Database {
+    /// For units, facts and reports.
+    pub(crate) work: Connection,
+    /// For short statements that must not wait: leases and budgets.
+    pub(crate) control: Connection,
+}
+
+impl Database {
+    /// Connects, and prepares the tables. Lines about a server that is away go to `report`.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub(crate) async fn connect(url: ServerUrl, report: Report) -> Result<Self, DatabaseError> {
+        let server = Server::new(url, report)?;
+        let (mut client, mut wire) = server.connect().await?;
+        let no_hint = Notify::new();
+        tokio::select! {
+            migrated = schema::migrate(&mut client, server.url()) => migrated?,
+            error = connection::receive(&server, &no_hint, &mut wire) => return Err(error),
+        }
+        let control = server.connect().await?;
+        Ok(Self {
+            work: Connection::new(server.clone(), (client, wire), false),
+            control: Connection::new(server, control, true),
+        })
+    }
+}
+
+/// Type of `PostgreSQL` that a type of Rust becomes.
+pub(crate) trait SqlType {
+    /// The type.
+    const TYPE: tokio_postgres::types::Type;
+}
+
+macro_rules! sql_types {
+    ($($kind:ty => $name:ident),* $(,)?) => {
+        $(impl SqlType for $kind {
+            const TYPE: tokio_postgres::types::Type = tokio_postgres::types::Type::$name;
+        })*
+    };
+}
+
+sql_types! {
+    bool => BOOL,
+    i32 => INT4,
+    i64 => INT8,
+    f64 => FLOAT8,
+    &str => TEXT,
+    String => TEXT,
+    Option<String> => TEXT,
+    Option<i64> => INT8,
+    jiff::Timestamp => TIMESTAMPTZ,
+    Option<jiff::Timestamp> => TIMESTAMPTZ,
+    Vec<i32> => INT4_ARRAY,
+    Vec<i64> => INT8_ARRAY,
+    Vec<f64> => FLOAT8_ARRAY,
+    Vec<String> => TEXT_ARRAY,
+}
