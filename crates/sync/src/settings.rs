@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::transfer::Progress;
 
@@ -25,6 +26,8 @@ pub struct RunSettings {
     pub images: usize,
     /// Records of earlier runs; `None` to use none.
     pub records: Option<Arc<Records>>,
+    /// Knowledge of other processes about blobs; `None` for that of this one alone.
+    pub blob_facts: Option<Arc<dyn BlobFacts>>,
     /// Use of lists that registries have beside the protocol.
     pub listing: Listing,
     /// Counters of the transfers; `None` for its own.
@@ -38,6 +41,7 @@ impl Default for RunSettings {
             transfers: None,
             images: IMAGES,
             records: None,
+            blob_facts: None,
             listing: Listing::default(),
             progress: None,
         }

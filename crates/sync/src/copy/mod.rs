@@ -87,6 +87,10 @@ impl Copier {
             Some(records) => Inventory::with_records(records),
             None => Inventory::new(),
         };
+        let inventory = match settings.blob_facts {
+            Some(facts) => inventory.with_blob_facts(facts, settings.intent == Intent::Copy),
+            None => inventory,
+        };
         let inventory = Arc::new(inventory.sharing(&shared.facts));
         let transfers = Transfers::within(&shared.transfers, Arc::clone(&inventory))
             .counting_in(settings.progress);

@@ -4,6 +4,7 @@
 //! the registry answers mounts. All of this is in memory, behind one lock that is held for the time of a lookup. The
 //! optional [`records`] add facts from earlier runs and from other processes.
 
+mod blob_facts;
 mod first_seen;
 mod manifest_scope;
 mod mounting;
@@ -17,17 +18,19 @@ mod shared_facts;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use image_syncer_registry::{Descriptor, Digest, Tag};
 
 use crate::Repository;
 use crate::rule::CopyOptions;
+pub use blob_facts::{BlobFacts, BlobUpdate};
 pub use manifest_scope::ManifestScope;
 pub(crate) use mounting::{MountCapability, MountConfidence};
 use recorded_digests::RecordedDigests;
 use records::{
     RecordUpdate, RecordedCopies, RecordedCopy, RecordedSighting, Records, ReferrersChecks,
 };
-pub(crate) use registry_facts::DigestKey;
+pub use registry_facts::DigestKey;
 use registry_facts::RegistryFacts;
 use repository_set::Epoch;
 pub(crate) use shared_facts::SharedFacts;
@@ -51,6 +54,14 @@ pub struct Inventory {
     /// Start of the run. Facts from before are hints.
     since: Epoch,
     recorded: Option<RecordedFacts>,
+    distributed: Option<DistributedFacts>,
+}
+
+/// Facts that other processes contribute.
+struct DistributedFacts {
+    facts: Arc<dyn BlobFacts>,
+    /// Also gets new facts.
+    writes: bool,
 }
 
 /// Facts that are kept between runs.
@@ -115,6 +126,12 @@ impl Inventory {
             ..Self::default()
         }
     }
+    /// Adds the facts of other processes; with `writes`, they get new ones.
+    #[must_use]
+    pub(crate) fn with_blob_facts(mut self, facts: Arc<dyn BlobFacts>, writes: bool) -> Self {
+        self.distributed = Some(DistributedFacts { facts, writes });
+        self
+    }
     /// Replaces the facts by those that the runs of a session share. A run begins.
     #[must_use]
     pub(crate) fn sharing(mut self, facts: &Arc<SharedFacts>) -> Self {
@@ -167,7 +184,7 @@ impl Inventory {
     pub fn record_missing(&self, repository: &Repository, digest: &Digest) {
         let blob = DigestKey::from_digest(digest);
         self.write(repository, |facts| facts.miss_blob(repository, blob));
-        self.queue_update(|| RecordUpdate::Gone(repository.clone(), blob));
+        self.queue_update(|| BlobUpdate::Gone(repository.clone(), blob));
     }
     /// Notes that the blobs are in the repository, named by a manifest there. From now on they can be mounted from
     /// there, even where a registry mounts only blobs that a manifest names.
@@ -181,7 +198,7 @@ impl Inventory {
             blobs.retain(|blob| facts.add_blob(repository, *blob, true));
         });
         if !blobs.is_empty() {
-            self.queue_update(|| RecordUpdate::Holds(repository.clone(), blobs));
+            self.queue_update(|| BlobUpdate::Holds(repository.clone(), blobs));
         }
     }
     /// Returns whether the manifest is known to be in the repository with everything below it, as far as `scope` goes.
@@ -218,20 +235,28 @@ impl Inventory {
     /// Drops all facts about the repository, because the destination contradicted one of them.
     pub fn forget(&self, repository: &Repository) {
         self.write(repository, |facts| facts.forget(repository));
-        self.queue_update(|| RecordUpdate::Forget(repository.clone()));
+        self.queue_update(|| BlobUpdate::Forget(repository.clone()));
     }
-    /// Reads from the records where these blobs are, for a repository that lacks them as far as this run knows.
+    /// Reads where these blobs are from the records and the facts of other processes, for a repository that lacks them as
+    /// far as this run knows.
     pub(crate) async fn recall(&self, repository: &Repository, blobs: &[Descriptor]) {
-        let Some(RecordedFacts { records, .. }) = self.recorded_about(repository) else {
+        let recorded = self.recorded_about(repository);
+        let recorded = recorded.map(|recorded| &*recorded.records as &dyn BlobFacts);
+        let distributed = self.distributed.as_ref().map(|it| &*it.facts);
+        let sources: Vec<&dyn BlobFacts> = recorded.into_iter().chain(distributed).collect();
+        if sources.is_empty() || blobs.is_empty() {
             return;
-        };
+        }
         let blobs: Vec<DigestKey> = blobs
             .iter()
             .map(|blob| DigestKey::from_digest(&blob.digest))
             .collect();
-        let found = records.locations(repository, blobs).await;
+        let lookups = sources
+            .iter()
+            .map(|facts| facts.locations(repository, blobs.clone()));
+        let found = join_all(lookups).await.concat();
         if !found.is_empty() {
-            tracing::trace!("the records know where {} of its blobs are", found.len());
+            tracing::trace!("it is known where {} of its blobs are", found.len());
         }
         self.write(repository, |facts| {
             for (blob, locations) in found {
@@ -260,7 +285,7 @@ impl Inventory {
             }
         });
         if found == Some(false) {
-            self.queue_update(|| RecordUpdate::Gone(repository.clone(), blob));
+            self.queue_update(|| BlobUpdate::Gone(repository.clone(), blob));
         }
     }
     /// Notes the size of a blob that was read, where a manifest states another one.
@@ -299,9 +324,9 @@ impl Inventory {
             facts.mounting.is_known_to_mount()
         });
         if is_recorded && accepted {
-            self.queue_update(|| RecordUpdate::Holds(from.repository.clone(), vec![blob]));
+            self.queue_update(|| BlobUpdate::Holds(from.repository.clone(), vec![blob]));
         } else if is_recorded && is_gone {
-            self.queue_update(|| RecordUpdate::Gone(from.repository.clone(), blob));
+            self.queue_update(|| BlobUpdate::Gone(from.repository.clone(), blob));
         }
     }
     /// Notes that the registry reported the blob as present in answer to the first request of an upload.
@@ -347,9 +372,19 @@ impl Inventory {
         let recorded = self.recorded.as_ref();
         recorded.filter(|recorded| recorded.registries.contains(&*name))
     }
-    fn queue_update(&self, update: impl FnOnce() -> RecordUpdate) {
-        if let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) {
-            recorded.records.queue_update(update());
+    /// Passes news to the records and to other processes, as far as the run writes.
+    fn queue_update(&self, update: impl FnOnce() -> BlobUpdate) {
+        let recorded = self.recorded.as_ref().filter(|recorded| recorded.writes);
+        let distributed = self.distributed.as_ref().filter(|facts| facts.writes);
+        match (recorded, distributed) {
+            (None, None) => {}
+            (Some(recorded), None) => recorded.records.record(update()),
+            (None, Some(distributed)) => distributed.facts.record(update()),
+            (Some(recorded), Some(distributed)) => {
+                let update = update();
+                recorded.records.record(update.clone());
+                distributed.facts.record(update);
+            }
         }
     }
     fn write<T>(&self, repository: &Repository, write: impl FnOnce(&mut RegistryFacts) -> T) -> T {

@@ -18,7 +18,7 @@ const MAX_MISSING: usize = 65_536;
 
 /// Digest in 32 bytes: its own bytes if it is SHA-256, otherwise the SHA-256 of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct DigestKey([u8; 32]);
+pub struct DigestKey([u8; 32]);
 
 /// Facts about one registry.
 #[derive(Default)]
@@ -62,7 +62,8 @@ impl LookupStats {
 }
 
 impl DigestKey {
-    pub(crate) fn from_digest(digest: &Digest) -> Self {
+    /// Returns the key of `digest`.
+    pub fn from_digest(digest: &Digest) -> Self {
         Self::sha256(digest)
             .or_else(|| Self::sha256(&Digest::sha256(digest.as_str().as_bytes())))
             // A SHA-256 digest always decodes; otherwise all digests would share one key, which is a wrong hint only.
@@ -81,10 +82,11 @@ impl DigestKey {
         digest.to_sha256().map(Self)
     }
     /// Returns the key of a SHA-256 of these bytes.
-    pub(super) fn from_sha256(bytes: [u8; 32]) -> Self {
+    pub fn from_sha256(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
-    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+    /// Returns the bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::rule::{ConflictPolicy, CopyOptions, Immutable, Parts, PlatformFilter, Referrers, Rule};
 use crate::settings::{Intent, Listing, RunSettings};
@@ -20,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) transfers: Option<usize>,
     pub(crate) images: usize,
     pub(crate) records: Option<Arc<Records>>,
+    pub(crate) blob_facts: Option<Arc<dyn BlobFacts>>,
     pub(crate) listing: Listing,
 }
 
@@ -56,6 +58,7 @@ impl From<Settings> for RunSettings {
             transfers: settings.transfers,
             images: settings.images,
             records: settings.records,
+            blob_facts: settings.blob_facts,
             listing: settings.listing,
             progress: None,
         }
@@ -75,6 +78,7 @@ pub(crate) fn settings() -> Settings {
         transfers: None,
         images: 4,
         records: None,
+        blob_facts: None,
         listing: Listing::Auto,
     }
 }

@@ -37,6 +37,7 @@ use tracing::Instrument;
 use crate::copy::SharedState;
 use crate::engine::Engine;
 use crate::event::Listener;
+use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::rule::RuleSet;
 use crate::settings::{Intent, RunSettings};
@@ -60,6 +61,7 @@ struct Inner {
     shared: SharedState,
     facts: AgingFacts,
     records: Option<Arc<Records>>,
+    blob_facts: Option<Arc<dyn BlobFacts>>,
     /// `None` if the stores were given.
     registries: Option<SessionRegistries>,
 }
@@ -106,12 +108,14 @@ impl Session {
             images,
             transfers,
             records,
+            blob_facts,
         } = options;
         Self {
             inner: Arc::new(Inner {
                 shared: SharedState::new(stores, transfers, images),
                 facts: AgingFacts::default(),
                 records,
+                blob_facts,
                 registries,
             }),
         }
@@ -146,6 +150,7 @@ impl Session {
             intent,
             listing,
             records: self.inner.records.clone(),
+            blob_facts: self.inner.blob_facts.clone(),
             progress,
             ..RunSettings::default()
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Stop;
+use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::session::Lease;
 use crate::settings::{Intent, Listing, RunSettings};
@@ -22,6 +23,8 @@ pub struct SessionOptions {
     pub transfers: Option<usize>,
     /// Records of earlier runs; `None` to use none.
     pub records: Option<Arc<Records>>,
+    /// Knowledge of other processes about blobs; `None` for that of this one alone.
+    pub blob_facts: Option<Arc<dyn BlobFacts>>,
 }
 
 /// Options of one run. Options of copies belong to the rules: [`CopyOptions`](crate::rule::CopyOptions).
@@ -49,6 +52,7 @@ impl Default for SessionOptions {
             images,
             transfers,
             records: None,
+            blob_facts: None,
         }
     }
 }
@@ -72,6 +76,13 @@ impl SessionOptions {
     #[must_use]
     pub fn with_records(mut self, records: Option<Arc<Records>>) -> Self {
         self.records = records;
+        self
+    }
+
+    /// Sets the knowledge of other processes about blobs. What this one learns is added to it.
+    #[must_use]
+    pub fn with_blob_facts(mut self, facts: Option<Arc<dyn BlobFacts>>) -> Self {
+        self.blob_facts = facts;
         self
     }
 }

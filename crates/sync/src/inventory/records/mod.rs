@@ -24,10 +24,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use image_syncer_registry::{Digest, Tag};
 use rusqlite::Connection;
 
 use crate::Repository;
+use crate::inventory::blob_facts::{BlobFacts, BlobUpdate};
 use crate::inventory::recorded_digests::DigestTable;
 use crate::inventory::registry_facts::DigestKey;
 use crate::lock::lock;
@@ -79,12 +82,8 @@ struct ErrorReporter {
 /// Update of the records.
 #[derive(Debug)]
 pub(super) enum RecordUpdate {
-    /// The repository holds these blobs, named by a manifest there.
-    Holds(Repository, Vec<DigestKey>),
-    /// The repository lacks this blob.
-    Gone(Repository, DigestKey),
-    /// Nothing is known about the repository any more.
-    Forget(Repository),
+    /// News about blobs.
+    Blobs(BlobUpdate),
     /// This tag was copied, or found equal.
     Copied(Repository, Tag, RecordedCopy),
     /// The digest was in the source repository at that time.
@@ -232,25 +231,6 @@ impl Records {
     pub(super) fn registries(&self) -> HashSet<String> {
         lock(&self.registries).clone()
     }
-    /// Returns the known repositories of the registry for each of `blobs`, `repository` itself first.
-    pub(super) async fn locations(
-        &self,
-        repository: &Repository,
-        blobs: Vec<DigestKey>,
-    ) -> Vec<(DigestKey, BlobRepositories)> {
-        let repository = repository.clone();
-        let found = self.reader.read(move |reader| {
-            let mut found = Vec::new();
-            for blob in blobs {
-                let locations = reader.locations(&repository, blob)?;
-                if !locations.is_empty() {
-                    found.push((blob, locations));
-                }
-            }
-            Ok(found)
-        });
-        found.await.unwrap_or_default()
-    }
     /// Returns the last copies to the tags of `destination`.
     pub(super) async fn copies(&self, destination: &Repository) -> RecordedCopies {
         let (destination, today) = (destination.clone(), self.today);
@@ -308,15 +288,36 @@ impl Records {
     }
 }
 
+impl BlobFacts for Records {
+    fn locations<'a>(
+        &'a self,
+        repository: &'a Repository,
+        blobs: Vec<DigestKey>,
+    ) -> BoxFuture<'a, Vec<(DigestKey, BlobRepositories)>> {
+        let repository = repository.clone();
+        let found = self.reader.read(move |reader| {
+            let mut found = Vec::new();
+            for blob in blobs {
+                let locations = reader.locations(&repository, blob)?;
+                if !locations.is_empty() {
+                    found.push((blob, locations));
+                }
+            }
+            Ok(found)
+        });
+        async move { found.await.unwrap_or_default() }.boxed()
+    }
+    fn record(&self, update: BlobUpdate) {
+        self.queue_update(RecordUpdate::Blobs(update));
+    }
+}
+
 impl RecordUpdate {
     /// Returns the repository that the update is about.
     fn repository(&self) -> &Repository {
         match self {
-            Self::Holds(repository, _)
-            | Self::Gone(repository, _)
-            | Self::Forget(repository)
-            | Self::Copied(repository, ..)
-            | Self::Seen(repository, ..) => repository,
+            Self::Blobs(update) => update.repository(),
+            Self::Copied(repository, ..) | Self::Seen(repository, ..) => repository,
             Self::ReferrersChecked(checks, ..) => &checks.destination,
         }
     }

@@ -9,6 +9,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::Repository;
+use crate::inventory::BlobUpdate;
 use crate::inventory::records::file::FORMAT;
 use crate::inventory::records::{
     REFRESHED_AFTER, RecordUpdate, RecordedCopy, ReferrersChecks, maintenance, seconds,
@@ -114,9 +115,11 @@ struct WriteBatch<'a> {
 impl WriteBatch<'_> {
     fn write(&mut self, update: RecordUpdate) -> rusqlite::Result<()> {
         match update {
-            RecordUpdate::Holds(repository, blobs) => self.write_blobs(&repository, &blobs),
-            RecordUpdate::Gone(repository, blob) => self.gone(&repository, blob),
-            RecordUpdate::Forget(repository) => self.forget(&repository),
+            RecordUpdate::Blobs(BlobUpdate::Holds(repository, blobs)) => {
+                self.write_blobs(&repository, &blobs)
+            }
+            RecordUpdate::Blobs(BlobUpdate::Gone(repository, blob)) => self.gone(&repository, blob),
+            RecordUpdate::Blobs(BlobUpdate::Forget(repository)) => self.forget(&repository),
             RecordUpdate::Copied(destination, tag, copy) => self.copied(&destination, &tag, &copy),
             RecordUpdate::Seen(source, digest, at) => self.write_seen(&source, &digest, at),
             RecordUpdate::ReferrersChecked(checks, root, at) => {

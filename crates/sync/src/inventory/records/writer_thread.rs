@@ -154,12 +154,16 @@ fn write_all(path: &Path, today: i64, queue: &UpdateQueue) -> rusqlite::Result<(
 mod tests {
     use super::*;
     use crate::Repository;
+    use crate::inventory::BlobUpdate;
 
     #[test]
     fn a_queue_drops_what_exceeds_its_limit() {
         let queue = UpdateQueue::default();
         let repository = Repository::parse("r.example/a");
-        let update = || RecordUpdate::Forget(repository.clone().unwrap_or_else(|_| unreachable!()));
+        let update = || {
+            let repository = repository.clone().unwrap_or_else(|_| unreachable!());
+            RecordUpdate::Blobs(BlobUpdate::Forget(repository))
+        };
         let first = (0..MAX_QUEUED + 10).filter(|_| queue.push(update()));
         assert_eq!(first.count(), 1);
         assert_eq!(queue.next().len(), MAX_QUEUED);

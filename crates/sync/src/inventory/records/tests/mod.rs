@@ -20,6 +20,7 @@ use super::{
 use crate::Repository;
 use crate::inventory::Inventory;
 use crate::inventory::registry_facts::DigestKey;
+use crate::inventory::{BlobFacts, BlobUpdate};
 use crate::rule::{CopyOptions, PlatformFilter};
 
 /// Upper bound for a failing test only.
@@ -157,10 +158,10 @@ fn blob(number: usize) -> DigestKey {
 }
 
 fn holds(path: &str, blobs: &[usize]) -> RecordUpdate {
-    RecordUpdate::Holds(
+    RecordUpdate::Blobs(BlobUpdate::Holds(
         repository(path),
         blobs.iter().map(|number| blob(*number)).collect(),
-    )
+    ))
 }
 
 fn locations(records: &Records, path: &str, number: usize) -> Vec<String> {
@@ -202,9 +203,16 @@ fn deleted_and_forgotten_records_are_gone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     let mut updates = vec![holds("r.example/a", &[1, 2]), holds("r.example/b", &[1, 2])];
-    updates.push(RecordUpdate::Gone(repository("r.example/a"), blob(1)));
-    updates.push(RecordUpdate::Forget(repository("r.example/b")));
-    updates.push(RecordUpdate::Forget(repository("r.example/unheard-of")));
+    updates.push(RecordUpdate::Blobs(BlobUpdate::Gone(
+        repository("r.example/a"),
+        blob(1),
+    )));
+    updates.push(RecordUpdate::Blobs(BlobUpdate::Forget(repository(
+        "r.example/b",
+    ))));
+    updates.push(RecordUpdate::Blobs(BlobUpdate::Forget(repository(
+        "r.example/unheard-of",
+    ))));
     updates.push(holds("r.example/b", &[3]));
     write(&path, 100, updates);
     let records = open(&path);
@@ -377,7 +385,7 @@ fn referrers_checks_are_pruned_and_forgotten() {
         looked(locations[1], "s.example/a", 100),
         looked(locations[1], "s.example/a", 150),
         looked(locations[2], "s.example/a", 150),
-        RecordUpdate::Forget(repository(locations[2])),
+        RecordUpdate::Blobs(BlobUpdate::Forget(repository(locations[2]))),
     ];
     write(&path, 150, updates);
     let known = || {
