@@ -13,6 +13,10 @@ pub(crate) trait RunObserver: Send + Sync {
     /// A run was requested, started or ended; `run` has its new state. Called in the order of the states. All events of a
     /// run come before its end.
     fn changed(&self, _run: &Run) {}
+    /// A run ended whose end another replica of the service reports to receivers of notifications.
+    fn ended_elsewhere(&self, run: &Run) {
+        self.changed(run);
+    }
     /// An event of a run in progress.
     fn event(&self, _run: RunId, _event: &Event) {}
     /// The progress of a run, once a second while it is running.
@@ -39,6 +43,11 @@ impl RunObservers {
 impl RunObserver for RunObservers {
     fn changed(&self, run: &Run) {
         self.0.iter().for_each(|observer| observer.changed(run));
+    }
+
+    fn ended_elsewhere(&self, run: &Run) {
+        let observers = self.0.iter();
+        observers.for_each(|observer| observer.ended_elsewhere(run));
     }
 
     fn event(&self, run: RunId, event: &Event) {

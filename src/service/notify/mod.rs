@@ -165,6 +165,20 @@ impl Notifier {
         }
     }
 
+    /// Records the end of a run that copies. Returns the hint of its failure, and the change of its rule's health.
+    fn record(&self, run: &Run) -> Option<(Option<String>, Option<EventKind>)> {
+        if !run.state.is_over() {
+            return None;
+        }
+        let mut state = lock(&self.0.state);
+        let hint = state.hints.remove(&run.id).flatten();
+        if run.purpose != RunPurpose::Sync {
+            return None;
+        }
+        let health = state.rules.entry(Arc::clone(&run.rule)).or_default();
+        Some((hint, health.add(run)))
+    }
+
     /// Adds an event to the queue for all receivers that chose it.
     fn add(&self, notification: &Notification) {
         let receivers = self.0.receivers.iter();
@@ -203,17 +217,8 @@ impl Notifier {
 
 impl RunObserver for Notifier {
     fn changed(&self, run: &Run) {
-        if !run.state.is_over() {
+        let Some((hint, transition)) = self.record(run) else {
             return;
-        }
-        let (hint, transition) = {
-            let mut state = lock(&self.0.state);
-            let hint = state.hints.remove(&run.id).flatten();
-            if run.purpose != RunPurpose::Sync {
-                return;
-            }
-            let health = state.rules.entry(Arc::clone(&run.rule)).or_default();
-            (hint, health.add(run))
         };
         let event = match run.state {
             RunState::Failed => Some(EventKind::RunFailed),
@@ -230,6 +235,10 @@ impl RunObserver for Notifier {
                 address,
             ));
         }
+    }
+
+    fn ended_elsewhere(&self, run: &Run) {
+        self.record(run);
     }
 
     fn event(&self, run: RunId, event: &Event) {

@@ -13,6 +13,7 @@ use image_syncer_sync::session::{RunHandle, RunOptions};
 use image_syncer_sync::settings::Intent;
 use image_syncer_sync::transfer::Progress;
 use image_syncer_sync::{Event, Listener, Session};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -22,7 +23,7 @@ use crate::service::observer::{RunObserver as _, RunObservers};
 use crate::service::rule_book::ServiceRule;
 use crate::service::run::{Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 use crate::service::runs::queue::QueuedRun;
-use crate::service::runs::{RequestError, RunLimits};
+use crate::service::runs::{Replicas, RequestError, RunLimits};
 use crate::service::throughput::{Sample, Throughput};
 
 /// A run in progress.
@@ -34,6 +35,8 @@ pub(super) struct ActiveRun {
     /// True if the service ended before the run.
     is_interrupted: Arc<AtomicBool>,
     report: Arc<Report>,
+    /// True if replicas carry it out.
+    is_followed: bool,
     /// Set when the run has started.
     progress: Arc<Mutex<Option<Arc<Progress>>>>,
     began: Instant,
@@ -54,12 +57,28 @@ pub(crate) struct LiveRun {
     pub(crate) throughput: Throughput,
 }
 
+/// Carries out a run.
+pub(super) enum Carrier {
+    /// This process.
+    Session(Session),
+    /// All replicas. This one follows.
+    Replicas(Arc<dyn Replicas>),
+}
+
+/// End of a run.
+pub(super) struct EndedRun {
+    /// The run with its final state; `None` if this replica has left a run of others.
+    pub(super) run: Option<Run>,
+    /// False if another replica reports the end to receivers of notifications.
+    pub(super) announces: bool,
+}
+
 /// Everything that the task of a run needs.
 pub(super) struct RunSetup {
     run: Run,
     /// `None` if the rule does not exist any more.
     rule: Option<Arc<ServiceRule>>,
-    session: Session,
+    carrier: Carrier,
     options: RunOptions,
     stop: Stop,
     is_interrupted: Arc<AtomicBool>,
@@ -73,15 +92,16 @@ impl ActiveRun {
     /// Turns a run that waits into one in progress. The setup has to be carried out.
     pub(super) fn start(
         queued: QueuedRun,
-        rule: Option<Arc<ServiceRule>>,
-        session: Session,
+        (rule, started): (Option<Arc<ServiceRule>>, Timestamp),
+        carrier: Carrier,
         limits: &RunLimits,
         observers: &RunObservers,
     ) -> (Self, RunSetup) {
         let states = queued.into_states();
         states.send_modify(|run| {
             run.state = RunState::Running;
-            run.started = Some(limits.clock.now());
+            run.started = Some(started);
+            run.ended = None;
         });
         let run = states.borrow().clone();
         observers.changed(&run);
@@ -97,10 +117,11 @@ impl ActiveRun {
         let report = Arc::new(Report::new());
         let progress = Arc::default();
         let is_interrupted = Arc::new(AtomicBool::default());
+        let is_followed = matches!(carrier, Carrier::Replicas(_));
         let setup = RunSetup {
             run: run.clone(),
             rule,
-            session,
+            carrier,
             options,
             stop: stop.clone(),
             is_interrupted: Arc::clone(&is_interrupted),
@@ -116,6 +137,7 @@ impl ActiveRun {
             stop,
             is_interrupted,
             report,
+            is_followed,
             progress,
             began: Instant::now(),
             throughput: Throughput::default(),
@@ -173,11 +195,17 @@ impl ActiveRun {
         }
     }
 
-    /// Samples the run; `None` before it has transfers.
+    /// Samples the run; `None` before it has transfers. Those of other processes are unknown.
     pub(super) fn sample(&mut self) -> Option<(Run, Sample)> {
-        let progress = lock(&self.progress).clone()?;
+        let progress = lock(&self.progress).clone();
+        if progress.is_none() && !self.is_followed {
+            return None;
+        }
         let run = self.run();
-        let sample = self.sample_of(&run.counts, progress.uploads_under_way());
+        let sample = self.sample_of(
+            &run.counts,
+            progress.map_or(0, |progress| progress.uploads_under_way()),
+        );
         self.throughput.add(sample);
         if !sample.is_standstill_since(&self.moved.0) {
             self.moved = (sample, Instant::now());
@@ -223,8 +251,10 @@ impl ActiveRun {
 }
 
 fn counts(summary: &Summary, progress: Option<&Progress>) -> RunCounts {
-    let fetched = progress.map_or(0, Progress::bytes_fetched);
-    let sent = progress.map_or(0, Progress::bytes_streamed);
+    // Of a run of other processes, only its outcomes are known. Each byte that was sent was read, if not for it alone.
+    let sent = summary.volume.bytes;
+    let fetched = progress.map_or(sent, Progress::bytes_fetched);
+    let sent = progress.map_or(sent, Progress::bytes_streamed);
     RunCounts::new(summary, fetched, sent)
 }
 
@@ -250,17 +280,51 @@ impl RunSetup {
     }
 
     /// Carries out the run, and returns it with its final state. A panic is a failure of the run.
-    pub(super) async fn carry_out(self) -> Run {
-        let mut run = self.run.clone();
-        let failure = match self.rules() {
-            Ok(rules) => self.copy(rules).await.err(),
-            Err(failure) => Some(failure),
+    pub(super) async fn carry_out(self) -> EndedRun {
+        match &self.carrier {
+            Carrier::Session(session) => {
+                let failure = match self.rules() {
+                    Ok(rules) => self.copy(session, rules).await.err(),
+                    Err(failure) => Some(failure),
+                };
+                let run = self.ended(self.clock.now(), failure);
+                EndedRun {
+                    run: Some(run),
+                    announces: true,
+                }
+            }
+            Carrier::Replicas(replicas) => self.follow(&**replicas).await,
+        }
+    }
+
+    /// Follows the run, which replicas carry out, to its end.
+    async fn follow(&self, replicas: &dyn Replicas) -> EndedRun {
+        let following = replicas.follow(self.run.clone(), self.listener());
+        let ended = tokio::select! {
+            ended = following => ended,
+            () = self.stop.cancel.cancelled() => {
+                return EndedRun {
+                    run: None,
+                    announces: false,
+                };
+            }
         };
+        let mut run = self.ended(ended.at, ended.failure);
+        run.state = ended.stopped.unwrap_or(run.state);
+        EndedRun {
+            run: Some(run),
+            announces: ended.announces,
+        }
+    }
+
+    /// Returns the run with its final state.
+    fn ended(&self, at: Timestamp, failure: Option<String>) -> Run {
+        let mut run = self.run.clone();
         let mut summary = self.report.summary();
         let was_stopped = self.stop.cancel.is_cancelled();
         summary.finish(summary.rules, was_stopped);
         run.counts = counts(&summary, lock(&self.progress).as_deref());
-        run.ended = Some(self.clock.now());
+        run.ended = Some(at);
         run.failure = failure.or_else(|| first_failure(&summary));
         run.state = match summary.exit_code() {
             130 if self.is_interrupted.load(Ordering::Relaxed) => RunState::Interrupted,
@@ -278,13 +342,16 @@ impl RunSetup {
         rules_in_scope(rule, &self.run.scope).map_err(|error| error.to_string())
     }
 
-    async fn copy(&self, rules: RuleSet) -> Result<(), String> {
-        let listener = Arc::new(RunListener {
+    fn listener(&self) -> Arc<RunListener> {
+        Arc::new(RunListener {
             id: self.run.id,
             report: Arc::clone(&self.report),
             observers: self.observers.clone(),
-        });
-        let handle = self.session.run_with(rules, self.options.clone(), listener);
+        })
+    }
+
+    async fn copy(&self, session: &Session, rules: RuleSet) -> Result<(), String> {
+        let handle = session.run_with(rules, self.options.clone(), self.listener());
         *lock(&self.progress) = Some(Arc::clone(handle.progress()));
         let waited = AssertUnwindSafe(RunHandle::wait(handle))
             .catch_unwind()

@@ -7,9 +7,12 @@
 mod active;
 mod queue;
 #[cfg(test)]
+mod replica_tests;
+mod replicas;
+#[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use image_syncer_sync::engine::Stop;
@@ -17,6 +20,7 @@ use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::session::{RunHandle, RunOptions};
 use image_syncer_sync::settings::{Intent, Listing};
 use image_syncer_sync::{Listener, Session};
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::lock::lock;
@@ -26,8 +30,9 @@ use crate::service::rule_book::RuleBook;
 use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 
 pub(crate) use active::LiveRun;
-use active::{ActiveRun, RunSetup};
-use queue::Queue;
+use active::{ActiveRun, Carrier, EndedRun, RunSetup};
+use queue::{Queue, QueuedRun};
+pub(crate) use replicas::Replicas;
 
 /// Request for a run.
 #[derive(Clone, Debug)]
@@ -40,6 +45,25 @@ pub(crate) struct RunRequest {
     pub(crate) purpose: RunPurpose,
     /// Part of the rule.
     pub(crate) scope: Scope,
+}
+
+impl RunRequest {
+    /// Returns the run that carries it out, before its start.
+    fn run(&self, id: RunId, requested: Timestamp) -> Run {
+        Run {
+            id,
+            rule: Arc::clone(&self.rule),
+            cause: self.cause,
+            purpose: self.purpose,
+            scope: self.scope.clone(),
+            state: RunState::Queued,
+            requested,
+            started: None,
+            ended: None,
+            counts: RunCounts::default(),
+            failure: None,
+        }
+    }
 }
 
 /// Reason for a refused request.
@@ -88,6 +112,8 @@ struct Shared {
     state: Mutex<State>,
     /// A run was requested, or one ended.
     changed: Notify,
+    /// Server with the runs of all replicas; unset for a service on its own.
+    replicas: OnceLock<Arc<dyn Replicas>>,
 }
 
 struct State {
@@ -121,7 +147,13 @@ impl Runs {
                 is_stopping: false,
             }),
             changed: Notify::new(),
+            replicas: OnceLock::new(),
         }))
+    }
+
+    /// Shares the runs with the replicas of a server, which decides when they start. Called before the first request.
+    pub(crate) fn share(&self, replicas: Arc<dyn Replicas>) {
+        let _ = self.0.replicas.set(replicas);
     }
 
     /// Returns the maximum number of runs at a time.
@@ -157,6 +189,18 @@ impl Runs {
     /// # Errors
     /// There is no such rule, the rule has no such part, or the service ends.
     pub(crate) fn request(&self, request: RunRequest) -> Result<Accepted, RequestError> {
+        self.request_for(request, None)
+    }
+
+    /// Requests a run for a time of its rule's schedule: of several replicas, only one carries it out.
+    ///
+    /// # Errors
+    /// See [`Runs::request`].
+    pub(crate) fn request_for(
+        &self,
+        request: RunRequest,
+        slot: Option<Timestamp>,
+    ) -> Result<Accepted, RequestError> {
         let mut state = self.state();
         if state.is_stopping {
             return Err(RequestError::Stopping);
@@ -164,31 +208,54 @@ impl Runs {
         let rule = state.rules.get(&request.rule).cloned();
         let rule = rule.ok_or_else(|| RequestError::UnknownRule(request.rule.to_string()))?;
         active::rules_in_scope(&rule, &request.scope)?;
-        if let Some(id) = state.queue.merge(&request) {
+        let replicas = self.0.replicas.get();
+        if let (None, Some(id)) = (replicas, state.queue.merge(&request)) {
             return Ok(Accepted { id, merged: true });
         }
         let now = self.0.limits.clock.now();
         let id = RunId::after(now, state.last);
         state.last = Some(id);
-        let run = Run {
-            id,
-            rule: Arc::clone(&rule.name),
-            cause: request.cause,
-            purpose: request.purpose,
-            scope: request.scope,
-            state: RunState::Queued,
-            requested: now,
-            started: None,
-            ended: None,
-            counts: RunCounts::default(),
-            failure: None,
-        };
-        state.queue.add(run.clone());
-        // Observers see the states in their order.
-        self.0.observers.changed(&run);
+        let run = request.run(id, now);
+        if let Some(replicas) = replicas {
+            replicas.add(run.clone(), slot);
+        }
+        // Another replica may have the run of this time. The server tells.
+        if replicas.is_none() || slot.is_none() {
+            state.queue.add(run.clone());
+            // Observers see the states in their order.
+            self.0.observers.changed(&run);
+        }
         drop(state);
         self.0.changed.notify_one();
         Ok(Accepted { id, merged: false })
+    }
+
+    /// Takes over the state of a run that replicas share, from the server. Runs that this replica does not know are
+    /// added.
+    pub(crate) fn mirror(&self, run: Run) {
+        let mut state = self.state();
+        if state.is_stopping || state.active.iter().any(|active| active.id() == run.id) {
+            return;
+        }
+        state.last = state.last.max(Some(run.id));
+        let queued = state.queue.take(run.id);
+        if run.state == RunState::Queued {
+            if queued.is_none() {
+                self.0.observers.changed(&run);
+            }
+            state
+                .queue
+                .put(queued.unwrap_or_else(|| QueuedRun::new(run)));
+        } else if run.started.is_none() {
+            // Cancelled before its start.
+            let queued = queued.unwrap_or_else(|| QueuedRun::new(run.clone()));
+            self.0.observers.changed(&queued.replaced_by(run));
+        } else {
+            let queued = queued.unwrap_or_else(|| QueuedRun::new(run.clone()));
+            let setup = self.start(&mut state, queued, run.started);
+            drop(state);
+            self.carry_out(setup);
+        }
     }
 
     /// Starts a comparison outside of the queue, which writes nothing and is in no history. Its events go to `listener`
@@ -223,6 +290,14 @@ impl Runs {
     /// Cancels a run that waits, or stops one in progress. Returns false if there is no such run, or it is over.
     pub(crate) fn cancel(&self, id: RunId) -> bool {
         let mut state = self.state();
+        if let Some(replicas) = self.0.replicas.get() {
+            let mut active = state.active.iter();
+            let is_known = state.queue.states(id).is_some() || active.any(|run| run.id() == id);
+            if is_known {
+                replicas.cancel(id);
+            }
+            return is_known;
+        }
         if let Some(run) = state.queue.cancel(id, self.0.limits.clock.now()) {
             self.0.observers.changed(&run);
             return true;
@@ -270,10 +345,13 @@ impl Runs {
             .or_else(|| state.queue.states(id))
     }
 
-    /// Refuses further requests, and ends the runs that wait. Runs in progress go on.
+    /// Refuses further requests, and ends the runs that wait, unless other replicas have them. Runs in progress go on.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.is_stopping = true;
+        if self.0.replicas.get().is_some() {
+            state.queue = Queue::default();
+        }
         for run in state.queue.interrupt_all(self.0.limits.clock.now()) {
             self.0.observers.changed(&run);
         }
@@ -305,12 +383,7 @@ impl Runs {
         seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             while let Some(setup) = self.next() {
-                let runs = self.clone();
-                tokio::spawn(async move {
-                    let id = setup.id();
-                    let run = setup.carry_out().await;
-                    runs.ended(id, &run);
-                });
+                self.carry_out(setup);
             }
             let (is_over, is_idle) = {
                 let state = self.state();
@@ -327,35 +400,66 @@ impl Runs {
         }
     }
 
-    /// Takes the next run out of the queue that may start.
+    /// Takes the next run out of the queue that may start. Shared runs start when the server says so.
     fn next(&self) -> Option<RunSetup> {
         let mut state = self.state();
-        if state.active.len() >= self.0.limits.runs {
+        if self.0.replicas.get().is_some() || state.active.len() >= self.0.limits.runs {
             return None;
         }
         let State { queue, active, .. } = &mut *state;
         let is_busy = |rule: &str| active.iter().any(|active| active.rule() == rule);
         let queued = queue.next(is_busy)?;
-        let rule = state.rules.get(&queued.rule()).cloned();
-        let session = state.session.clone();
-        let (active, setup) =
-            ActiveRun::start(queued, rule, session, &self.0.limits, &self.0.observers);
-        state.active.push(active);
-        Some(setup)
+        Some(self.start(&mut state, queued, None))
     }
 
-    fn ended(&self, id: RunId, run: &Run) {
+    /// Makes a run one in progress, since `started` or since now.
+    fn start(&self, state: &mut State, queued: QueuedRun, started: Option<Timestamp>) -> RunSetup {
+        let rule = state.rules.get(&queued.rule()).cloned();
+        let session = state.session.clone();
+        let Shared {
+            limits,
+            observers,
+            replicas,
+            ..
+        } = &*self.0;
+        let started = started.unwrap_or_else(|| limits.clock.now());
+        let carrier = match replicas.get() {
+            Some(replicas) => Carrier::Replicas(Arc::clone(replicas)),
+            None => Carrier::Session(session),
+        };
+        let (active, setup) = ActiveRun::start(queued, (rule, started), carrier, limits, observers);
+        state.active.push(active);
+        setup
+    }
+
+    fn carry_out(&self, setup: RunSetup) {
+        let runs = self.clone();
+        tokio::spawn(async move {
+            let id = setup.id();
+            let ended = setup.carry_out().await;
+            runs.ended(id, ended);
+        });
+    }
+
+    fn ended(&self, id: RunId, ended: EndedRun) {
         let mut state = self.state();
         let position = state.active.iter().position(|active| active.id() == id);
         let active = position.map(|position| state.active.remove(position));
-        if let Some(active) = &active {
-            let throughput = active.whole_throughput(run);
-            self.0.observers.record_throughput(id, &throughput);
-        }
-        self.0.observers.changed(run);
-        drop(state);
-        if let Some(active) = active {
-            active.end(run.clone());
+        // The other replicas go on with a run that this one has left.
+        if let Some(run) = ended.run {
+            if let Some(active) = &active {
+                let throughput = active.whole_throughput(&run);
+                self.0.observers.record_throughput(id, &throughput);
+            }
+            if ended.announces {
+                self.0.observers.changed(&run);
+            } else {
+                self.0.observers.ended_elsewhere(&run);
+            }
+            drop(state);
+            if let Some(active) = active {
+                active.end(run);
+            }
         }
         self.0.changed.notify_one();
     }

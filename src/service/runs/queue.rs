@@ -19,6 +19,17 @@ pub(super) struct Queue(Vec<QueuedRun>);
 pub(super) struct QueuedRun(watch::Sender<Run>);
 
 impl QueuedRun {
+    /// Creates a run that waits.
+    pub(super) fn new(run: Run) -> Self {
+        Self(watch::Sender::new(run))
+    }
+
+    /// Publishes another state of the run, and returns it.
+    pub(super) fn replaced_by(self, run: Run) -> Run {
+        self.0.send_replace(run);
+        self.0.borrow().clone()
+    }
+
     /// Returns the name of the rule.
     pub(super) fn rule(&self) -> Arc<str> {
         Arc::clone(&self.0.borrow().rule)
@@ -41,7 +52,19 @@ impl QueuedRun {
 impl Queue {
     /// Adds a run.
     pub(super) fn add(&mut self, run: Run) {
-        self.0.push(QueuedRun(watch::Sender::new(run)));
+        self.put(QueuedRun::new(run));
+    }
+
+    /// Adds a run that was taken out.
+    pub(super) fn put(&mut self, run: QueuedRun) {
+        self.0.push(run);
+    }
+
+    /// Takes a run out.
+    pub(super) fn take(&mut self, id: RunId) -> Option<QueuedRun> {
+        let mut queued = self.0.iter();
+        let position = queued.position(|queued| queued.0.borrow().id == id)?;
+        Some(self.0.remove(position))
     }
 
     /// Adds `request` to the run of its rule and purpose that waits, if there is one. Returns its id.
@@ -64,9 +87,7 @@ impl Queue {
 
     /// Cancels a run, and returns it.
     pub(super) fn cancel(&mut self, id: RunId, now: Timestamp) -> Option<Run> {
-        let mut queued = self.0.iter();
-        let position = queued.position(|queued| queued.0.borrow().id == id)?;
-        Some(self.0.remove(position).end(RunState::Cancelled, now))
+        Some(self.take(id)?.end(RunState::Cancelled, now))
     }
 
     /// Ends all runs, and returns them.

@@ -26,6 +26,9 @@ use times::next_start;
 /// Maximum time between two looks at the clock, which may be set to another time at any moment.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// Seconds within which replicas start together.
+const START_SLOT: i64 = 300;
+
 /// Times of the next runs. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Schedules(Arc<Shared>);
@@ -115,8 +118,8 @@ impl Schedules {
     pub(crate) async fn drive(&self, runs: &Runs) {
         loop {
             let (due, wait) = self.look();
-            for rule in due {
-                if !request(runs, &rule, Cause::Schedule) {
+            for (time, rule) in due {
+                if !request(runs, &rule, Cause::Schedule, time) {
                     return;
                 }
             }
@@ -127,8 +130,8 @@ impl Schedules {
         }
     }
 
-    /// Returns the rules whose time has come, in the order of their times, and the time to wait for the next one.
-    fn look(&self) -> (Vec<Arc<str>>, Duration) {
+    /// Returns the rules whose time has come, in the order of these times, and the time to wait for the next one.
+    fn look(&self) -> (Vec<(Timestamp, Arc<str>)>, Duration) {
         let now = self.0.clock.now();
         let mut state = self.state();
         state.looked = Some(Instant::now());
@@ -142,8 +145,7 @@ impl Schedules {
         }
         let next = state.next.values().min();
         let wait = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
-        let rules = due.into_iter().map(|(_, rule)| rule).collect();
-        (rules, wait.map_or(LOOK, |wait| wait.min(LOOK)))
+        (due, wait.map_or(LOOK, |wait| wait.min(LOOK)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -153,22 +155,25 @@ impl Schedules {
 
 /// Requests the runs of all rules that start with the service: those whose schedule says so, or `all`.
 pub(crate) fn request_at_start(runs: &Runs, all: bool) {
+    // Replicas that start together request each run once.
+    let now = Timestamp::now().as_second();
+    let slot = Timestamp::from_second(now - now % START_SLOT).unwrap_or_default();
     for rule in runs.rules().rules() {
         if all || rule.schedule.at_start {
-            request(runs, &rule.name, Cause::Start);
+            request(runs, &rule.name, Cause::Start, slot);
         }
     }
 }
 
-/// Requests a whole run. Returns false if no run starts any more.
-fn request(runs: &Runs, rule: &Arc<str>, cause: Cause) -> bool {
+/// Requests a whole run for a time. Returns false if no run starts any more.
+fn request(runs: &Runs, rule: &Arc<str>, cause: Cause, slot: Timestamp) -> bool {
     let request = RunRequest {
         rule: Arc::clone(rule),
         cause,
         purpose: RunPurpose::Sync,
         scope: Scope::default(),
     };
-    match runs.request(request) {
+    match runs.request_for(request, Some(slot)) {
         Err(RequestError::Stopping) => false,
         // A rule may have been removed this very moment.
         Ok(_) | Err(_) => true,

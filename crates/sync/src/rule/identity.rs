@@ -86,16 +86,16 @@ impl RuleSet {
                 .values_mut()
                 .filter(|group| joined.contains(*group))
                 .for_each(|group| *group = into);
-            all.into_iter().for_each(|repository| {
-                known.insert(repository, into);
-            });
+            known.extend(all.into_iter().map(|repository| (repository, into)));
             match groups.get_mut(into) {
                 Some(group) => *group = members,
                 None => groups.push(members),
             }
         }
         groups.retain(|group| !group.is_empty());
-        groups.iter_mut().for_each(|group| group.sort_unstable());
+        for group in &mut groups {
+            group.sort_unstable();
+        }
         groups
     }
 }
