@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image_syncer_registry::Digest;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::lock::lock;
 use crate::problems::Problems;
 use crate::service::LoadedFiles;
 
@@ -31,11 +32,18 @@ type Answer = oneshot::Sender<Result<ReloadOutcome, String>>;
 
 /// Requests reloads. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Reload(mpsc::Sender<Option<Answer>>);
+pub(crate) struct Reload {
+    requests: mpsc::Sender<Option<Answer>>,
+    mistakes: Mistakes,
+}
+
+/// Mistakes of the files since they were last read; `None` if they are in force.
+type Mistakes = Arc<Mutex<Option<Arc<str>>>>;
 
 /// Receives the requests for reloads, and notices changed files.
 pub(crate) struct Reloader {
     requests: mpsc::Receiver<Option<Answer>>,
+    mistakes: Mistakes,
     read: Arc<FileReader>,
     files: Vec<PathBuf>,
     seen: Fingerprint,
@@ -48,13 +56,19 @@ impl Reload {
     /// Creates the requests, and their receiver, which reads files with `read`. `files` were read before.
     pub(crate) fn new(read: FileReader, files: Vec<PathBuf>) -> (Self, Reloader) {
         let (sender, requests) = mpsc::channel(WAITING);
+        let mistakes = Mistakes::default();
         let reloader = Reloader {
             requests,
+            mistakes: Arc::clone(&mistakes),
             read: Arc::new(read),
             seen: fingerprint(&files),
             files,
         };
-        (Self(sender), reloader)
+        let reload = Self {
+            requests: sender,
+            mistakes,
+        };
+        (reload, reloader)
     }
 
     /// Requests a reload, and waits for its result.
@@ -64,15 +78,20 @@ impl Reload {
     pub(crate) async fn request(&self) -> Result<ReloadOutcome, String> {
         let (answer, result) = oneshot::channel();
         let stopping = || "the service is stopping".to_owned();
-        let sent = self.0.send(Some(answer)).await;
+        let sent = self.requests.send(Some(answer)).await;
         sent.map_err(|_| stopping())?;
         result.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Returns the mistakes of the files as they are now, because of which older rules are in force.
+    pub(crate) fn mistakes(&self) -> Option<Arc<str>> {
+        lock(&self.mistakes).clone()
     }
 
     /// Requests a reload without waiting for it.
     pub(crate) fn notify(&self) {
         // With so many requests that wait, one of them suffices.
-        let _ = self.0.try_send(None);
+        let _ = self.requests.try_send(None);
     }
 }
 
@@ -94,6 +113,7 @@ impl Reloader {
                 Ok(loaded) => apply(Ok(loaded)),
                 Err(mistakes) => apply(Err(&mistakes)).and(Err(mistakes)),
             };
+            *lock(&self.mistakes) = outcome.as_ref().err().map(|text| text.as_str().into());
             if let Some(answer) = answer {
                 // The client may have gone away.
                 let _ = answer.send(outcome);

@@ -133,7 +133,7 @@ fn login(reader: &Reader) -> Markup {
     html! {
         @if let Some(name) = &reader.access.login {
             form method="post" action="/logout" {
-                button.tool type="submit" { (t.log_out) " " span translate="no" { (name) } }
+                button.tool type="submit" { (t.log_out) " " span translate="no" { "(" (name) ")" } }
             }
         } @else if reader.access.can_log_in {
             a.tool href=(link("/login", &[("back", &reader.here)])) { (t.log_in) }

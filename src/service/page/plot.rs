@@ -81,15 +81,22 @@ pub(super) fn throughput(reader: &Reader, points: &[Point]) -> Option<Markup> {
     if points.len() < 2 {
         return None;
     }
+    // The first speed is that since the start.
+    let start = Point {
+        second: 0,
+        ..*first
+    };
+    let points: Vec<Point> = std::iter::once(start)
+        .chain(points.iter().copied())
+        .collect();
     let most = points
         .iter()
         .map(|point| point.read.max(point.sent))
         .max()?;
     let top = rounded_up(most.max(1_024));
-    let sent = line(points, last.second, top, |point| point.sent);
-    let read = line(points, last.second, top, |point| point.read);
-    let from = first.second * WIDTH / last.second.max(1);
-    let area = format!("{from},{HEIGHT} {sent}{WIDTH},{HEIGHT}");
+    let sent = line(&points, last.second, top, |point| point.sent);
+    let read = line(&points, last.second, top, |point| point.read);
+    let area = format!("0,{HEIGHT} {sent}{WIDTH},{HEIGHT}");
     let label = fill(t.plot_label, &[&speed(last.sent), &speed(most)]);
     let whole = SignedDuration::from_secs(i64::try_from(last.second).unwrap_or_default());
     let data = points
@@ -122,6 +129,7 @@ pub(super) fn throughput(reader: &Reader, points: &[Point]) -> Option<Markup> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -155,6 +163,21 @@ mod tests {
                 .iter()
                 .all(|point| point.read == 7 && point.sent == 14)
         );
+    }
+
+    #[test]
+    fn lines_begin_at_the_start_of_the_run() {
+        use crate::service::page::samples;
+        use crate::service::page::text::Lang;
+        let reader = samples::reader(Lang::English);
+        let points = points(&[sample(2, 2_048), sample(4, 2_048)]);
+        let plot = throughput(&reader, &points).map(maud::PreEscaped::into_string);
+        let plot = plot.unwrap_or_default();
+        assert!(
+            plot.contains(r#"line-read" points="0,100 500,100 1000,200 ""#),
+            "{plot}"
+        );
+        assert_eq!(throughput(&reader, &points[..1]).map(|plot| plot.0), None);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(super) async fn rules(
         rule_row(state, rule, active, over(last))
     });
     let mut view = RulesView::new(q, filter, page, rows.collect());
+    let mistakes = state.reload.mistakes();
+    view.mistakes = mistakes.map(|text| ReloadView::from_mistakes(&text));
     for row in &mut view.rules.rows {
         row.last = last_runs(state, &row.name).await?;
     }

@@ -29,8 +29,14 @@ fn pages(reader: &Reader) -> Vec<(&'static str, String)> {
     };
     let mistakes =
         ReloadView::from_mistakes(&format!("rules.yaml:7:3: {HOSTILE}\nrules.yaml:9: no"));
+    let mut with_mistakes = samples::rules();
+    with_mistakes.mistakes = Some(mistakes.clone());
     let pages: Vec<(&str, Page)> = vec![
         ("rules", templates::rules::page(reader, &samples::rules())),
+        (
+            "rules-mistakes",
+            templates::rules::page(reader, &with_mistakes),
+        ),
         ("no-rules", templates::rules::page(reader, &no_rules)),
         ("rule", templates::rule::page(reader, &samples::one_rule())),
         ("runs", templates::runs::page(reader, &samples::runs())),

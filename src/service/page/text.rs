@@ -117,6 +117,7 @@ texts! {
     page_of: "Page {} of {}", "第 {} 页，共 {} 页";
     and_more: "and {} more", "另有 {} 项";
     of: "{} of {}", "{} / {}";
+    comma: ", ", "，";
     nothing_found: "Nothing matches the filter.", "没有符合筛选条件的内容。";
 
     // States, outcomes and causes.
@@ -211,6 +212,8 @@ texts! {
     paused_rate_limit: "limits the rate of requests. They continue", "正在限制请求速率，恢复时间：";
     paused_overload: "is overloaded. Requests continue", "负载过高，恢复时间：";
     failures_by_cause: "Failures by cause", "失败原因";
+    one_failure: "{} failure", "{} 次失败";
+    many_failures: "{} failures", "{} 次失败";
     at_host: "at", "位于";
     what_to_do: "What to do:", "处理方法：";
     warnings: "Warnings", "警告";
@@ -327,7 +330,7 @@ mod tests {
                 chinese
                     .chars()
                     .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
-                    || *chinese == "{} / {}",
+                    || matches!(*chinese, "{} / {}" | "，"),
                 "{name} is not Chinese: {chinese}"
             );
         }

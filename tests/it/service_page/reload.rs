@@ -35,7 +35,9 @@ fn a_reload_shows_the_new_rules_or_the_mistakes_with_their_place() {
         text.replace("name: renamed", "nome: renamed")
     });
     browser.value(CLICK);
-    browser.until(&format!("{RESULT}.includes('stay in force')"));
+    let notice =
+        "(document.querySelector('#rules .result')?.textContent ?? '').includes('stay in force')";
+    browser.until(notice);
     let mistakes =
         browser.value("[...document.querySelectorAll('.mistakes li')].map(li => li.textContent)");
     let mistakes = mistakes.as_array().unwrap();
@@ -50,6 +52,15 @@ fn a_reload_shows_the_new_rules_or_the_mistakes_with_their_place() {
         browser.value("document.querySelector('#rules').textContent.includes('renamed')"),
         json!(true)
     );
+    // Mistakes are shown until the file is right again.
+    assert_eq!(browser.value(RESULT), json!(""));
+    browser.open(&format!("{url}/rules"));
+    browser.until(notice);
+    write(&world, |text| text.replace("nome: renamed", "name: fails"));
+    browser.value(CLICK);
+    browser.until(&format!("{RESULT}.includes('3 rules are in force')"));
+    browser.until("document.querySelectorAll('#rules .result').length === 0");
+    browser.until("!document.querySelector('#rules').textContent.includes('renamed')");
     // The answer to the refused request is in the log of the browser.
     drop(browser);
     service.stop().exits(0);

@@ -218,7 +218,8 @@ async function send(form) {
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const result = form.dataset.result && page.querySelector(".result");
       if (result) {
-        document.getElementById(form.dataset.result).replaceChildren(result);
+        // A refreshed part shows what is wrong for as long as it is.
+        document.getElementById(form.dataset.result).replaceChildren(...(response.ok ? [result] : []));
         for (const part of all("[data-live]")) schedule(part);
         button.disabled = false;
         return;

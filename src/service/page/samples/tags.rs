@@ -181,6 +181,11 @@ pub(in crate::service::page) fn registries() -> Vec<RegistryRow> {
     ]
     .map(|who| login("harbor.fra.example.com", who))
     .into();
+    rows[2].latency = Some(RegistryLatency {
+        p50_ms: 9_999.0,
+        p99_ms: 11_545.0,
+        samples: 10,
+    });
     rows[3].logins.clear();
     rows[4].reachable = None;
     rows[4].latency = None;

@@ -81,7 +81,7 @@ fn row(reader: &Reader, registry: &RegistryRow) -> Markup {
     }
 }
 
-/// Returns the numbers of the answers that are no successes, and of the retries.
+/// Returns the numbers of the answers that are no successes, and of the retries, one a line.
 fn troubles(t: &Texts, registry: &RegistryRow) -> Markup {
     let statuses = registry
         .statuses
@@ -96,12 +96,7 @@ fn troubles(t: &Texts, registry: &RegistryRow) -> Markup {
     if registry.retries > 0 {
         troubles.push(html! { (format::fill(t.retries, &[&grouped(registry.retries)])) });
     }
-    html! {
-        @for (index, trouble) in troubles.iter().enumerate() {
-            @if index > 0 { " · " }
-            span.nowrap { (trouble) }
-        }
-    }
+    html! { @for trouble in &troubles { div.nowrap { (trouble) } } }
 }
 
 /// Returns the identity of a login.
@@ -148,7 +143,10 @@ fn state(reader: &Reader, registry: &RegistryRow) -> Markup {
 }
 
 fn latencies(t: &Texts, latency: &RegistryLatency) -> Markup {
-    let milliseconds = |number: f64| format::fill(t.milliseconds, &[&format!("{number:.0}")]);
+    let milliseconds = |number: f64| match number {
+        ..10_000.0 => format::fill(t.milliseconds, &[&format!("{number:.0}")]),
+        _ => format::fill(t.seconds, &[&format!("{:.0}", number / 1_000.0)]),
+    };
     html! {
         span.nowrap { (milliseconds(latency.p50_ms)) }
         div.soft.small.nowrap { (format::fill(t.slowest, &[&milliseconds(latency.p99_ms)])) }
@@ -158,10 +156,10 @@ fn latencies(t: &Texts, latency: &RegistryLatency) -> Markup {
 fn rate_limits(t: &Texts, registry: &RegistryRow) -> Markup {
     let paused = SignedDuration::try_from_secs_f64(registry.paused_seconds).unwrap_or_default();
     html! {
-        @if let Some(pulls) = registry.pulls_remaining { div { (counted(t.one_pull_left, t.many_pulls_left, pulls)) } }
-        @if registry.rate_limited > 0 { div { (format::fill(t.answers_429, &[&grouped(registry.rate_limited)])) } }
+        @if let Some(pulls) = registry.pulls_remaining { div.nowrap { (counted(t.one_pull_left, t.many_pulls_left, pulls)) } }
+        @if registry.rate_limited > 0 { div.nowrap { (format::fill(t.answers_429, &[&grouped(registry.rate_limited)])) } }
         @if registry.pauses > 0 {
-            div.soft.small { (format::fill(t.pauses, &[&grouped(registry.pauses), &duration(t, paused)])) }
+            div.soft.small.nowrap { (format::fill(t.pauses, &[&grouped(registry.pauses), &duration(t, paused)])) }
         }
         @if registry.pulls_remaining.is_none() && registry.rate_limited == 0 && registry.pauses == 0 { span.soft { (t.none) } }
     }

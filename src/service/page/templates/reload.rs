@@ -18,12 +18,12 @@ pub(crate) const PATH: &str = "/reload";
 /// Maximum number of names, and of mistakes.
 const MOST: usize = 50;
 
-/// Returns the button, whose result the script shows on the page of the rules.
+/// Returns the button. The script shows its result on the page of the rules, which has the mistakes in any case.
 pub(crate) fn button(reader: &Reader) -> Markup {
     html! {
         @if reader.access.may_sync {
             form method="post" action=(PATH) data-post data-result="reload" {
-                button type="submit" { (Icon::Sync.svg()) (reader.texts().reload) }
+                button type="submit" { (Icon::Running.svg()) (reader.texts().reload) }
             }
         }
     }
@@ -44,7 +44,8 @@ pub(crate) fn page(reader: &Reader, view: &ReloadView) -> Page {
     }
 }
 
-fn result(t: &Texts, view: &ReloadView) -> Markup {
+/// Returns the result in words.
+pub(crate) fn result(t: &Texts, view: &ReloadView) -> Markup {
     match view {
         ReloadView::InForce {
             rules,

@@ -47,6 +47,7 @@ pub(crate) fn part(reader: &Reader, view: &RulesView) -> Markup {
     ];
     html! {
         div #rules data-live=(link("/rules", &fields)) data-on="run progress" data-every="2000" {
+            @if let Some(mistakes) = &view.mistakes { (reload::result(t, mistakes)) }
             (chips(t, view))
             @if view.rules.rows.is_empty() {
                 (parts::empty(if view.q.is_empty() && view.filter == RuleFilter::All { t.no_rules } else { t.nothing_found }))
@@ -138,7 +139,7 @@ fn in_progress(reader: &Reader, run: &Run) -> Markup {
     html! {
         a.plain href=(parts::run_path(run)) { (parts::state(t, run.state)) }
         div.soft.small {
-            (parts::purpose_word(t, run.purpose)) ", "
+            (parts::purpose_word(t, run.purpose)) (t.comma)
             (moment(reader, run.started.unwrap_or(run.requested)))
         }
     }
@@ -151,7 +152,7 @@ fn ended(reader: &Reader, run: &Run) -> Markup {
         div.soft.small {
             (moment(reader, run.ended.unwrap_or(run.requested)))
             @if let (Some(from), Some(to)) = (run.started, run.ended) {
-                ", " span.nowrap { (format::fill(t.took, &[&between(t, from, to)])) }
+                (t.comma) span.nowrap { (format::fill(t.took, &[&between(t, from, to)])) }
             }
         }
         @if let Some(failure) = &run.failure { div.reason.clip { (parts::foreign(failure)) } }

@@ -100,7 +100,7 @@ fn facts(reader: &Reader, run: &Run) -> Markup {
     let t = reader.texts();
     let scope = &run.scope;
     html! {
-        span { (parts::purpose_word(t, run.purpose)) ", " (parts::cause_word(t, run.cause)) }
+        span { (parts::purpose_word(t, run.purpose)) (t.comma) (parts::cause_word(t, run.cause)) }
         span {
             @match run.started {
                 Some(at) => { (t.began) " " (time_and_distance(reader, at)) }
@@ -108,7 +108,7 @@ fn facts(reader: &Reader, run: &Run) -> Markup {
             }
         }
         @if let (Some(from), Some(to)) = (run.started, run.ended) {
-            span { (t.ended) " " (time(to)) ", " (format::fill(t.after, &[&between(t, from, to)])) }
+            span { (t.ended) " " (time(to)) (t.comma) (format::fill(t.after, &[&between(t, from, to)])) }
         }
         @if let Some(repository) = &scope.repository { span { (t.only) " " (parts::reference(repository, "")) } }
         @for tag in scope.tags.iter().take(8) { span.tag { (parts::foreign(tag)) } }
@@ -151,6 +151,10 @@ fn numbers(reader: &Reader, view: &RunView) -> Markup {
         .map(|left| duration(t, SignedDuration::try_from(left).unwrap_or_default()));
     let plain = |text: &str| html! { (text) };
     let none = html! {};
+    // A list that failed counts as well.
+    let known = html! {
+        @if counts.images >= counts.ended() { (format::fill(t.of_known, &[&grouped(counts.images)])) }
+    };
     html! {
         section.card aria-labelledby="numbers" {
             h2.sr #numbers { (t.progress) }
@@ -160,8 +164,7 @@ fn numbers(reader: &Reader, view: &RunView) -> Markup {
             }
             (parts::counts(t, run))
             dl.tiles {
-                (parts::tile(t.images, &plain(&grouped(counts.ended())),
-                    &plain(&format::fill(t.of_known, &[&grouped(counts.images)]))))
+                (parts::tile(t.images, &plain(&grouped(counts.ended())), &known))
                 (parts::tile(t.sent, &plain(&bytes(counts.sent_bytes)),
                     &plain(&format::fill(t.read_and_saved, &[&bytes(counts.fetched_bytes), &bytes(counts.saved_bytes)]))))
                 @if is_running {
@@ -214,7 +217,7 @@ fn transfer_line(t: &Texts, transfer: &TransferLine) -> Markup {
                 (Some(done), None) => { progress aria-label=(digest) {} span.number { (bytes(done)) } }
                 (None, size) => {
                     progress max="1" value="0" aria-label=(digest) {}
-                    span.number.soft { (t.waiting) @if let Some(size) = size { ", " (bytes(size)) } }
+                    span.number.soft { (t.waiting) @if let Some(size) = size { (t.comma) (bytes(size)) } }
                 }
             }
         }

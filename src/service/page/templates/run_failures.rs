@@ -35,7 +35,7 @@ fn failure(reader: &Reader, card: &FailureCard) -> Markup {
                 (Icon::Cross.svg())
                 code translate="no" { (card.cause) }
                 @if !card.host.is_empty() { " " (t.at_host) " " (parts::foreign(&card.host)) }
-                span.badge.fail { (format::images(t, card.number)) }
+                span.badge.fail { (format::counted(t.one_failure, t.many_failures, card.number)) }
             }
             p.reason { (parts::foreign(&card.reason)) }
             @if let Some(hint) = &card.hint {

@@ -123,7 +123,7 @@ fn row(reader: &Reader, run: &Run, with_rule: bool) -> Markup {
             td.number data-label=(t.sent) { (parts::volume(t, run)) }
             td data-label=(t.cause) {
                 (parts::cause_word(t, run.cause))
-                @if run.purpose != crate::service::run::RunPurpose::Sync { ", " (parts::purpose_word(t, run.purpose)) }
+                @if run.purpose != crate::service::run::RunPurpose::Sync { (t.comma) (parts::purpose_word(t, run.purpose)) }
             }
         }
     }

@@ -7,6 +7,7 @@ use image_syncer_sync::config::Times;
 use jiff::Timestamp;
 
 use crate::service::page::view::list::ListPage;
+use crate::service::page::view::reload::ReloadView;
 use crate::service::run::{Run, RunState};
 
 /// Number of rules of a page.
@@ -92,6 +93,8 @@ pub(crate) struct RulesView {
     pub(crate) filter: RuleFilter,
     /// Rules that the filter selects.
     pub(crate) rules: ListPage<RuleRow>,
+    /// Result of the last reload, if the files have mistakes.
+    pub(crate) mistakes: Option<ReloadView>,
     /// Number of rules with the text, in each state.
     pub(crate) numbers: Vec<(RuleFilter, usize)>,
 }
@@ -116,6 +119,7 @@ impl RulesView {
             q: q.trim().to_owned(),
             filter,
             rules: ListPage::new(rules, page, PER_PAGE),
+            mistakes: None,
             numbers,
         }
     }
