@@ -5,6 +5,7 @@
 //! prepared statements and without state of the session. Notifications are hints beside polling. All times are the
 //! server's.
 
+mod budgets;
 mod connection;
 mod failure;
 mod schema;

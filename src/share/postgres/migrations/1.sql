@@ -93,7 +93,8 @@ CREATE TABLE image_syncer.budgets (
 -- Registries that asked for a pause.
 CREATE TABLE image_syncer.pauses (
     registry text PRIMARY KEY,
-    paused_until timestamptz NOT NULL
+    paused_until timestamptz NOT NULL,
+    reason text NOT NULL CHECK (reason IN ('rate-limit', 'overload'))
 ) WITH (fillfactor = 50);
 
 -- Blobs and where they are: hints.

@@ -1,5 +1,6 @@
 //! Tests with a real server.
 
+mod budgets;
 mod connecting;
 #[path = "../../../../tests/it/support/postgres.rs"]
 #[allow(dead_code, clippy::expect_used)]
