@@ -69,7 +69,10 @@ impl fmt::Display for HistoryError {
             ),
             Kind::Full => write!(f, "the disk is full ({detail}): make space"),
             Kind::Slow => f.write_str("writing to it takes too long, so its last entries are lost"),
-            Kind::Other => write!(f, "it cannot be used ({detail})"),
+            Kind::Other => write!(
+                f,
+                "it cannot be used ({detail}): name another directory with --state"
+            ),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The history file: its tables, and how the service opens it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
@@ -235,7 +236,11 @@ pub(super) fn create_directory_of(path: &Path) -> Result<(), HistoryError> {
     };
     let mut builder = DirBuilder::new();
     let created = builder.recursive(true).mode(0o700).create(directory);
-    created.map_err(|error| HistoryError::io(path, &error))
+    created.map_err(|error| match error.kind() {
+        // A file has its name.
+        ErrorKind::AlreadyExists => HistoryError::io(path, &ErrorKind::NotADirectory.into()),
+        _ => HistoryError::io(path, &error),
+    })
 }
 
 /// Opens the file for the service, and marks the runs of an earlier process as interrupted.

@@ -86,12 +86,7 @@ impl Server {
     ) -> Result<Self, String> {
         let mut listeners = Vec::new();
         for address in addresses {
-            let failed = |error: std::io::Error| {
-                format!(
-                    "cannot listen at {address}: {}. Name another address with --listen, or end the program that uses it.",
-                    io_clause(&error)
-                )
-            };
+            let failed = |error| cannot_listen(address, &error);
             let found = lookup_host(address).await;
             let found = found.map_err(failed)?;
             for found in found {
@@ -155,6 +150,22 @@ impl Server {
             shared.connections.wait().await;
         }
     }
+}
+
+/// Describes why the service cannot listen at an address, and what to do.
+fn cannot_listen(address: &str, error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    let remedy = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "Name another address with --listen, or end the program that uses it."
+        }
+        ErrorKind::AddrNotAvailable => "Name an address of this machine with --listen.",
+        ErrorKind::PermissionDenied => {
+            "Name a port above 1023 with --listen, or give the process the capability CAP_NET_BIND_SERVICE."
+        }
+        _ => "Write an address of this machine and a port, such as 127.0.0.1:8080.",
+    };
+    format!("cannot listen at {address}: {}. {remedy}", io_clause(error))
 }
 
 impl Shared {
@@ -235,5 +246,43 @@ impl Shared {
             () = self.closing.cancelled() => requests.as_mut().graceful_shutdown(),
         }
         let _ = requests.await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses_that_cannot_be_used_have_their_remedy() {
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let used = other.local_addr().unwrap().to_string();
+        let reporter = Reporter::new(Arc::new(|_, _| {}));
+        let own = "Write an address of this machine and a port, such as 127.0.0.1:8080.";
+        for (address, why) in [
+            (
+                &*used,
+                "Address already in use. Name another address with --listen, or end the program that uses it.",
+            ),
+            (
+                "192.0.2.1:8080",
+                "Cannot assign requested address. Name an address of this machine with --listen.",
+            ),
+            ("8080", &format!("invalid socket address. {own}")),
+        ] {
+            let limits = ServerLimits::default();
+            let bound = Server::bind(&[address.to_owned()], None, limits, &reporter).await;
+            assert_eq!(
+                bound.err().unwrap(),
+                format!("cannot listen at {address}: {why}")
+            );
+        }
+        let denied = std::io::ErrorKind::PermissionDenied.into();
+        assert_eq!(
+            cannot_listen("0.0.0.0:443", &denied),
+            "cannot listen at 0.0.0.0:443: permission denied. Name a port above 1023 with --listen, or give the \
+             process the capability CAP_NET_BIND_SERVICE."
+        );
     }
 }

@@ -132,13 +132,29 @@ fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, String> {
         chain.ok_or_else(|| unusable(&files.cert, "there is no certificate in PEM form"))?;
     let bytes = read(&files.key).map_err(|why| unusable(&files.key, &why))?;
     // The message of the parser may contain a part of the key.
-    let key = PrivateKeyDer::from_pem_slice(&bytes)
-        .map_err(|_| unusable(&files.key, "there is no private key in PEM form"))?;
+    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
+        // Of both kinds: that of PKCS#8 and that of OpenSSL.
+        let is_encrypted = bytes.windows(9).any(|text| text == b"ENCRYPTED");
+        let why = if is_encrypted {
+            "the key has a passphrase, which `openssl pkey` removes"
+        } else {
+            "there is no private key in PEM form"
+        };
+        unusable(&files.key, why)
+    })?;
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;
     let config = builder.with_no_client_auth().with_single_cert(chain, key);
-    let mut config = config.map_err(|error| unusable(&files.cert, &error.to_string()))?;
+    let mut config = config.map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let path = files.cert.display();
+            let why = format!("the key does not belong to the certificate {path}");
+            unusable(&files.key, &why)
+        }
+        rustls::Error::InvalidCertificate(_) => unusable(&files.cert, "the certificate is damaged"),
+        _ => unusable(&files.key, "keys of this kind are not supported"),
+    })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -203,6 +219,42 @@ mod tests {
             tls.renew(Duration::ZERO).await;
             assert!(Arc::ptr_eq(&second, &current()));
             assert!(ServerTls::read(&files, &reporter).is_err());
+        }
+        let (cert, key) = (files.cert.display(), files.key.display());
+        let damaged = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        let encrypted = one.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        for (certificate, text, why) in [
+            (
+                &*one.certificate,
+                &*two.key,
+                format!("{key}: the key does not belong to the certificate {cert}"),
+            ),
+            (
+                "",
+                &one.key,
+                format!("{cert}: there is no certificate in PEM form"),
+            ),
+            (
+                damaged,
+                &one.key,
+                format!("{cert}: the certificate is damaged"),
+            ),
+            (
+                &one.certificate,
+                "",
+                format!("{key}: there is no private key in PEM form"),
+            ),
+            (
+                &one.certificate,
+                &encrypted,
+                format!("{key}: the key has a passphrase, which `openssl pkey` removes"),
+            ),
+        ] {
+            write(certificate, text);
+            let error = ServerTls::read(&files, &reporter).err().unwrap();
+            let expected =
+                format!("cannot use the certificate of the service: {why}. Correct `service.tls`.");
+            assert_eq!(error, expected);
         }
         write(&one.certificate, &one.key);
         tls.renew(Duration::ZERO).await;

@@ -82,7 +82,11 @@ impl Receiver {
         name: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
-        let explain = |why| format!("the receiver {name} of notifications: {why}");
+        let explain = |why: String| {
+            format!(
+                "the receiver {name} of notifications cannot be used: {why}. Correct `service.notify`."
+            )
+        };
         let url = SharedSecret::resolve(&config.url, environment).map_err(explain)?;
         let secret = config.secret.as_ref();
         let secret = secret.map(|place| SharedSecret::resolve(place, environment));

@@ -196,3 +196,20 @@ fn a_batch_that_a_full_disk_refused_can_be_written_again() {
         .query_row(totals, (), |row| Ok((row.get(0)?, row.get(1)?)));
     assert_eq!(totals, Ok((2_000, 2_000)));
 }
+
+#[test]
+fn a_state_directory_that_is_a_file_is_named_with_the_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    std::fs::write(&state, "").unwrap();
+    let path = state.join("history.sqlite3");
+    let error = History::open(&path, |_| {}).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "history file {}: it cannot be opened or written (a part of its path is no directory): name a directory \
+             that exists and may be written to with --state",
+            path.display()
+        )
+    );
+}

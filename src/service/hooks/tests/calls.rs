@@ -212,7 +212,7 @@ async fn a_secret_that_changes_in_its_file_is_used_at_once() {
         Metrics::default(),
         report,
     );
-    let why = "the secret of the hook `quay`: the variable QUAY is not set";
+    let why = "the secret of the hook `quay` cannot be used: the variable QUAY is not set. Correct `service.hooks`.";
     assert_eq!(error.err().unwrap(), why);
 }
 

@@ -53,14 +53,17 @@ impl Token {
         config: &TokenConfig,
         environment: impl FnOnce(&str) -> Option<String>,
     ) -> Result<Self, String> {
-        let secret = config.secret.resolve(environment);
-        let secret =
-            secret.map_err(|why| format!("the token `{}` cannot be used: {why}", config.name))?;
+        let unusable = |why: String| {
+            format!(
+                "the token `{}` cannot be used: {why}. Correct its `secret` in `service.tokens`.",
+                config.name
+            )
+        };
         Ok(Self {
             name: config.name.as_str().into(),
             scope: config.scope,
             place: config.secret.clone(),
-            digest: TokenDigest::new(secret.current().reveal()),
+            digest: look_up(&config.secret, environment).map_err(unusable)?,
         })
     }
 
@@ -68,8 +71,8 @@ impl Token {
     fn renewed(&self, reporter: &Reporter) -> Self {
         let mut token = self.clone();
         if matches!(self.place, SecretPlace::File(_)) {
-            match self.place.resolve(|_| None) {
-                Ok(secret) => token.digest = TokenDigest::new(secret.current().reveal()),
+            match look_up(&self.place, |_| None) {
+                Ok(digest) => token.digest = digest,
                 Err(why) => reporter.warn(&format!(
                     "the token `{}` cannot be read again: {why}. The one before stays valid.",
                     self.name
@@ -77,6 +80,19 @@ impl Token {
             }
         }
         token
+    }
+}
+
+/// Looks up a token. Clients cannot send one with other characters in a header.
+fn look_up(
+    place: &SecretPlace,
+    environment: impl FnOnce(&str) -> Option<String>,
+) -> Result<TokenDigest, String> {
+    let secret = place.resolve(environment)?.current();
+    if secret.reveal().bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(TokenDigest::new(secret.reveal()))
+    } else {
+        Err("it has a space, a line break or a character that is not ASCII".to_owned())
     }
 }
 
@@ -201,10 +217,20 @@ mod tests {
     #[test]
     fn a_token_that_cannot_be_looked_up_is_an_error_with_its_name() {
         let place = SecretPlace::Variable("UNSET".to_owned());
-        let error = Tokens::new(&config(place), |_| None, reporter());
-        assert_eq!(
-            error.err().unwrap(),
-            "the token `ops` cannot be used: the variable UNSET is not set"
-        );
+        let remedy = "Correct its `secret` in `service.tokens`.";
+        let unsendable = "it has a space, a line break or a character that is not ASCII";
+        for (text, why) in [
+            (None, "the variable UNSET is not set"),
+            (Some("one two"), unsendable),
+            (Some("one\ntwo"), unsendable),
+            (Some("schlüssel"), unsendable),
+        ] {
+            let environment = |_: &str| text.map(str::to_owned);
+            let error = Tokens::new(&config(place.clone()), environment, reporter());
+            assert_eq!(
+                error.err().unwrap(),
+                format!("the token `ops` cannot be used: {why}. {remedy}")
+            );
+        }
     }
 }

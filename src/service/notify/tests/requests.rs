@@ -9,12 +9,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::post;
 use image_syncer_registry::AllowedHosts;
+use image_syncer_registry::auth::Secret;
 use image_syncer_registry::transport::{Transport, TransportOptions};
-use image_syncer_sync::config::NotifyKind;
+use image_syncer_sync::config::{NotifyConfig, NotifyKind, SecretPlace, ServiceConfig};
 use url::Url;
 
 use super::{MemoryQueue, notifier, receiver, run};
+use crate::metrics::Metrics;
 use crate::service::clock::Clock;
+use crate::service::notify::Notifier;
 use crate::service::observer::RunObserver as _;
 use crate::service::run::RunState;
 use crate::service::secret::tests::hmac_sha256;
@@ -141,4 +144,34 @@ async fn private_addresses_need_a_permission() {
     let error = post(&allowed, &format!("{url}/endless")).await.unwrap_err();
     assert!(error.contains("larger than the 65536 bytes"), "{error}");
     assert_eq!(requests.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn receivers_that_cannot_be_used_have_their_remedy() {
+    let clock = Clock::default();
+    for (url, why) in [
+        (
+            SecretPlace::Variable("UNSET".to_owned()),
+            "the variable UNSET is not set",
+        ),
+        (
+            SecretPlace::Text(Secret::new("ftp://chat.example/T0KEN")),
+            "its `url` is not a URL that begins with https:// or http://",
+        ),
+    ] {
+        let mut config = ServiceConfig::default();
+        config.notify = vec![NotifyConfig {
+            url,
+            ..receiver(NotifyKind::Slack, "", &[])
+        }];
+        let queue = Arc::new(MemoryQueue::new(clock));
+        let report = Arc::new(|_, _: &str| {});
+        let error = Notifier::new(&config, &|_| None, queue, clock, Metrics::default(), report);
+        assert_eq!(
+            error.err().unwrap(),
+            format!(
+                "the receiver slack-1 of notifications cannot be used: {why}. Correct `service.notify`."
+            )
+        );
+    }
 }
