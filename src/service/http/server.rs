@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use image_syncer_registry::io_clause;
 use image_syncer_sync::config::TlsFiles;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,9 @@ use crate::service::http::tls::ServerTls;
 const MAX_HEAD: usize = 64 * 1024;
 /// Maximum number of headers of a request.
 const MAX_HEADERS: usize = 100;
+/// Maximum number of connections that wait in the queue of the operating system. Clients beyond it try again after
+/// seconds.
+const BACKLOG: u32 = 1024;
 /// Pause after a connection could not be accepted, for lack of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -90,8 +93,7 @@ impl Server {
             let found = lookup_host(address).await;
             let found = found.map_err(failed)?;
             for found in found {
-                let bound = TcpListener::bind(found).await;
-                let listener = bound.map_err(failed)?;
+                let listener = listen_at(found).map_err(failed)?;
                 let local = listener.local_addr();
                 let local = local.map_err(failed)?;
                 listeners.push((listener, local));
@@ -150,6 +152,17 @@ impl Server {
             shared.connections.wait().await;
         }
     }
+}
+
+/// Listens at an address, with a longer queue than by default.
+fn listen_at(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Describes why the service cannot listen at an address, and what to do.

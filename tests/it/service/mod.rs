@@ -1,5 +1,6 @@
 //! The service as a process.
 
 mod api;
+mod connections;
 pub(crate) mod flags;
 mod running;

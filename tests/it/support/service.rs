@@ -61,6 +61,11 @@ impl Service {
         url.split_whitespace().next().unwrap().to_owned()
     }
 
+    /// Returns the id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal (`-HUP`).
     pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
