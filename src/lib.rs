@@ -8,6 +8,9 @@ pub mod commands;
 mod convert;
 mod escape;
 mod exit;
+#[cfg(all(feature = "service", any(test, feature = "fuzzing")))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hint;
 mod host_counts;
 mod images_file;

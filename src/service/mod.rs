@@ -8,7 +8,7 @@ mod clock;
 mod events;
 mod health;
 pub(crate) mod history;
-mod hooks;
+pub(crate) mod hooks;
 mod http;
 mod lines;
 mod notify;

@@ -78,6 +78,17 @@ impl HookKind {
     }
 }
 
+/// Parses a body as that of each kind, for fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    for kind in <HookKind as strum::IntoEnumIterator>::iter() {
+        match kind.parse(data) {
+            Ok(pushes) => assert!((1..=push::MAX_EVENTS).contains(&pushes.len()), "{kind}"),
+            Err(error) => assert!(error.to_string().len() <= 4096, "{kind}"),
+        }
+    }
+}
+
 /// Prints a line for people.
 pub(crate) type Report = Arc<dyn Fn(LineLabel, &str) + Send + Sync>;
 
@@ -113,7 +124,8 @@ impl Hooks {
                 .parse()
                 .map_err(|_| format!("there is no hook `{name}`"))?;
             let secret = SharedSecret::resolve(&config.secret, environment)
-                .map_err(|why| format!("the secret of the hook `{name}`: {why}"))?;
+                .map_err(|why| {
+ format!("the secret of the hook `{name}` cannot be used: {why}. Correct `service.hooks`.") })?;
             secrets.insert(kind, secret);
         }
         Ok(Self(Arc::new(Shared {
