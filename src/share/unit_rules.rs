@@ -86,6 +86,7 @@ pub(super) fn of_unit(run: &RuleSet, spec: &UnitSpec) -> Result<RuleSet, String>
             };
             let part = RuleScope {
                 tags: tags.clone(),
+                chosen: true,
                 ..RuleScope::default()
             };
             let part = RuleSet::from(vec![rule]).within(&part);

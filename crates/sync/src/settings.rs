@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
+use crate::session::TagDivider;
 use crate::transfer::Progress;
 
 /// Maximum number of images in flight by default. They wait for the network most of the time, so there are more than
@@ -32,6 +33,8 @@ pub struct RunSettings {
     pub listing: Listing,
     /// Counters of the transfers; `None` for its own.
     pub progress: Option<Arc<Progress>>,
+    /// Other processes that copy some tags of a large repository; `None` to copy all.
+    pub tag_divider: Option<Arc<dyn TagDivider>>,
 }
 
 impl Default for RunSettings {
@@ -44,6 +47,7 @@ impl Default for RunSettings {
             blob_facts: None,
             listing: Listing::default(),
             progress: None,
+            tag_divider: None,
         }
     }
 }

@@ -19,7 +19,8 @@ impl RuleSearch<'_> {
         let mut pages = sources.read(&self.rule.source.repository);
         self.deferred = DeferredReferrerTags::for_rule(self.rule, pages.list());
         let (mut looked_at, mut matched) = (0_usize, 0_usize);
-        let mut announced = false;
+        // Which tags this process keeps is known page by page.
+        let mut announced = self.may_divide();
         loop {
             let page = tokio::select! {
                 biased;
@@ -30,7 +31,14 @@ impl RuleSearch<'_> {
             let Some(tags) = page else { break };
             looked_at += tags.len();
             let will_send = |listed: &&ListedTag| self.will_send(pattern, &listed.tag);
-            let wanted = tags.iter().filter(will_send).count();
+            let offered = tags
+                .iter()
+                .filter(will_send)
+                .map(|listed| listed.tag.clone());
+            let offered: Vec<Tag> = offered.collect();
+            let selected = offered.len();
+            let others = self.hand_over(offered).await;
+            let wanted = selected - others.len();
             let index = &self.discoverer.destination_index;
             index.want(self.rule, wanted).await;
             for (number, listed) in tags.iter().enumerate() {
@@ -50,7 +58,7 @@ impl RuleSearch<'_> {
                     continue;
                 }
                 matched += 1;
-                if !self.rule.has_own(tag) {
+                if !self.rule.has_own(tag) || others.contains(tag) {
                     continue;
                 }
                 let destinations = self.destinations_before_leftovers(tag);
@@ -62,6 +70,9 @@ impl RuleSearch<'_> {
                     self.wanted += 1;
                 }
             }
+        }
+        if self.may_divide() {
+            report_image_count(&*self.discoverer.listener, self.rule, self.wanted);
         }
         Ok(match pattern {
             _ if looked_at == 0 => Some("the repository has no tags".to_owned()),

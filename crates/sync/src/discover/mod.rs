@@ -5,6 +5,7 @@
 
 mod covered_tags;
 mod destination_index;
+mod division;
 mod leftovers;
 mod listing;
 mod policy;
@@ -27,6 +28,7 @@ use crate::expand::PatternProgress;
 use crate::failure::Failure;
 use crate::inventory::records::RecordedDigest;
 use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};
+use crate::session::TagDivider;
 use crate::shard::TagParts;
 use crate::store::ListedDigest;
 
@@ -34,6 +36,7 @@ pub(crate) use covered_tags::CoveredTags;
 pub(crate) use destination_index::DestinationHint;
 pub(crate) use destination_index::DestinationTagIndex;
 use destination_index::KnownDestination;
+use division::HandedOver;
 use leftovers::DeferredReferrerTags;
 pub(crate) use referrer_tags::ReferrerTag;
 pub use referrer_tags::is_referrer_tag;
@@ -102,6 +105,7 @@ pub(crate) struct Discoverer {
     source_tags: Arc<SourceTags>,
     ages: Arc<TagAges>,
     claims: TagClaims,
+    divider: Option<Arc<dyn TagDivider>>,
 }
 
 /// Search for one rule's images.
@@ -117,6 +121,7 @@ pub(crate) struct RuleSearch<'a> {
     /// Number of selected tags that are images of their own.
     wanted: usize,
     deferred: Option<DeferredReferrerTags>,
+    handed_over: HandedOver,
     /// True while leftover referrer tags are sent.
     sends_leftovers: bool,
     /// Subject whose referrers the next image seems to list.
@@ -152,12 +157,15 @@ impl Discoverer {
             source_tags,
             ages: Arc::new(TagAges::new(Arc::default(), Arc::default())),
             claims: TagClaims::new(rules, patterns_follow),
+            divider: None,
         }
     }
 
     /// Reports the number of images of a rule that names them, before its search.
     pub(crate) fn announce(&self, rule: &Rule) {
         let tags = match &rule.source.select {
+            // The number is known once others had their choice.
+            Selection::Tags(_) if self.divider.is_some() => return,
             Selection::Tags(tags) => tags.iter().filter(|tag| rule.has_own(tag)).count(),
             Selection::Digest { .. } => 1,
             Selection::All | Selection::Matching(_) | Selection::Policy(_) => return,
@@ -185,6 +193,11 @@ impl Discoverer {
         Self { ages, ..self }
     }
 
+    /// Sets the other processes that get some of the tags of the only rule.
+    pub(crate) fn with_divider(self, divider: Option<Arc<dyn TagDivider>>) -> Self {
+        Self { divider, ..self }
+    }
+
     /// Searches the images of `rule`, which has position `rank` in the run, and sends them. Images found before the failure
     /// of a list, or before `cancel`, are sent in any case; `cancel` only interrupts lists. The end of a search that is
     /// part of a `pattern` is reported to it.
@@ -210,6 +223,7 @@ impl Discoverer {
             cancel,
             wanted: 0,
             deferred: None,
+            handed_over: HandedOver::default(),
             sends_leftovers: false,
             lists: None,
             listed: None,
@@ -259,17 +273,7 @@ impl RuleSearch<'_> {
     async fn run(&mut self) -> Result<Option<String>, Failure> {
         let rule = Arc::clone(self.rule);
         match &rule.source.select {
-            Selection::Tags(tags) => {
-                let own = tags.iter().enumerate();
-                for (position, tag) in own.filter(|(_, tag)| rule.has_own(tag)) {
-                    let target = Target::Tag(tag.clone());
-                    let sources = &self.discoverer.source_tags;
-                    let listed = sources.named_digest(&rule, tag);
-                    self.listed = self.cancel.run_until_cancelled(listed).await.flatten();
-                    self.send(target, Some(tag), position).await?;
-                }
-                Ok(None)
-            }
+            Selection::Tags(tags) => self.send_named(tags).await,
             Selection::Digest { digest, tag } => {
                 let target = Target::Digest(digest.clone());
                 if rule.has_own_image(&target, tag.as_ref()) {
@@ -281,6 +285,27 @@ impl RuleSearch<'_> {
             Selection::Matching(pattern) => self.list(Some(pattern)).await,
             Selection::Policy(policy) => self.list_policy(policy).await,
         }
+    }
+
+    /// Sends the images of these tags, which the rule names.
+    async fn send_named(&mut self, tags: &[Tag]) -> Result<Option<String>, Failure> {
+        let rule = Arc::clone(self.rule);
+        let own = tags.iter().enumerate();
+        let mut own: Vec<(usize, &Tag)> = own.filter(|(_, tag)| rule.has_own(tag)).collect();
+        if self.may_divide() {
+            let offered = own.iter().map(|(_, tag)| (*tag).clone());
+            let others = self.hand_over(offered.collect()).await;
+            own.retain(|(_, tag)| !others.contains(*tag));
+            listing::report_image_count(&*self.discoverer.listener, &rule, own.len());
+        }
+        for (position, tag) in own {
+            let target = Target::Tag(tag.clone());
+            let sources = &self.discoverer.source_tags;
+            let listed = sources.named_digest(&rule, tag);
+            self.listed = self.cancel.run_until_cancelled(listed).await.flatten();
+            self.send(target, Some(tag), position).await?;
+        }
+        Ok(None)
     }
 
     /// Sends one image for those destinations that no other rule has sent it to. Waits for capacity in the queue.
@@ -387,7 +412,7 @@ impl RuleSearch<'_> {
     }
 
     fn all_repeated(&self) -> Option<String> {
-        let all = self.found == 0 && self.repeated > 0;
+        let all = self.found == 0 && self.repeated > 0 && self.handed_over.is_empty();
         all.then(|| "all that it wants is wanted by another rule as well".to_owned())
     }
 }

@@ -44,7 +44,7 @@ impl RuleSearch<'_> {
             };
             let Some(tags) = page else { break };
             self.offer(policy, &mut pipeline, tags).await?;
-            let ready = pipeline.drain_ready();
+            let ready = self.keep(policy, pipeline.drain_ready()).await;
             self.send_selected(policy, ready, pages.list()).await?;
         }
         loop {
@@ -150,11 +150,12 @@ impl RuleSearch<'_> {
                 counted(policy.at_least as u64),
             )));
         }
-        let selected = result.tags.iter().map(|it| &it.tag);
+        let tags = self.keep(policy, result.tags).await;
+        let selected = tags.iter().map(|it| &it.tag);
         let shown = selected.chain(result.quarantined.iter().map(|it| &it.tag));
         let count = self.wanted + shown.filter(|tag| self.rule.has_own(tag)).count();
         report_image_count(&*self.discoverer.listener, self.rule, count);
-        self.send_selected(policy, result.tags, list).await?;
+        self.send_selected(policy, tags, list).await?;
         let is_empty = explanation.selected == 0 && result.quarantined.is_empty();
         for held in result.quarantined {
             if self.rule.has_own(&held.tag) {
@@ -162,6 +163,18 @@ impl RuleSearch<'_> {
             }
         }
         Ok(is_empty.then(|| format!("no tag is left: {explanation}")))
+    }
+
+    /// Returns those of the selected tags that no other process copies.
+    async fn keep(&mut self, policy: &TagPolicy, mut tags: Vec<SelectedTag>) -> Vec<SelectedTag> {
+        // A part would copy what a tag names then, which may be too young.
+        if self.may_divide() && policy.older_than.is_none() {
+            let own = tags.iter().filter(|it| self.rule.has_own(&it.tag));
+            let offered = own.map(|it| it.tag.clone()).collect();
+            let others = self.hand_over(offered).await;
+            tags.retain(|it| !others.contains(&it.tag));
+        }
+        tags
     }
 
     /// Sends these tags of `list`. With a minimum age, the digest whose age is known is copied, also if the tag is moved

@@ -8,6 +8,7 @@
 //! Only repositories that are the destination of several rules are watched, so that a run with a hundred thousand tags
 //! in separate repositories stores none of them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -263,6 +264,35 @@ impl TagClaims {
             rivals.extend(unread.map(|listing| listing.rival(tag, repository)));
         }
         Verdict::Send(rivals)
+    }
+
+    /// Reserves `place` for an image of the claimant that another process copies. Returns false if another image has the
+    /// name.
+    pub(super) fn reserve(
+        &self,
+        claimant: Claimant<'_>,
+        target: &Target,
+        place: &ImageDestination,
+    ) -> bool {
+        let mut names = lock(&self.names);
+        let names = names.get_mut(&place.repository);
+        let (Some(names), Some(tag)) = (names, &place.tag) else {
+            return true;
+        };
+        let claim = Claim {
+            rank: claimant.rank,
+            rule: Arc::clone(claimant.rule),
+            target: target.clone(),
+            options: Arc::clone(&place.options),
+            sent: Vec::new(),
+        };
+        match names.entry(Name::Tag(tag.clone())) {
+            Entry::Occupied(first) => first.get().is_same_image(&claim),
+            Entry::Vacant(free) => {
+                free.insert(claim);
+                true
+            }
+        }
     }
 
     /// Returns the searches of earlier rules that may claim names in the repository of `destination`.

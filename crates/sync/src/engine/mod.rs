@@ -22,6 +22,7 @@ use crate::expand::{ExpandedRule, Expander};
 use crate::failure::Failure;
 use crate::lock::lock;
 use crate::rule::RuleSet;
+use crate::session::TagDivider;
 use crate::settings::{Intent, RunSettings};
 use crate::shard::SelectedRepositories;
 use crate::store::Stores;
@@ -41,6 +42,7 @@ const QUEUE: usize = 16;
 pub struct Engine {
     /// True if images are not copied, but only reported.
     lists_only: bool,
+    tag_divider: Option<Arc<dyn TagDivider>>,
     stores: Arc<dyn Stores>,
     copier: Arc<Copier>,
     /// One permit for each image in flight.
@@ -66,9 +68,11 @@ impl Engine {
         listener: Arc<dyn Listener>,
     ) -> Self {
         let lists_only = settings.intent == Intent::List;
+        let tag_divider = settings.tag_divider.clone().filter(|_| !lists_only);
         let copier = Copier::new(shared, settings, Arc::clone(&listener));
         Self {
             lists_only,
+            tag_divider,
             copier: Arc::new(copier),
             stores: Arc::clone(&shared.stores),
             images: Arc::clone(&shared.images),

@@ -57,8 +57,14 @@ impl<'a> Searches<'a> {
             rules,
             patterns_follow,
         );
+        // Tags of several rules may have the same names.
+        let is_divisible = rules.len() == 1 && !patterns_follow;
+        let divider = engine.tag_divider.clone().filter(|_| is_divisible);
+        let discoverer = discoverer
+            .with_ages(Arc::clone(engine.copier.tag_ages()))
+            .with_divider(divider);
         Self {
-            discoverer: Arc::new(discoverer.with_ages(Arc::clone(engine.copier.tag_ages()))),
+            discoverer: Arc::new(discoverer),
             destination_index,
             source_tags,
             sources,

@@ -6,7 +6,7 @@ use image_syncer_registry::Tag;
 use serde::{Deserialize, Serialize};
 
 use crate::Repository;
-use crate::rule::{CopyOptions, PatternRule, Rule, RuleError, RuleSet, Selection};
+use crate::rule::{CopyOptions, Naming, PatternRule, Rule, RuleError, RuleSet, Selection};
 
 /// Part of a rule set, and how thoroughly it is copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct RuleScope {
     pub repository: Option<String>,
     /// Tags; empty for all.
     pub tags: Vec<String>,
+    /// True if the rule selected these tags already, so that its policy does not decide again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub chosen: bool,
     /// Push manifests even if the destination has the same digest.
     pub force: bool,
     /// Look up everything below a root that the destination has already, and copy what is missing.
@@ -68,10 +71,8 @@ impl RuleSet {
             let is_wanted = repository
                 .as_ref()
                 .is_none_or(|wanted| *wanted == rule.source.repository);
-            let select = is_wanted.then(|| within(&rule.source.select, &tags));
-            if let Some(select) = select.flatten() {
-                set.rules.push(Arc::new(rule_within(rule, scope, select)));
-            }
+            let rule = is_wanted.then(|| rule_within(rule, scope, &tags));
+            set.rules.extend(rule.flatten().map(Arc::new));
         }
         for pattern in &self.patterns {
             match &repository {
@@ -79,9 +80,8 @@ impl RuleSet {
                     let Some(rule) = pattern.rule_for(repository).transpose()? else {
                         continue;
                     };
-                    if let Some(select) = within(&rule.source.select, &tags) {
-                        set.rules.push(Arc::new(rule_within(&rule, scope, select)));
-                    }
+                    let rule = rule_within(&rule, scope, &tags);
+                    set.rules.extend(rule.map(Arc::new));
                 }
                 None if tags.is_empty() => {
                     set.patterns.push(Arc::new(pattern_within(pattern, scope)));
@@ -103,14 +103,27 @@ impl RuleSet {
     }
 }
 
-fn rule_within(rule: &Rule, scope: &RuleScope, select: Selection) -> Rule {
+/// Returns the part of `rule` with those of `tags` that it has; `None` if it has none of them.
+fn rule_within(rule: &Rule, scope: &RuleScope, tags: &[Tag]) -> Option<Rule> {
+    let select = within(&rule.source.select, tags, scope.chosen)?;
     let mut rule = rule.clone();
+    if let Selection::Tags(all) = &rule.source.select
+        && !tags.is_empty()
+    {
+        for destination in &mut rule.destinations {
+            if let Naming::Tags(names) = &mut destination.naming {
+                let pairs = all.iter().zip(names.iter());
+                let kept = pairs.filter(|(tag, _)| tags.contains(tag));
+                *names = kept.map(|(_, name)| name.clone()).collect();
+            }
+        }
+    }
     rule.source.select = select;
     scope.options(&mut rule.options);
     let own = rule.destinations.iter_mut();
     own.filter_map(|to| to.options.as_mut())
         .for_each(|options| scope.options(options));
-    rule
+    Some(rule)
 }
 
 fn pattern_within(pattern: &PatternRule, scope: &RuleScope) -> PatternRule {
@@ -122,8 +135,9 @@ fn pattern_within(pattern: &PatternRule, scope: &RuleScope) -> PatternRule {
     pattern
 }
 
-/// Returns the selection of those of `tags` that `select` has; `None` if it has none of them.
-fn within(select: &Selection, tags: &[Tag]) -> Option<Selection> {
+/// Returns the selection of those of `tags` that `select` has; `None` if it has none of them. `chosen` tags are those that
+/// it has.
+fn within(select: &Selection, tags: &[Tag], chosen: bool) -> Option<Selection> {
     if tags.is_empty() {
         return Some(select.clone());
     }
@@ -137,7 +151,13 @@ fn within(select: &Selection, tags: &[Tag]) -> Option<Selection> {
     };
     match select {
         Selection::All => named(&|_| true),
-        Selection::Tags(all) => named(&|tag| all.contains(tag)),
+        // In the order of the rule, where names at destinations may belong to positions.
+        Selection::Tags(all) => {
+            let own = all.iter().filter(|tag| tags.contains(tag)).cloned();
+            let own: Vec<Tag> = own.collect();
+            (!own.is_empty()).then_some(Selection::Tags(own))
+        }
+        Selection::Matching(_) | Selection::Policy(_) if chosen => named(&|_| true),
         Selection::Matching(pattern) => named(&|tag| pattern.matches(tag)),
         Selection::Policy(policy) if policy.is_pattern_only() => {
             named(&|tag| policy.matches_name(tag))
@@ -163,7 +183,7 @@ fn description(scope: &RuleScope) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::config::{Config, ConfigFiles, Defaults, Input};
@@ -176,6 +196,7 @@ rules:
   - {name: tags, from: "a.example/two:v1,v2", to: "b.example/{repository}"}
   - {name: expression, from: "a.example/three:/^v/", to: "b.example/{repository}"}
   - {name: policy, from: a.example/four, tags: {semver: ">=1", newest: 2}, to: "b.example/{repository}"}
+  - {name: renamed, from: "a.example/five:v1,v2,v3", to: "b.example/five:one,two,three"}
   - {name: pattern, from: "a.example/team/**", to: "b.example/{repository}"}
 "#;
 
@@ -229,6 +250,7 @@ rules:
                 &["v1"],
                 "a.example/team/x/y:v1",
             ),
+            ("renamed", "", &["v3", "v2"], "a.example/five:v2,v3"),
             // Whether it is among the newest two depends on the others.
             ("policy", "a.example/four", &["1.2.3"], "a.example/four:*"),
         ] {
@@ -238,6 +260,26 @@ rules:
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn a_part_of_named_tags_keeps_the_names_that_belong_to_them() {
+        let set = rules("renamed").within(&scope("", &["v3", "v2"])).unwrap();
+        let names = ["two", "three"].map(|name| Tag::parse(name).unwrap());
+        assert_eq!(
+            set.rules[0].destinations[0].naming,
+            Naming::Tags(names.to_vec())
+        );
+    }
+
+    #[test]
+    fn chosen_tags_are_not_selected_again() {
+        let mut chosen = scope("", &["1.2.3", "1.2.4"]);
+        chosen.chosen = true;
+        let set = rules("policy").within(&chosen).unwrap();
+        let tags = ["1.2.3", "1.2.4"].map(|tag| Tag::parse(tag).unwrap());
+        let select = &set.rules[0].source.select;
+        assert_eq!(*select, Selection::Tags(tags.to_vec()));
     }
 
     #[test]

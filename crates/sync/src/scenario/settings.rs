@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::rule::{ConflictPolicy, CopyOptions, Immutable, Parts, PlatformFilter, Referrers, Rule};
+use crate::session::TagDivider;
 use crate::settings::{Intent, Listing, RunSettings};
 
 /// Settings of a run, and options of all rules without their own.
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) records: Option<Arc<Records>>,
     pub(crate) blob_facts: Option<Arc<dyn BlobFacts>>,
     pub(crate) listing: Listing,
+    pub(crate) tag_divider: Option<Arc<dyn TagDivider>>,
 }
 
 impl Settings {
@@ -61,6 +63,7 @@ impl From<Settings> for RunSettings {
             blob_facts: settings.blob_facts,
             listing: settings.listing,
             progress: None,
+            tag_divider: settings.tag_divider,
         }
     }
 }
@@ -80,6 +83,7 @@ pub(crate) fn settings() -> Settings {
         records: None,
         blob_facts: None,
         listing: Listing::Auto,
+        tag_divider: None,
     }
 }
 

@@ -24,6 +24,7 @@ mod handle;
 mod lease;
 mod options;
 mod repositories;
+mod tag_divider;
 mod tags;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub use handle::{RunEnd, RunHandle};
 pub use lease::Lease;
 pub use options::{RunOptions, SessionOptions};
 pub use repositories::FoundRepository;
+pub use tag_divider::TagDivider;
 
 /// Long-lived state of any number of runs. Cheap to clone.
 #[derive(Clone)]
@@ -145,6 +147,7 @@ impl Session {
             stop,
             progress,
             lease,
+            tag_divider,
         } = options;
         let settings = RunSettings {
             intent,
@@ -152,6 +155,7 @@ impl Session {
             records: self.inner.records.clone(),
             blob_facts: self.inner.blob_facts.clone(),
             progress,
+            tag_divider,
             ..RunSettings::default()
         };
         let mut state = self.state_for(intent);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::Stop;
 use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
-use crate::session::Lease;
+use crate::session::{Lease, TagDivider};
 use crate::settings::{Intent, Listing, RunSettings};
 use crate::transfer::Progress;
 
@@ -41,6 +41,8 @@ pub struct RunOptions {
     pub progress: Option<Arc<Progress>>,
     /// Right to write tags; `None` for a run whose work no other process can have.
     pub lease: Option<Arc<dyn Lease>>,
+    /// Other processes that copy some tags of a large repository; `None` to copy all.
+    pub tag_divider: Option<Arc<dyn TagDivider>>,
 }
 
 impl Default for SessionOptions {
@@ -95,6 +97,7 @@ impl Default for RunOptions {
             stop: Stop::new(GRACE),
             progress: None,
             lease: None,
+            tag_divider: None,
         }
     }
 }
@@ -132,6 +135,13 @@ impl RunOptions {
     #[must_use]
     pub fn with_lease(mut self, lease: Option<Arc<dyn Lease>>) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// Sets the other processes that copy some tags of a large repository. For a run of one rule.
+    #[must_use]
+    pub fn with_tag_divider(mut self, divider: Option<Arc<dyn TagDivider>>) -> Self {
+        self.tag_divider = divider;
         self
     }
 }

@@ -93,6 +93,7 @@ impl RuleSearch<'_> {
     fn none_left(&self) -> Option<String> {
         // Other parts of the tags may have images.
         let is_all = self.rule.tag_parts.is_none();
+        let is_all = is_all && self.handed_over.is_empty();
         let none = is_all && self.found == 0 && self.repeated == 0;
         none.then(|| {
             "all of its tags name referrers, which are copied with their images".to_owned()
@@ -159,6 +160,9 @@ impl RuleSearch<'_> {
         }
         if self.cancel.is_cancelled() {
             return Err(Failure::interrupted());
+        }
+        if self.is_handed_over((read, &tag)).await? {
+            return Ok(());
         }
         let position = self.wanted;
         self.wanted += 1;

@@ -10,6 +10,7 @@ mod ages;
 mod broken_lists;
 mod conflicts;
 mod destination_tags;
+mod division;
 mod leftovers;
 mod listed_digests;
 mod policies;
