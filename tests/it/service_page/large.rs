@@ -13,7 +13,7 @@ use super::{start, world};
 const LONGEST: f64 = 200.0;
 
 /// A run with 10,000 images, each in a repository of its own: a tenth failed at 100 hosts, and every second tag differs.
-/// Further 500 rules have tags as well.
+/// Further 500 rules have a tag, and 30 runs each.
 const FILL: &str = "
     INSERT INTO rules (id, name) VALUES (1, 'copies');
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
@@ -35,9 +35,9 @@ const FILL: &str = "
         FROM n;
     INSERT INTO runs VALUES (:run, 1, 'api', 'sync', NULL, 1, 'failed', :at, :at, :at + 60000000, :at, 10000, 9000, 0, 0,
         0, 1000, 0, 9000000, 9000000, 0, NULL, 10000, 0);
-    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-        INSERT INTO runs SELECT :run - i, i + 1, 'schedule', 'check', NULL, 1, 'succeeded', :at, :at, :at, :at, 1, 0, 0, 1,
-            0, 0, 0, 0, 0, 0, NULL, 0, 0 FROM n";
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 15000)
+        INSERT INTO runs SELECT :run - i, i % 500 + 2, 'schedule', 'sync', NULL, 1, iif(i % 7 = 0, 'failed', 'succeeded'),
+            :at, :at, :at, :at, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 'the registry answered 500', 0, 0 FROM n";
 
 /// Begins to record long tasks, also those before it.
 const RECORD: &str = "(() => { window.tasks = []; new PerformanceObserver(list => { \
@@ -80,15 +80,24 @@ fn id(number: i64) -> String {
 fn pages_of_ten_thousand_images_have_no_long_task() {
     needs!("chromium", "chromedriver");
     let world = world();
+    let path = world.place.path("rules.yaml");
+    let further = (1..=500).map(|number| {
+        let rule = "- {name: rule-NR, from: SRC/a, to: DST/many/NR}\n";
+        world.with_hosts(&rule.replace("NR", &format!("{number:03}")))
+    });
+    let rules = world.place.read("rules.yaml") + &further.collect::<String>();
+    std::fs::write(path, rules).unwrap();
     // The first service creates the file.
     let (service, _) = start(&world);
     service.stop().exits(0);
     let run = id(fill(&world.place.path("state/history.sqlite3")));
     let (service, url) = start(&world);
     let browser = Browser::start(1280);
+    // The first page of a browser also loads fonts.
+    browser.open(&format!("{url}/login"));
     let repository = "/differences?rule=copies&repository=registry.example.com%2Fteam%2Fapp-0001";
     let pages = [
-        ("/rules", "#rules tbody tr", 3),
+        ("/rules", "#rules tbody tr", 50),
         (&format!("/runs/{run}"), "#images tbody tr", 100),
         ("/differences", "#differences tbody tr", 50),
         ("/differences?page=9", "#differences tbody tr", 50),
@@ -100,6 +109,7 @@ fn pages_of_ten_thousand_images_have_no_long_task() {
         ),
         (repository, "table.tags tbody tr", 2),
         ("/runs", "#runs tbody tr", 50),
+        ("/rules/rule-250", "#rule tbody tr", 30),
     ];
     for (page, rows, number) in pages {
         browser.open(&format!("{url}{page}"));
