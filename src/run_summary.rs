@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::report::Summary;
+use serde::Serialize;
 
 use crate::host_counts::HostCounts;
 
@@ -12,6 +13,8 @@ use crate::host_counts::HostCounts;
 pub(crate) struct RunSummary<'a> {
     /// Result of the run.
     pub(crate) summary: &'a Summary,
+    /// Part of a run that several processes share.
+    pub(crate) shard: Option<&'a ShardRecord>,
     /// All rules of the run, including those that were not started.
     pub(crate) rules: &'a [Arc<RuleDescription>],
     /// Counters of each registry, and of those without a name together.
@@ -22,6 +25,17 @@ pub(crate) struct RunSummary<'a> {
     pub(crate) elapsed: Duration,
     /// Exit code of the process.
     pub(crate) exit_code: u8,
+}
+
+/// Part of a run that several processes share, as its report has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ShardRecord {
+    /// Number of the part, from 0.
+    pub(crate) index: u32,
+    /// Number of parts.
+    pub(crate) count: u32,
+    /// Digest of the rules and weights, which all parts must share.
+    pub(crate) config: String,
 }
 
 /// Bytes of blobs on the network.

@@ -19,6 +19,7 @@ pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer tags SOURCE | --config FILE [--rule GLOB]
        image-syncer convert --images FILE [--auth FILE]
        image-syncer schema
+       image-syncer report merge FILE... [--output FILE]
        image-syncer records show|prune|forget [--records FILE]";
 
 /// Text after `-h`.
@@ -40,6 +41,10 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "XDG_STATE_HOME, HOME",
         "directory of the records file without --records",
+    ),
+    (
+        "JOB_COMPLETION_INDEX",
+        "number of the part for --shard auto/COUNT",
     ),
     ("TERM", "dumb: no colours and no live view"),
     ("NO_COLOR", "no colours on a terminal"),
@@ -240,6 +245,20 @@ pub(super) const SCHEMA: &str = "\
 Examples:
   image-syncer schema > config.schema.json
   # yaml-language-server: $schema=config.schema.json    at the top of a file, for editors";
+
+/// Text after the help of `report`.
+pub(super) const REPORT: &str = "\
+Examples:
+  image-syncer --config sync.yaml --shard 0/2 --report shard-0.json
+  image-syncer --config sync.yaml --shard 1/2 --report shard-1.json
+  image-syncer report merge shard-0.json shard-1.json --output all.json
+
+Exit codes:
+    0  the merged report is written
+    1  it cannot be written; with --exit-code: at least one image failed, or a shard is missing
+    2  a report cannot be used, or the command line is wrong
+    3  with --exit-code: something would be copied
+  130  with --exit-code: a shard was interrupted";
 
 /// Text after the help of `records`.
 pub(super) const RECORDS: &str = "\

@@ -6,6 +6,7 @@ mod help;
 mod history;
 mod ignored_values;
 mod parse;
+mod report;
 #[cfg(feature = "service")]
 mod serve;
 mod styles;
@@ -17,8 +18,8 @@ pub use args::{
     Asking, Auth, CheckFormat, Common, CompletionsArgs, ConflictAction, Conflicts, Copying,
     Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, ListingChoice, LogFormat,
     LogLevel, Logging, ManArgs, Output, Parts, PlanFormat, Platforms, Progress, ProgressMode,
-    RecordsFile, Referrers, RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Shell,
-    Showing, TagsFormat, Transfer, WhichReferrers,
+    RecordsFile, Referrers, RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Sharding,
+    Shell, Showing, TagsFormat, Transfer, WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 #[cfg(feature = "service")]
@@ -27,6 +28,7 @@ pub use history::{
 };
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
 pub(crate) use parse::parse;
+pub use report::{ReportAction, ReportArgs, ReportMerge};
 #[cfg(feature = "service")]
 pub use serve::ServeArgs;
 pub(crate) use suggestions::advise;
@@ -93,6 +95,9 @@ pub enum Command {
     /// Print the JSON Schema of the native file
     #[command(after_help = help::SCHEMA)]
     Schema,
+    /// Merge the reports of shards
+    #[command(after_help = help::REPORT, args_override_self = true, arg_required_else_help = true)]
+    Report(ReportArgs),
     /// Show, prune or forget records of earlier runs
     #[command(after_help = help::RECORDS, args_override_self = true, arg_required_else_help = true)]
     Records(RecordsArgs),
@@ -119,6 +124,9 @@ pub struct SyncArgs {
     /// Common flags.
     #[command(flatten)]
     pub common: Common,
+    /// Part of the run.
+    #[command(flatten)]
+    pub sharding: Sharding,
     /// Content that is copied again.
     #[command(flatten)]
     pub copying: Copying,
@@ -210,6 +218,9 @@ pub struct PlanArgs {
     /// Common flags.
     #[command(flatten)]
     pub common: Common,
+    /// Part of the run.
+    #[command(flatten)]
+    pub sharding: Sharding,
     /// Content that would be copied again.
     #[command(flatten)]
     pub copying: Copying,
@@ -242,6 +253,9 @@ pub struct CheckArgs {
     /// Common flags.
     #[command(flatten)]
     pub common: Common,
+    /// Part of the run.
+    #[command(flatten)]
+    pub sharding: Sharding,
     /// Format of the output.
     #[command(flatten)]
     pub differences: Differences,

@@ -36,6 +36,7 @@ pub(super) fn execute(
         logging: arguments.logging,
         progress: arguments.progress.progress,
         insecure: Vec::new(),
+        sharding: arguments.sharding,
     };
     flags.run(problems, printer)
 }

@@ -7,6 +7,7 @@ use image_syncer_registry::transport::{RetryPolicy, Timeouts, TransportOptions};
 use image_syncer_sync::Config;
 
 use crate::cli;
+use crate::commands::limit_share::LimitShare;
 use crate::commands::registry_settings::{FlagSettings, RegistrySettings};
 use crate::commands::{rates, setup};
 use crate::problems::Problems;
@@ -27,6 +28,16 @@ pub(super) struct ConnectionFlags<'a> {
 impl ConnectionFlags<'_> {
     /// Returns the connections and logins of the flags and of `config`. A mistake leaves a default in its place.
     pub(super) fn access(&self, config: &Config, problems: &mut Problems) -> RegistryAccess {
+        self.access_for(config, LimitShare::default(), problems)
+    }
+
+    /// Like [`ConnectionFlags::access`], with a share of the limits.
+    pub(super) fn access_for(
+        &self,
+        config: &Config,
+        limits: LimitShare<'_>,
+        problems: &mut Problems,
+    ) -> RegistryAccess {
         let Self {
             asking,
             safety,
@@ -47,7 +58,7 @@ impl ConnectionFlags<'_> {
             insecure: insecure.unwrap_or_default(),
         };
         let settings = problems.collect(RegistrySettings::new(&config.registries, flags));
-        let mut settings = settings.unwrap_or_default();
+        let mut settings = settings.unwrap_or_default().with_share_of_limits(limits);
         let mut logins = config.credentials.clone();
         logins.append(&mut settings.logins);
         let keychain = problems.collect(Keychain::new(logins, Some(DockerFiles::from_env())));

@@ -49,6 +49,7 @@ pub(super) fn execute(
         logging: arguments.logging,
         progress: arguments.progress.progress,
         insecure: arguments.insecure.insecure,
+        sharding: crate::cli::Sharding::default(),
     };
     flags.run(problems, printer)
 }

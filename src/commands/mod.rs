@@ -7,17 +7,20 @@ mod convert;
 mod copy;
 #[cfg(feature = "service")]
 mod history;
+mod limit_share;
 mod man;
 mod option_flags;
 mod plan;
 mod rates;
 mod records;
 mod registry_settings;
+mod report;
 mod run_flags;
 mod schema;
 #[cfg(feature = "service")]
 mod serve;
 mod setup;
+mod shard_flags;
 mod sync;
 mod tags;
 mod validate;
@@ -46,6 +49,9 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
         Some(Command::Schema) => problems
             .print(printer)
             .and_then(|()| schema::execute(printer)),
+        Some(Command::Report(report)) => problems
+            .print(printer)
+            .and_then(|()| report::execute(&report.action, printer)),
         Some(Command::Records(records)) => problems
             .print(printer)
             .and_then(|()| records::execute(&records.action, printer)),

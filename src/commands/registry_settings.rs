@@ -6,6 +6,8 @@ use image_syncer_registry::transport::{PerRegistry, ProxySetting, TlsSettings, T
 use image_syncer_registry::{AllowedHosts, Listings, Registry};
 use image_syncer_sync::config::RegistryEntry;
 
+use crate::commands::limit_share::{LimitShare, SharedLimits};
+
 /// Settings of single registries.
 #[derive(Default)]
 pub(super) struct RegistrySettings {
@@ -120,6 +122,19 @@ impl RegistrySettings {
         if let (Some(api), Some(proxy)) = (api, self.proxies.named.get(&registry).cloned()) {
             self.proxies.named.entry(api).or_insert(proxy);
         }
+    }
+
+    /// Returns the settings with a share of the limits.
+    pub(super) fn with_share_of_limits(mut self, share: LimitShare<'_>) -> Self {
+        let shared = share.of_limits(SharedLimits {
+            requests: std::mem::take(&mut self.max_requests),
+            rate: std::mem::take(&mut self.max_rate),
+            transfers: std::mem::take(&mut self.max_transfers),
+        });
+        self.max_requests = shared.requests;
+        self.max_rate = shared.rate;
+        self.max_transfers = shared.transfers;
+        self
     }
 
     /// Applies the settings of connections to `options`.

@@ -7,7 +7,8 @@ use image_syncer_sync::settings::Listing;
 
 use crate::cli;
 use crate::commands::connection_flags::ConnectionFlags;
-use crate::commands::setup;
+use crate::commands::limit_share::LimitShare;
+use crate::commands::{setup, shard_flags};
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::run::{
@@ -38,6 +39,8 @@ pub(super) struct RunFlags {
     pub(super) progress: cli::ProgressMode,
     /// Hosts without a trusted certificate.
     pub(super) insecure: Vec<String>,
+    /// Flags of the group.
+    pub(super) sharding: cli::Sharding,
 }
 
 impl RunFlags {
@@ -59,6 +62,7 @@ impl RunFlags {
             logging: cli::Logging::default(),
             progress: cli::ProgressMode::default(),
             insecure: Vec::new(),
+            sharding: cli::Sharding::default(),
         }
     }
 
@@ -66,17 +70,27 @@ impl RunFlags {
     ///
     /// # Errors
     /// All mistakes that were found before the first request, together with those in `problems`.
-    pub(super) fn run(self, mut problems: Problems, printer: &Printer) -> anyhow::Result<Exit> {
+    pub(super) fn run(mut self, mut problems: Problems, printer: &Printer) -> anyhow::Result<Exit> {
+        if let Some(weights) = &self.sharding.shard_weights {
+            self.inputs
+                .add("--shard-weights", std::slice::from_ref(weights));
+        }
+        let rules = self.config.rule_set();
+        let part = shard_flags::part(&self.sharding, &rules, &mut problems);
+        let mut notes = Vec::new();
         let connections = ConnectionFlags {
             asking: &self.common.asking,
             safety: &self.common.safety,
             transfer: &self.transfer,
             insecure: &self.insecure,
         };
-        let registries = connections.access(&self.config, &mut problems);
+        let limits = LimitShare::new(part.run.shard(), &mut notes);
+        let registries = connections.access_for(&self.config, limits, &mut problems);
         let spec = RunSpec {
             command: self.command,
-            rules: self.config.rule_set(),
+            shard: part.record(&rules),
+            rules: rules.with_part(part.run),
+            notes,
             intent: self.purpose.intent(),
             transfers: self.transfer.proc.and_then(setup::bound),
             listing: listing(self.common.asking.listing),

@@ -113,7 +113,8 @@ impl ImagesFile {
             return Vec::new();
         }
         let mut inexpressible = remaining::unfinished_patterns(&rules.patterns, summary);
-        for rule in remaining::unfinished(&rules.rules, summary) {
+        let own: Vec<Arc<Rule>> = rules.own_rules().cloned().collect();
+        for rule in remaining::unfinished(&own, summary) {
             let listed = listed_source(rule);
             if listed.is_none() && rule.source.select.is_listed() {
                 inexpressible.push(Arc::clone(&rule.name));

@@ -118,7 +118,9 @@ impl MetricsFile {
         let by_id = summary.rules_by_id();
         let spans = lock(&self.spans);
         let mut results: HashMap<&Arc<str>, NamedResult> = HashMap::new();
-        for rule in rules {
+        // Rules of other processes have no result here.
+        let rules = || rules.iter().filter(|rule| !rule.elsewhere);
+        for rule in rules() {
             let result = results.entry(&rule.name).or_insert_with(|| NamedResult {
                 is_complete: true,
                 ..NamedResult::default()
@@ -126,7 +128,7 @@ impl MetricsFile {
             result.add(by_id.get(&rule.id).copied(), spans.get(&rule.id).copied());
         }
         let mut state = self.metrics.state();
-        state.set_rules(rules.iter().map(|rule| &rule.name));
+        state.set_rules(rules().map(|rule| &rule.name));
         for (name, result) in &results {
             let label = result.label(summary.was_interrupted());
             let series = state.rule(name);

@@ -10,11 +10,13 @@ use serde::Serialize;
 use crate::host_counts::HostCounts;
 use crate::report::image::{FailureRecord, class};
 use crate::report::seconds;
-use crate::run_summary::{RunSummary, Traffic};
+use crate::run_summary::{RunSummary, ShardRecord, Traffic};
 
 /// Last fields of the document.
 #[derive(Debug, Serialize)]
 pub(super) struct ClosingFields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<ShardFields<'a>>,
     rules: Vec<RuleRecord<'a>>,
     hosts: Vec<HostRecord<'a>>,
     warnings: &'a [String],
@@ -23,6 +25,17 @@ pub(super) struct ClosingFields<'a> {
     elapsed_seconds: f64,
     complete: bool,
     exit_code: u8,
+}
+
+/// Part of a run that several processes share, and its repositories.
+#[derive(Debug, Serialize)]
+struct ShardFields<'a> {
+    #[serde(flatten)]
+    shard: &'a ShardRecord,
+    /// Repositories of which this part copies images.
+    repositories: u64,
+    /// Repositories that the rules select, in all parts together.
+    selected_repositories: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,6 +123,7 @@ impl<'a> ClosingFields<'a> {
     pub(super) fn new(ending: &RunSummary<'a>, finished: Timestamp) -> Self {
         let summary = ending.summary;
         Self {
+            shard: ending.shard.map(|shard| ShardFields::new(shard, summary)),
             rules: rules(ending),
             hosts: ending.hosts.iter().map(HostRecord::new).collect(),
             warnings: &summary.warnings,
@@ -118,6 +132,16 @@ impl<'a> ClosingFields<'a> {
             elapsed_seconds: seconds(ending.elapsed),
             complete: !summary.was_interrupted() && summary.is_complete(),
             exit_code: ending.exit_code,
+        }
+    }
+}
+
+impl<'a> ShardFields<'a> {
+    fn new(shard: &'a ShardRecord, summary: &Summary) -> Self {
+        Self {
+            shard,
+            repositories: summary.shard.map_or(0, |shard| shard.own),
+            selected_repositories: summary.shard.map_or(0, |shard| shard.selected),
         }
     }
 }
@@ -139,6 +163,7 @@ impl<'a> RuleRecord<'a> {
         let state = match failure {
             Some(failure) if !failure.interrupted => "failed",
             None if found.is_some() => "listed",
+            None if rule.elsewhere => "elsewhere",
             _ => "interrupted",
         };
         let count = |of: fn(&RuleSummary) -> u64| begun.map_or(0, of);

@@ -7,9 +7,14 @@ mod closing;
 mod document;
 mod file;
 mod image;
+mod merge;
+mod reading;
+mod weights;
 
 pub(crate) use document::ReportWriter;
 pub(crate) use file::ReportFile;
+pub(crate) use merge::ShardReports;
+pub(crate) use weights::read_weights;
 
 /// Version of the document. It rises if a field is removed or changes its meaning, not if one is added.
 const VERSION: u32 = 1;

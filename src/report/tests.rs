@@ -103,6 +103,7 @@ fn end(document: &ReportWriter<Vec<u8>>, report: &Report, rules: &[Arc<Rule>]) -
         (None, HostCounts::default()),
     ];
     let ending = RunSummary {
+        shard: None,
         summary: &report.summary(),
         rules: &RuleSet::from(rules.to_vec()).descriptions(),
         hosts: &hosts,
@@ -227,6 +228,7 @@ fn a_write_error_is_returned_at_the_end() {
         document.event(&finished(&rule, &number.to_string(), skipped));
     }
     let ending = RunSummary {
+        shard: None,
         summary: &report.summary(),
         rules: &[],
         hosts: &[],
@@ -295,6 +297,7 @@ fn write_files(images: u32) {
     there.write().unwrap();
     failed.write().unwrap();
     let ending = RunSummary {
+        shard: None,
         summary: &report.summary(),
         rules: &[],
         hosts: &[],

@@ -41,7 +41,8 @@ impl ActiveRun {
             progress,
             ..
         } = &self.worker;
-        let shown = audience.show(rules.len() as u64, CopyUnit::for_rules(rules), progress);
+        let own = rules.iter().filter(|rule| !rule.elsewhere).count() as u64;
+        let shown = audience.show(own, CopyUnit::for_rules(rules), progress);
         tokio::select! {
             ended = self.worker.work() => {
                 if let Err(error) = ended {

@@ -19,7 +19,7 @@ use crate::run::listeners::Listeners;
 use crate::run::observers::Observers;
 use crate::run::output_files::Outputs;
 use crate::run::stdout_output::StdoutOutput;
-use crate::run_summary::{RunSummary, Traffic};
+use crate::run_summary::{RunSummary, ShardRecord, Traffic};
 use crate::ui::live::ProgressDisplay;
 use crate::ui::{
     CopyUnit, EventLines, FullLists, LineLabel, LineWriter, RequestLogger, print_summary,
@@ -41,6 +41,8 @@ pub(super) struct RunOutputs {
 pub(super) struct FinishedRun<'a> {
     /// All rules of the run.
     pub(super) rules: &'a RuleSet,
+    /// Part of a run that several processes share.
+    pub(super) shard: Option<&'a ShardRecord>,
     /// Texts that name them.
     pub(super) descriptions: &'a [Arc<RuleDescription>],
     /// Start of the run.
@@ -120,7 +122,7 @@ impl RunOutputs {
     pub(super) fn close(&self, ended: &FinishedRun<'_>) -> Exit {
         self.all.interrupt();
         let mut summary = self.report.summary();
-        summary.finish(ended.rules.len() as u64, ended.cancelled);
+        summary.finish(ended.rules.carried_out() as u64, ended.cancelled);
         let elapsed = ended.started.elapsed();
         let mut failures: Vec<anyhow::Error> = Vec::new();
         let mut files = FullLists::default();
@@ -149,6 +151,7 @@ impl RunOutputs {
         };
         let ending = |exit: Exit| RunSummary {
             summary: &summary,
+            shard: ended.shard,
             rules: ended.descriptions,
             hosts: &hosts,
             traffic: Traffic {

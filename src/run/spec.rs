@@ -10,6 +10,7 @@ use image_syncer_sync::settings::{Intent, Listing};
 
 use crate::run::output_files::OutputPaths;
 use crate::run::records::RecordsChoice;
+use crate::run_summary::ShardRecord;
 
 /// Specification of a run: plain data, from flags and files or from another program. It has no flags, no terminal and
 /// nothing that is open.
@@ -18,6 +19,10 @@ pub(crate) struct RunSpec {
     pub(crate) command: &'static str,
     /// Rules to carry out, with the options of their copies.
     pub(crate) rules: RuleSet,
+    /// Part of a run that several processes share, for its report.
+    pub(crate) shard: Option<ShardRecord>,
+    /// Lines to print at the start.
+    pub(crate) notes: Vec<String>,
     /// Purpose of the run.
     pub(crate) intent: Intent,
     /// Maximum number of blob downloads in flight; `None` for the limits of the hosts alone.

@@ -22,6 +22,7 @@ use crate::run::run_outputs::{FinishedRun, RunOutputs};
 use crate::run::spec::RunSpec;
 use crate::run::stdout_output::Purpose;
 use crate::run::wiring;
+use crate::run_summary::ShardRecord;
 use crate::share::{LocalShare, Worker};
 use crate::ui::live::ProgressDisplay;
 use crate::ui::screen::ScreenThread;
@@ -97,6 +98,9 @@ impl TerminalRunner {
         for warning in &warnings {
             outputs.lines.print(LineLabel::Warning, warning);
         }
+        for note in &spec.notes {
+            outputs.lines.print(LineLabel::Note, note);
+        }
         let records = spec.records.open(spec.intent, &outputs.lines, &log);
         if records.is_none() {
             for warning in spec.warnings_without_records() {
@@ -105,6 +109,7 @@ impl TerminalRunner {
         }
         let runtime = process::runtime(&log)?;
         let (rules, intent) = (spec.rules.clone(), spec.intent);
+        let shard = spec.shard.clone();
         let (run, mut interrupts) = {
             let _entered = runtime.enter();
             let interrupts = Signals::listen().context("cannot listen for signals")?;
@@ -113,7 +118,7 @@ impl TerminalRunner {
         let exit = drive(
             run,
             intent,
-            &rules,
+            (&rules, shard.as_ref()),
             records,
             &outputs,
             &runtime,
@@ -180,7 +185,7 @@ fn begin(
 fn drive(
     run: ActiveRun,
     intent: Intent,
-    rules: &RuleSet,
+    (rules, shard): (&RuleSet, Option<&ShardRecord>),
     records: Option<Arc<Records>>,
     outputs: &RunOutputs,
     runtime: &Runtime,
@@ -201,6 +206,7 @@ fn drive(
     };
     outputs.close(&FinishedRun {
         rules,
+        shard,
         descriptions: &descriptions,
         started,
         moved: &moved,

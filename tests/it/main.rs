@@ -63,6 +63,7 @@ mod secrets;
 mod service;
 mod service_hooks;
 mod service_page;
+mod shards;
 mod signature_counts;
 mod signatures;
 mod slow_readers;

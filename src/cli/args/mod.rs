@@ -5,6 +5,7 @@ mod files;
 mod images;
 mod output;
 mod registries;
+mod sharding;
 mod shell;
 mod showing;
 mod values;
@@ -18,10 +19,10 @@ pub use output::{
     ImagesFormat, LogFormat, LogLevel, Logging, Output, Progress, ProgressMode, Reporting,
 };
 pub use registries::{Asking, ListingChoice, Safety};
+pub use sharding::Sharding;
 pub use shell::{CompletionsArgs, ManArgs, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing, TagsFormat};
 pub(in crate::cli) use values::days;
-#[cfg(feature = "service")]
 pub(in crate::cli) use values::path;
 
 /// Flags of all commands that send requests to registries.

@@ -5,6 +5,7 @@ use image_syncer_sync::report::Summary;
 use crate::ui::copy_unit::{self, CopyUnit};
 use crate::ui::lines::LineWriter;
 use crate::ui::style::Style;
+use crate::ui::summary::totals::shard as shard_line;
 use crate::ui::summary::{FullLists, failure_lines};
 use crate::ui::units;
 
@@ -39,6 +40,7 @@ pub(crate) fn print_plan_summary(
 /// Returns the number of images of each kind, the bytes if `sizes` is set, and what is unknown.
 pub fn totals(summary: &Summary, sizes: bool) -> Vec<String> {
     let mut lines = vec![images(summary)];
+    lines.extend(shard_line(summary));
     if sizes {
         lines.push(bytes(summary));
     }

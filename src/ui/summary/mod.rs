@@ -3,7 +3,7 @@
 
 mod failures;
 mod hosts;
-mod totals;
+pub(in crate::ui) mod totals;
 
 use image_syncer_sync::report::{RuleSummary, Summary};
 
@@ -40,6 +40,7 @@ fn block(ending: &RunSummary<'_>, files: FullLists<'_>) -> Vec<SummaryLine> {
         (totals::verdict(summary), totals::images(summary)),
         (Style::Plain, totals::moved(ending)),
     ];
+    block.extend(totals::shard(summary).map(|line| (Style::Plain, line)));
     block.extend(totals::unfinished(ending));
     block.extend(totals::saved_source_line(ending.traffic));
     block.extend(hosts::lines(ending.hosts));

@@ -39,6 +39,7 @@ fn text_of(summary: &Summary, traffic: Traffic, files: FullLists<'_>) -> String 
         ..HostCounts::default()
     };
     let ending = RunSummary {
+        shard: None,
         summary,
         rules: &[],
         hosts: &[(Some("a.example".to_owned()), counts)],

@@ -45,6 +45,20 @@ pub(super) fn images(summary: &Summary) -> String {
     parts.join("; ")
 }
 
+/// Returns the number of repositories of a shard: `shard 2/8: 120 of 950 repositories`.
+pub(crate) fn shard(summary: &Summary) -> Option<String> {
+    let shard = summary.shard?;
+    Some(format!(
+        "shard {}: {} of {}",
+        shard.shard,
+        units::grouped(shard.own),
+        match shard.selected {
+            1 => "1 repository".to_owned(),
+            many => format!("{} repositories", units::grouped(many)),
+        }
+    ))
+}
+
 /// Returns the number of copied referrers, if any: `3 referrers (signatures and the like) copied; 1 image is otherwise
 /// unchanged`.
 pub(super) fn referrers(summary: &Summary) -> Option<SummaryLine> {

@@ -58,6 +58,26 @@ fn table() -> Vec<Entry> {
             &[SYNC, "plan", "check", "validate"],
             Here(about::rule),
         ),
+        (
+            "shard",
+            &[SYNC, "plan", "check"],
+            Test(crate::shards::runs::shards_of_a_plan_and_a_check_divide_its_lines),
+        ),
+        (
+            "shard-weights",
+            &[SYNC, "plan", "check"],
+            Test(crate::shards::runs::weights_of_a_report_divide_a_large_repository),
+        ),
+        (
+            "output",
+            &["report merge"],
+            Test(crate::shards::reports::a_report_is_merged_to_a_file_or_to_stdout),
+        ),
+        (
+            "exit-code",
+            &["report merge"],
+            Test(crate::shards::reports::the_worst_exit_code_is_in_the_report_and_on_request_that_of_the_command),
+        ),
         ("registry", NAMING, Here(about::registry)),
         ("namespace", NAMING, Here(about::namespace)),
         ("insecure", &["copy"], Here(about::insecure_of_copy)),

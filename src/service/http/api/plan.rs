@@ -79,6 +79,7 @@ pub(in crate::service::http) async fn plan(
     let mut summary = listener.report.summary();
     summary.finish(summary.rules, end.stopped);
     let document = listener.writer.end(&RunSummary {
+        shard: None,
         summary: &summary,
         rules: &rules,
         hosts: &[],
