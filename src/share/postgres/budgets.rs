@@ -56,7 +56,7 @@ WITH pause AS (
 )
 UPDATE image_syncer.budgets SET paid_until = greatest(paid_until, paused_until)
 FROM pause WHERE registry = $1 AND unit = 'requests'";
-const NOTIFY: &str = "SELECT pg_notify('image_syncer', '')";
+const NOTIFY: &str = "SELECT pg_notify('image_syncer', 'pause')";
 /// Pauses that are as good as over are left out.
 const PAUSES: &str = "\
 SELECT registry, reason, extract(epoch FROM paused_until - clock_timestamp())::double precision
@@ -184,9 +184,9 @@ impl Shared {
 
     /// Stores the pauses of this worker, and reads those of the others, again and again.
     async fn exchange(self: Arc<Self>) {
-        let hint = self.connection.hint();
+        let hints = self.connection.hints();
         loop {
-            let mut hinted = std::pin::pin!(hint.notified());
+            let mut hinted = std::pin::pin!(hints.pauses());
             // Enabled before the look, so that no notification is missed.
             hinted.as_mut().enable();
             let start = Instant::now();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{join3, maybe_done};
 use jiff::Timestamp;
+use tokio::sync::futures::Notified;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -61,9 +62,44 @@ struct Shared {
     turn: Mutex<()>,
     /// Signals that the connection does not answer.
     reset: Notify,
-    /// Signals a notification of the channel that is listened to.
-    hint: Arc<Notify>,
+    hints: Arc<Hints>,
     listens: bool,
+}
+
+/// Signals notifications of the channel that is listened to, by their payloads.
+#[derive(Default)]
+pub(super) struct Hints {
+    units: Notify,
+    runs: Notify,
+    pauses: Notify,
+}
+
+impl Hints {
+    fn signal(&self, payload: &str) {
+        match payload {
+            "pause" => self.pauses.notify_waiters(),
+            "run" => {
+                self.runs.notify_waiters();
+                self.units.notify_waiters();
+            }
+            _ => self.units.notify_waiters(),
+        }
+    }
+
+    /// Returns a future that ends when there may be units to claim, or a run is over.
+    pub(super) fn units(&self) -> Notified<'_> {
+        self.units.notified()
+    }
+
+    /// Returns a future that ends when a run is over, or to be cancelled.
+    pub(super) fn runs(&self) -> Notified<'_> {
+        self.runs.notified()
+    }
+
+    /// Returns a future that ends when a registry asked for a pause.
+    pub(super) fn pauses(&self) -> Notified<'_> {
+        self.pauses.notified()
+    }
 }
 
 /// Server of several connections.
@@ -151,10 +187,10 @@ impl Server {
 }
 
 /// Receives messages until the connection ends.
-pub(super) async fn receive(server: &Server, hint: &Notify, wire: &mut Wire) -> DatabaseError {
+pub(super) async fn receive(server: &Server, hints: &Hints, wire: &mut Wire) -> DatabaseError {
     loop {
         match poll_fn(|cx| wire.poll_message(cx)).await {
-            Some(Ok(AsyncMessage::Notification(_))) => hint.notify_waiters(),
+            Some(Ok(AsyncMessage::Notification(notice))) => hints.signal(notice.payload()),
             Some(Ok(_)) => {}
             Some(Err(error)) => return DatabaseError::describe(&server.url, Step::Query, &error),
             None => return server.lost("the connection was closed"),
@@ -172,7 +208,7 @@ impl Connection {
             state: watch::Sender::new(State::Up(Arc::new(client))),
             turn: Mutex::default(),
             reset: Notify::new(),
-            hint: Arc::default(),
+            hints: Arc::default(),
             listens,
         });
         let driver = tokio::spawn(Arc::clone(&shared).drive(wire)).abort_handle();
@@ -243,9 +279,9 @@ impl Connection {
         let _ = state.wait_for(|it| matches!(it, State::Up(_))).await;
     }
 
-    /// Returns the signal of notifications.
-    pub(super) fn hint(&self) -> Arc<Notify> {
-        Arc::clone(&self.0.shared.hint)
+    /// Returns the signals of notifications.
+    pub(super) fn hints(&self) -> Arc<Hints> {
+        Arc::clone(&self.0.shared.hints)
     }
 }
 
@@ -318,7 +354,7 @@ impl Shared {
             std::future::pending::<DatabaseError>().await
         };
         tokio::select! {
-            error = receive(&self.server, &self.hint, wire) => error,
+            error = receive(&self.server, &self.hints, wire) => error,
             never = listening => never,
             () = self.reset.notified() => self.server.lost("the connection does not answer"),
         }

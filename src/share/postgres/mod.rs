@@ -6,21 +6,37 @@
 //! server's.
 
 mod budgets;
+mod claims;
+mod clock;
 mod connection;
 mod failure;
+mod gatherer;
+mod held;
+mod keeper;
+mod model;
+mod patience;
+mod runs;
 mod schema;
+mod share;
+mod statements;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 mod tests;
 mod tls;
+mod units;
 mod url;
 
-pub(crate) use connection::{Connection, Report};
+pub(crate) use connection::{Connection, Parameter, Report};
 pub(crate) use failure::DatabaseError;
+pub(crate) use model::{
+    NewRun, OpenedRun, QueueOverview, RunNews, ShareOptions, SharedRun, SharedRunState,
+    SharedWorker,
+};
+pub(crate) use share::PostgresShare;
 pub(crate) use url::ServerUrl;
 
-use connection::Server;
-use tokio::sync::Notify;
+use connection::{Hints, Server};
+use share::LOSSES;
 
 /// Returns parameters of a statement with their types, as in `parameters!(run: i64, key: &str)`.
 macro_rules! parameters {
@@ -50,10 +66,10 @@ impl Database {
     pub(crate) async fn connect(url: ServerUrl, report: Report) -> Result<Self, DatabaseError> {
         let server = Server::new(url, report)?;
         let (mut client, mut wire) = server.connect().await?;
-        let no_hint = Notify::new();
+        let no_hints = Hints::default();
         tokio::select! {
             migrated = schema::migrate(&mut client, server.url()) => migrated?,
-            error = connection::receive(&server, &no_hint, &mut wire) => return Err(error),
+            error = connection::receive(&server, &no_hints, &mut wire) => return Err(error),
         }
         let control = server.connect().await?;
         Ok(Self {

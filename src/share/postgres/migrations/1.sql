@@ -35,8 +35,6 @@ CREATE UNIQUE INDEX runs_slot ON image_syncer.runs (cause, COALESCE(rule, ''), s
     WHERE slot IS NOT NULL;
 CREATE UNIQUE INDEX runs_one_running ON image_syncer.runs (rule, purpose)
     WHERE state = 'running' AND rule IS NOT NULL;
-CREATE UNIQUE INDEX runs_one_queued ON image_syncer.runs (rule, purpose)
-    WHERE state = 'queued' AND rule IS NOT NULL;
 CREATE INDEX runs_open ON image_syncer.runs (id) WHERE state IN ('queued', 'running');
 CREATE INDEX runs_changed ON image_syncer.runs (changed);
 

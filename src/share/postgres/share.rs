@@ -1,0 +1,253 @@
+//! A worker of shared work.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use image_syncer_sync::Listener;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_postgres::Row;
+
+use crate::lock::lock;
+use crate::share::postgres::claims::{Claims, RunShare};
+use crate::share::postgres::connection::Hints;
+use crate::share::postgres::gatherer::without_nul;
+use crate::share::postgres::held::HeldUnits;
+use crate::share::postgres::patience::Patience;
+use crate::share::postgres::{
+    Database, Parameter, Report, ServerUrl, ShareOptions, keeper, parameters, statements,
+};
+use crate::share::{RunKey, Share, ShareError};
+
+/// Length of a lease.
+const LEASE: Duration = Duration::from_secs(60);
+/// Variable with another length, in seconds, for tests.
+const LEASE_VARIABLE: &str = "IMAGE_SYNCER_TEST_LEASE";
+
+/// Number of workers that may be lost with a unit before the next loss ends it.
+pub(super) const LOSSES: i32 = 4;
+
+/// Worker at a `PostgreSQL` server.
+pub(crate) struct PostgresShare {
+    pub(super) database: Database,
+    pub(super) timeout: Duration,
+    digest: Mutex<String>,
+    pub(super) lease: Duration,
+    pub(super) worker: WorkerIdentity,
+    pub(super) held: HeldUnits,
+    /// Signals that there may be units, or cancelled runs.
+    pub(super) hints: Arc<Hints>,
+    /// True once nothing is claimed any more. Held by each claim.
+    pub(super) closing: tokio::sync::Mutex<bool>,
+    active: Mutex<Instant>,
+    progress: Mutex<Option<ProgressSource>>,
+    report: Report,
+    url: ServerUrl,
+    keeper: Mutex<Option<AbortHandle>>,
+}
+
+/// Supplies the progress of this worker.
+type ProgressSource = Box<dyn Fn() -> serde_json::Value + Send + Sync>;
+
+/// Identity of a worker.
+#[derive(Clone, Debug)]
+pub(super) struct WorkerIdentity {
+    /// Unique among all workers.
+    pub(super) id: String,
+    /// Name of the machine.
+    pub(super) host: String,
+}
+
+impl WorkerIdentity {
+    fn new() -> Self {
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy().into_owned();
+        let started = jiff::Timestamp::now().as_microsecond();
+        let id = format!("{host}-{}-{started:x}", std::process::id());
+        Self { id, host }
+    }
+}
+
+impl PostgresShare {
+    /// Connects, prepares the tables, and registers this worker. Lines about the server go to `report`.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub(crate) async fn connect(
+        options: ShareOptions,
+        report: Report,
+    ) -> Result<Arc<Self>, ShareError> {
+        let lease = std::env::var(LEASE_VARIABLE).ok();
+        let lease = lease.and_then(|text| text.parse().ok());
+        let lease = lease.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let lease = lease.filter(|lease| !lease.is_zero()).unwrap_or(LEASE);
+        Self::with_lease(options, lease, report).await
+    }
+
+    pub(super) async fn with_lease(
+        options: ShareOptions,
+        lease: Duration,
+        report: Report,
+    ) -> Result<Arc<Self>, ShareError> {
+        let url = ServerUrl::parse(&options.url).map_err(ShareError::new)?;
+        let database = Database::connect(url.clone(), Arc::clone(&report)).await?;
+        let share = Arc::new(Self {
+            hints: database.control.hints(),
+            database,
+            timeout: options.timeout,
+            digest: Mutex::new(options.digest),
+            lease,
+            worker: WorkerIdentity::new(),
+            held: HeldUnits::default(),
+            closing: tokio::sync::Mutex::default(),
+            active: Mutex::new(Instant::now()),
+            progress: Mutex::default(),
+            report,
+            url,
+            keeper: Mutex::default(),
+        });
+        share.renew().await?;
+        let keeper = tokio::spawn(keeper::keep(
+            Arc::downgrade(&share),
+            Arc::clone(&share.hints),
+        ))
+        .abort_handle();
+        *lock(&share.keeper) = Some(keeper);
+        Ok(share)
+    }
+
+    /// Returns the units of one run with the rules of this worker, until it is over.
+    pub(crate) fn for_run(self: &Arc<Self>, run: RunKey) -> Arc<dyn Share> {
+        let claims = Claims {
+            share: Arc::clone(self),
+            digest: self.digest(),
+            run: Some(run),
+            idle: None,
+            listener: None,
+        };
+        Arc::new(RunShare::new(claims))
+    }
+
+    /// Returns the units of all runs with the rules `digest`, until there was none for the time `idle`. The events of
+    /// the units also go to `listener`, as they happen.
+    pub(crate) fn for_all(
+        self: &Arc<Self>,
+        digest: String,
+        idle: Option<Duration>,
+        listener: Option<Arc<dyn Listener>>,
+    ) -> Arc<dyn Share> {
+        let claims = Claims {
+            share: Arc::clone(self),
+            digest,
+            run: None,
+            idle,
+            listener,
+        };
+        Arc::new(RunShare::new(claims))
+    }
+
+    /// Sets the identity of the rules of this worker.
+    pub(crate) fn set_digest(&self, digest: String) {
+        *lock(&self.digest) = digest;
+    }
+
+    /// Returns the identity of the rules of this worker.
+    pub(crate) fn digest(&self) -> String {
+        lock(&self.digest).clone()
+    }
+
+    /// Sets the source of the progress that this worker reports.
+    pub(crate) fn set_progress(
+        &self,
+        source: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) {
+        *lock(&self.progress) = Some(Box::new(source));
+    }
+
+    /// Returns the connections.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Returns the id of this worker.
+    pub(crate) fn worker_id(&self) -> &str {
+        &self.worker.id
+    }
+
+    /// Returns the URL, which displays without its password.
+    pub(crate) fn url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    /// Puts everything back that this worker still holds, and signs it off. Nothing is claimed any more.
+    ///
+    /// # Errors
+    /// The server refuses, or cannot be reached. The leases end by themselves then.
+    pub(crate) async fn leave(&self) -> Result<(), ShareError> {
+        *self.closing.lock().await = true;
+        if let Some(keeper) = lock(&self.keeper).take() {
+            keeper.abort();
+        }
+        let id = &self.worker.id;
+        let all: Option<i64> = None;
+        let me = parameters!(id: String);
+        let close = parameters!(all: Option<i64>);
+        self.database
+            .work
+            .batch(&[
+                (statements::RETURN_ALL, &me),
+                (statements::CLOSE_CANCELLED, &close),
+                (statements::LEAVE, &me),
+                (statements::NOTIFY, &[]),
+            ])
+            .await?;
+        Ok(())
+    }
+
+    /// Carries out a statement that may be repeated.
+    pub(super) async fn read(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, ShareError> {
+        let mut patience = Patience::new(&self.database.work, self.timeout);
+        loop {
+            match self.database.work.query(sql, parameters).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => patience.wait(error).await?,
+            }
+        }
+    }
+
+    /// Records that this worker has work.
+    pub(super) fn touch(&self) {
+        *lock(&self.active) = Instant::now();
+    }
+
+    /// Returns the time since this worker had work.
+    pub(super) fn idle_time(&self) -> Duration {
+        lock(&self.active).elapsed()
+    }
+
+    pub(super) fn progress_text(&self) -> String {
+        let progress = lock(&self.progress).as_ref().map(|source| source());
+        let progress = progress.unwrap_or_else(|| serde_json::json!({}));
+        without_nul(&progress.to_string())
+    }
+
+    pub(super) fn report_line(&self, line: &str) {
+        (self.report)(line);
+    }
+
+    pub(super) fn report_error(&self, error: &ShareError) {
+        (self.report)(&error.to_string());
+    }
+}
+
+impl Drop for PostgresShare {
+    fn drop(&mut self) {
+        if let Some(keeper) = lock(&self.keeper).take() {
+            keeper.abort();
+        }
+    }
+}

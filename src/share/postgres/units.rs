@@ -1,0 +1,191 @@
+//! Ends of units, and new ones.
+
+use crate::share::postgres::gatherer::json_text;
+use crate::share::postgres::held::Attempt;
+use crate::share::postgres::patience::Patience;
+use crate::share::postgres::{Connection, DatabaseError, PostgresShare, parameters, statements};
+use crate::share::{NewUnit, RunKey, ShareError, UnitEnd};
+
+/// Units as columns.
+pub(super) struct UnitColumns {
+    pub(super) keys: Vec<String>,
+    pub(super) weights: Vec<i64>,
+    pub(super) kinds: Vec<String>,
+    pub(super) specs: Vec<String>,
+}
+
+impl UnitColumns {
+    /// Turns units into columns. Of units with the same key, the first counts.
+    pub(super) fn new(units: &[NewUnit]) -> Self {
+        let mut known = std::collections::HashSet::new();
+        let mut columns = Self {
+            keys: Vec::new(),
+            weights: Vec::new(),
+            kinds: Vec::new(),
+            specs: Vec::new(),
+        };
+        for unit in units.iter().filter(|unit| known.insert(&unit.key)) {
+            let spec = serde_json::to_value(&unit.spec).unwrap_or_default();
+            let kind = spec.get("kind").and_then(|kind| kind.as_str());
+            columns.keys.push(unit.key.replace('\0', ""));
+            columns.weights.push(unit.weight);
+            columns.kinds.push(kind.unwrap_or_default().to_owned());
+            columns.specs.push(spec.to_string());
+        }
+        columns
+    }
+}
+
+/// Maximum number of units in one statement.
+const ADDED: usize = 10_000;
+
+impl PostgresShare {
+    /// Ends a unit. Returns false if another worker has it.
+    pub(super) async fn end_unit(
+        &self,
+        attempt: Attempt,
+        end: &UnitEnd,
+    ) -> Result<bool, ShareError> {
+        let Some(unit) = self.held.get(attempt) else {
+            return Ok(false);
+        };
+        let (state, result, only_if_cancelled) = match end {
+            // It was stopped in the middle, since its run was cancelled.
+            UnitEnd::Done if unit.ended.is_cancelled() => {
+                ("interrupted", unit.gatherer.json(), true)
+            }
+            UnitEnd::Done => ("done", unit.gatherer.json(), false),
+            UnitEnd::Failed(reason) => ("failed", json_text(reason), false),
+            UnitEnd::Returned => ("interrupted", unit.gatherer.json(), true),
+        };
+        let returned = *end == UnitEnd::Returned;
+        let ending = Ending {
+            attempt,
+            owner: self.worker.id.clone(),
+            state,
+            result,
+            only_if_cancelled,
+        };
+        let mut patience = Patience::new(&self.database.work, self.timeout);
+        let ended = loop {
+            match ending.try_once(&self.database.work, returned).await {
+                Ok(ended) => break ended,
+                Err(error) => patience.wait(error).await?,
+            }
+        };
+        self.held.remove(attempt);
+        self.touch();
+        Ok(ended)
+    }
+
+    /// Adds units to the run of one that is held. Returns false if another worker has it.
+    pub(super) async fn add_units(
+        &self,
+        attempt: Attempt,
+        units: &[NewUnit],
+    ) -> Result<bool, ShareError> {
+        let mut patience = Patience::new(&self.database.work, self.timeout);
+        for chunk in units.chunks(ADDED) {
+            let columns = UnitColumns::new(chunk);
+            let is_held = loop {
+                match self.try_add(attempt, &columns).await {
+                    Ok(is_held) => break is_held,
+                    Err(error) => patience.wait(error).await?,
+                }
+            };
+            if !is_held {
+                return Ok(false);
+            }
+            patience.reset();
+        }
+        Ok(true)
+    }
+
+    async fn try_add(
+        &self,
+        attempt: Attempt,
+        columns: &UnitColumns,
+    ) -> Result<bool, DatabaseError> {
+        let Attempt {
+            run: RunKey(run),
+            id,
+            attempt,
+        } = attempt;
+        let owner = &self.worker.id;
+        let UnitColumns {
+            keys,
+            weights,
+            kinds,
+            specs,
+        } = columns;
+        let unit = parameters!(run: i64, id: i64, owner: String, attempt: i32);
+        let all = parameters!(
+            run: i64, id: i64, owner: String, attempt: i32,
+            keys: Vec<String>, weights: Vec<i64>, kinds: Vec<String>, specs: Vec<String>,
+        );
+        let rows = self
+            .database
+            .work
+            .batch(&[
+                (statements::LOCK_RUN, &parameters!(run: i64)),
+                (statements::LOCK_UNIT, &unit),
+                (statements::ADD, &all),
+                (statements::NOTIFY, &[]),
+            ])
+            .await?;
+        Ok(rows.get(2).is_some_and(|added| !added.is_empty()))
+    }
+}
+
+/// End of a unit, as its statements need it.
+pub(super) struct Ending {
+    pub(super) attempt: Attempt,
+    pub(super) owner: String,
+    pub(super) state: &'static str,
+    pub(super) result: String,
+    pub(super) only_if_cancelled: bool,
+}
+
+impl Ending {
+    /// Ends the unit, also if this was carried out before. With `returned`, puts it back if its run is not cancelled.
+    /// Returns false if another worker has it.
+    pub(super) async fn try_once(
+        &self,
+        connection: &Connection,
+        returned: bool,
+    ) -> Result<bool, DatabaseError> {
+        let Attempt {
+            run: RunKey(run),
+            id,
+            attempt,
+        } = self.attempt;
+        let Self {
+            owner,
+            state,
+            result,
+            only_if_cancelled,
+            ..
+        } = self;
+        let the_run = parameters!(run: i64);
+        let unit = parameters!(run: i64, id: i64, owner: String, attempt: i32);
+        let end = parameters!(
+            run: i64, id: i64, owner: String, attempt: i32, state: &str, result: String, only_if_cancelled: bool,
+        );
+        let count = parameters!(run: i64, id: i64);
+        let mut all: Vec<(&str, &[_])> = vec![(statements::LOCK_RUN, &the_run)];
+        if returned {
+            all.push((statements::REQUEUE, &unit));
+            all.push((statements::NOTIFY, &[]));
+        }
+        all.push((statements::FINISH, &end));
+        all.push((statements::COUNT, &count));
+        all.push((statements::HAS_FINISHED, &unit));
+        all.push((statements::NOTIFY_IF_OVER, &the_run));
+        let rows = connection.batch(&all).await?;
+        let has_rows = |sql: &str| {
+            let mut all = all.iter().zip(&rows);
+            all.any(|((statement, _), rows)| *statement == sql && !rows.is_empty())
+        };
+        Ok(has_rows(statements::HAS_FINISHED) || has_rows(statements::REQUEUE))
+    }
+}
