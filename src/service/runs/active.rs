@@ -268,6 +268,7 @@ pub(super) fn rules_in_scope(rule: &ServiceRule, scope: &Scope) -> Result<RuleSe
         tags: scope.tags.clone(),
         force: scope.force,
         verify: scope.verify,
+        ..RuleScope::default()
     };
     let set = rule.set.within(&scope);
     set.map_err(|error| RequestError::OutOfScope(error.to_string()))
