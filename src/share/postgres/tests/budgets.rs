@@ -105,6 +105,13 @@ async fn eight_workers_keep_a_rate_as_the_registry_counts_it() {
     }
     let server = Postgres::start();
     let workers = workers(&server, 8).await;
+    server.sql(
+        "INSERT INTO image_syncer.workers (id, host, version, digest)
+         SELECT 'w' || n, 'h', '1', 'd' FROM generate_series(1, 8) AS n;
+         NOTIFY image_syncer, 'pause'",
+    );
+    let count = |worker: &Worker| worker.budgets.processes();
+    until(|| workers.iter().all(|worker| count(worker) == 8)).await;
     let registry = testkit::Registry::start(testkit::Profile::distribution()).await;
     let end = Instant::now() + 5 * SECOND;
     let requests = workers
@@ -114,7 +121,7 @@ async fn eight_workers_keep_a_rate_as_the_registry_counts_it() {
     let sum = registry.requests().len();
     assert!((450..=550).contains(&sum), "{sum}: {counts:?}");
     // Each has its turn.
-    assert!(counts.iter().all(|count| *count >= 25), "{counts:?}");
+    assert!(counts.iter().all(|count| *count >= 20), "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,7 +242,7 @@ async fn workers_that_were_seen_lately_count() {
         "INSERT INTO image_syncer.workers (id, host, version, digest, seen, has_left) VALUES
             ('a', 'h', '1', 'd', now(), false), ('b', 'h', '1', 'e', now(), false),
             ('gone', 'h', '1', 'd', now() - interval '61 s', false), ('left', 'h', '1', 'd', now(), true);
-         NOTIFY image_syncer",
+         NOTIFY image_syncer, 'pause'",
     );
     until(|| worker.budgets.processes() == 2).await;
 }
