@@ -58,26 +58,6 @@ fn table() -> Vec<Entry> {
             &[SYNC, "plan", "check", "validate"],
             Here(about::rule),
         ),
-        (
-            "shard",
-            &[SYNC, "plan", "check"],
-            Test(crate::shards::runs::shards_of_a_plan_and_a_check_divide_its_lines),
-        ),
-        (
-            "shard-weights",
-            &[SYNC, "plan", "check"],
-            Test(crate::shards::runs::weights_of_a_report_divide_a_large_repository),
-        ),
-        (
-            "output",
-            &["report merge"],
-            Test(crate::shards::reports::a_report_is_merged_to_a_file_or_to_stdout),
-        ),
-        (
-            "exit-code",
-            &["report merge"],
-            Test(crate::shards::reports::the_worst_exit_code_is_in_the_report_and_on_request_that_of_the_command),
-        ),
         ("registry", NAMING, Here(about::registry)),
         ("namespace", NAMING, Here(about::namespace)),
         ("insecure", &["copy"], Here(about::insecure_of_copy)),
@@ -157,6 +137,7 @@ fn table() -> Vec<Entry> {
         ),
     ];
     table.extend(copying());
+    table.extend(shards());
     table.extend(showing());
     table.extend(
         asking()
@@ -164,6 +145,33 @@ fn table() -> Vec<Entry> {
             .map(|(flag, proof)| (flag, ASKING, proof)),
     );
     table
+}
+
+/// Flags of runs that several processes share.
+fn shards() -> Vec<Entry> {
+    use Proof::Test;
+    vec![
+        (
+            "shard",
+            &[SYNC, "plan", "check"],
+            Test(crate::shards::runs::shards_of_a_plan_and_a_check_divide_its_lines),
+        ),
+        (
+            "shard-weights",
+            &[SYNC, "plan", "check"],
+            Test(crate::shards::runs::weights_of_a_report_divide_a_large_repository),
+        ),
+        (
+            "output",
+            &["report merge"],
+            Test(crate::shards::reports::a_report_is_merged_to_a_file_or_to_stdout),
+        ),
+        (
+            "exit-code",
+            &["report merge"],
+            Test(crate::shards::reports::the_worst_exit_code_is_in_the_report_and_on_request_that_of_the_command),
+        ),
+    ]
 }
 
 /// Flags of commands that copy or plan copies: output, limits, and files for other programs.
