@@ -37,8 +37,8 @@ pub use native::{native_reference, native_schema};
 pub use registry_entry::{InvalidLimit, RegistryEntry, RegistryLimits};
 pub use schedule::{CronTime, Schedule, Times};
 pub use service::{
-    HookConfig, NOTIFY_EVENTS, NotifyConfig, NotifyKind, SecretPlace, ServiceConfig, TlsFiles,
-    TokenConfig, TokenScope,
+    HookConfig, NOTIFY_EVENTS, NotifyConfig, NotifyKind, SecretPlace, ServiceConfig, ShareConfig,
+    TlsFiles, TokenConfig, TokenScope,
 };
 
 /// Content of the files.
@@ -56,6 +56,8 @@ pub struct Config {
     pub schedules: HashMap<Arc<str>, Schedule>,
     /// Settings of the service.
     pub service: ServiceConfig,
+    /// Server that machines share their runs on.
+    pub share: Option<ShareConfig>,
     /// The files that were read, included ones as well.
     pub files: Vec<PathBuf>,
     /// Likely mistakes that do not stop a run.

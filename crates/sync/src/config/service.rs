@@ -1,6 +1,7 @@
 //! Settings of the service: the key `service` of native files.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use image_syncer_registry::auth::{Secret, SecretFile, SecretSource};
 
@@ -24,6 +25,15 @@ pub struct ServiceConfig {
     pub hooks: Vec<HookConfig>,
     /// Receivers of events.
     pub notify: Vec<NotifyConfig>,
+}
+
+/// Server that several machines share their runs on: the key `share` of native files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareConfig {
+    /// URL of the `PostgreSQL` database, with or without a password.
+    pub url: SecretPlace,
+    /// Maximum time without the database; `None` for the default.
+    pub timeout: Option<Duration>,
 }
 
 /// Token of a client.

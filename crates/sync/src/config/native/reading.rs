@@ -190,13 +190,15 @@ impl<'a> Reading<'a> {
         if !problems.is_empty() {
             return Err(ConfigError { problems });
         }
+        let (service, share) = self.service.finish();
         Ok(Config {
             rules,
             patterns,
             credentials: Vec::new(),
             registries,
             schedules: schedules.unwrap_or_default(),
-            service: self.service.finish(),
+            service,
+            share,
             files: self.order,
             warnings,
         })

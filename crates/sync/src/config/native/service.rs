@@ -1,60 +1,64 @@
-//! Reader of `service`, and check of `share`. Only their own commands use them, so secrets are not looked up here.
+//! Reader of `service` and `share`. Only their own commands use them, so secrets are not looked up here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::fields::{Fields, items};
 use super::findings::Findings;
 use super::reading::Source;
+use super::scalar;
 use super::secret_value::{self, is_map};
 use super::tables;
 use crate::config::document::Node;
 use crate::config::{
-    HookConfig, NotifyConfig, NotifyKind, SecretPlace, ServiceConfig, TlsFiles, TokenConfig,
-    TokenScope,
+    HookConfig, NotifyConfig, NotifyKind, SecretPlace, ServiceConfig, ShareConfig, TlsFiles,
+    TokenConfig, TokenScope,
 };
 use crate::rule::Location;
 
-/// Settings of the service, which one file has.
+/// Settings of the service and of shared runs. One file has each of them.
 #[derive(Default)]
 pub(super) struct ServiceSettings {
     config: ServiceConfig,
-    place: Option<Location>,
+    share: Option<ShareConfig>,
+    /// Places of the keys `service` and `share`.
+    places: HashMap<&'static str, Location>,
 }
 
 impl ServiceSettings {
     /// Reads both keys of a file.
     pub(super) fn read(&mut self, source: &Source<'_>, file: &Fields<'_>, findings: &mut Findings) {
         if let Some(node) = file.node("service") {
-            self.refuse_second(source, file, findings);
+            self.refuse_second("service", source, file, findings);
             let fields = Fields::new(&tables::SERVICE, node);
             self.config = Reader { source, findings }.service(&fields);
         }
-        if let Some(node) = file.node("share")
-            && is_map(node)
-        {
-            let fields = Fields::new(&tables::SHARE, node);
-            Reader { source, findings }.secret(&fields, "url");
-            // Checked by its kind alone.
-            let _ = fields.node("timeout");
+        if let Some(node) = file.node("share") {
+            self.refuse_second("share", source, file, findings);
+            self.share = Reader { source, findings }.share(node);
         }
     }
 
     /// Returns the settings of all files.
-    pub(super) fn finish(self) -> ServiceConfig {
-        self.config
+    pub(super) fn finish(self) -> (ServiceConfig, Option<ShareConfig>) {
+        (self.config, self.share)
     }
 
-    fn refuse_second(&mut self, source: &Source<'_>, file: &Fields<'_>, findings: &mut Findings) {
-        let at = file.key_at("service");
-        match &self.place {
-            Some(first) => {
-                let message = format!(
-                    "`service` is given {} already. Keep one of the two.",
-                    source.place(first)
-                );
-                findings.mistake(&source.file, at, message);
-            }
-            None => self.place = Some(source.location(at)),
+    fn refuse_second(
+        &mut self,
+        key: &'static str,
+        source: &Source<'_>,
+        file: &Fields<'_>,
+        findings: &mut Findings,
+    ) {
+        let at = file.key_at(key);
+        if let Some(first) = self.places.get(key) {
+            let message = format!(
+                "`{key}` is given {} already. Keep one of the two.",
+                source.place(first)
+            );
+            findings.mistake(&source.file, at, message);
+        } else {
+            self.places.insert(key, source.location(at));
         }
     }
 }
@@ -65,6 +69,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn share(&mut self, node: &Node) -> Option<ShareConfig> {
+        if !is_map(node) {
+            let url = secret_value::place(self.source, "share", node, self.findings)?;
+            return Some(ShareConfig { url, timeout: None });
+        }
+        let fields = Fields::new(&tables::SHARE, node);
+        let timeout = fields.text("timeout").and_then(scalar::duration);
+        let url = self.secret(&fields, "url")?;
+        Some(ShareConfig { url, timeout })
+    }
+
     fn service(&mut self, service: &Fields<'_>) -> ServiceConfig {
         let runs = service.text("runs");
         ServiceConfig {

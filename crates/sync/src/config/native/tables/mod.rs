@@ -54,7 +54,7 @@ pub(in crate::config) static FILE: Table = Table::new(
         Key::new(
             "share",
             Shape::Either(&[Shape::Scalar(Scalar::Secret), Shape::Map(&SHARE)]),
-            "Settings of several machines that share one queue. Checked, and without effect so far.",
+            "PostgreSQL database of several machines that share their runs, for `image-syncer serve` and `image-syncer work`.",
         ),
     ],
 )

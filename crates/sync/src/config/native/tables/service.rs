@@ -145,10 +145,10 @@ pub(in super::super) static NOTIFY: Table = Table::new(
 )
 .with_secrets();
 
-/// Settings of a shared queue.
+/// Database of shared runs.
 pub(in super::super) static SHARE: Table = Table::new(
     "share",
-    "Settings of several machines that share one queue.",
+    "Database of several machines that share their runs.",
     &[
         Key::new("url", SECRET_VALUE, "URL of the PostgreSQL database.").required(),
         Key::new(
