@@ -123,6 +123,16 @@ Exit codes:
     2  the command line or a file is wrong; nothing was done
   130  interrupted by SIGINT, SIGTERM, SIGQUIT or SIGHUP";
 
+/// Text after the help of `work`.
+#[cfg(feature = "share")]
+pub(super) const WORK: &str = "\
+Examples:
+  PGPASSWORD=… image-syncer work --config rules.yaml --share postgres://sync@db.example.com/sync
+  image-syncer sync and serve with the same --share begin runs; all workers with the same files carry them out.
+
+SIGTERM and SIGINT: the units in progress go back to the other workers; running images may go on for --grace seconds.
+";
+
 /// Text after the help of `serve`.
 #[cfg(feature = "service")]
 pub(super) const SERVE: &str = "\

@@ -11,6 +11,8 @@ mod report;
 mod serve;
 mod styles;
 mod suggestions;
+#[cfg(feature = "share")]
+mod work;
 
 use clap::{Parser, Subcommand};
 
@@ -21,6 +23,8 @@ pub use args::{
     RecordsFile, Referrers, RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Sharding,
     Shell, Showing, TagsFormat, Transfer, WhichReferrers,
 };
+#[cfg(feature = "share")]
+pub use args::{ShareLimits, Sharing, WorkSharing};
 pub use help::{ENVIRONMENT, EXIT_CODES};
 #[cfg(feature = "service")]
 pub use history::{
@@ -32,6 +36,8 @@ pub use report::{ReportAction, ReportArgs, ReportMerge};
 #[cfg(feature = "service")]
 pub use serve::ServeArgs;
 pub(crate) use suggestions::advise;
+#[cfg(feature = "share")]
+pub use work::WorkArgs;
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
 #[derive(Debug, Parser)]
@@ -86,6 +92,10 @@ pub enum Command {
     #[cfg(feature = "service")]
     #[command(after_help = help::HISTORY, args_override_self = true)]
     History(HistoryArgs),
+    /// Carry out the runs of others together with them, over a PostgreSQL server
+    #[cfg(feature = "share")]
+    #[command(after_help = help::WORK, args_override_self = true)]
+    Work(Box<WorkArgs>),
     /// List the tags of a repository, with digests and push times
     #[command(after_help = help::TAGS, args_override_self = true)]
     Tags(TagsArgs),
@@ -136,6 +146,10 @@ pub struct SyncArgs {
     /// Dry run.
     #[command(flatten)]
     pub dry_run: DryRun,
+    /// Server that workers share the run on.
+    #[cfg(feature = "share")]
+    #[command(flatten)]
+    pub sharing: Sharing,
     /// Output files.
     #[command(flatten)]
     pub output: Output,

@@ -50,6 +50,8 @@ pub(super) fn execute(
         progress: arguments.progress.progress,
         insecure: arguments.insecure.insecure,
         sharding: crate::cli::Sharding::default(),
+        #[cfg(feature = "share")]
+        share: None,
     };
     flags.run(problems, printer)
 }

@@ -24,6 +24,8 @@ mod shard_flags;
 mod sync;
 mod tags;
 mod validate;
+#[cfg(feature = "share")]
+mod work;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
@@ -43,6 +45,8 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
         Some(Command::History(history)) => problems
             .print(printer)
             .and_then(|()| history::execute(history, printer)),
+        #[cfg(feature = "share")]
+        Some(Command::Work(work)) => work::execute(*work, problems, printer),
         Some(Command::Validate(validate)) => validate::execute(validate, problems, printer),
         Some(Command::Tags(tags)) => tags::execute(tags, problems, printer),
         Some(Command::Convert(convert)) => convert::execute(convert, problems, printer),

@@ -37,6 +37,8 @@ pub(super) fn execute(
         progress: arguments.progress.progress,
         insecure: Vec::new(),
         sharding: arguments.sharding,
+        #[cfg(feature = "share")]
+        share: None,
     };
     flags.run(problems, printer)
 }

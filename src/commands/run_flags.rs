@@ -11,6 +11,8 @@ use crate::commands::limit_share::LimitShare;
 use crate::commands::{setup, shard_flags};
 use crate::exit::Exit;
 use crate::problems::Problems;
+#[cfg(feature = "share")]
+use crate::run::ShareSpec;
 use crate::run::{
     Inputs, OutputPaths, Purpose, RecordsChoice, RunSpec, TerminalOptions, TerminalRunner,
 };
@@ -41,6 +43,9 @@ pub(super) struct RunFlags {
     pub(super) insecure: Vec<String>,
     /// Flags of the group.
     pub(super) sharding: cli::Sharding,
+    /// Server that workers share the run on.
+    #[cfg(feature = "share")]
+    pub(super) share: Option<ShareSpec>,
 }
 
 impl RunFlags {
@@ -63,6 +68,8 @@ impl RunFlags {
             progress: cli::ProgressMode::default(),
             insecure: Vec::new(),
             sharding: cli::Sharding::default(),
+            #[cfg(feature = "share")]
+            share: None,
         }
     }
 
@@ -98,6 +105,8 @@ impl RunFlags {
             records: records(self.common.remembering),
             grace: Duration::from_secs(self.common.asking.grace),
             outputs: output_paths(self.output),
+            #[cfg(feature = "share")]
+            share: self.share,
         };
         let options = TerminalOptions {
             logging: self.logging,

@@ -6,6 +6,8 @@ use crate::commands::run_flags::RunFlags;
 use crate::commands::setup;
 use crate::exit::Exit;
 use crate::problems::Problems;
+#[cfg(feature = "share")]
+use crate::run::ShareSpec;
 use crate::ui::Printer;
 
 /// Reads the files and copies the images of their rules.
@@ -22,6 +24,11 @@ pub(super) fn execute(
         &OptionFlags::new(&arguments.common, arguments.copying),
         &mut problems,
     );
+    #[cfg(feature = "share")]
+    let share = arguments.sharing.share.map(|url| ShareSpec {
+        url,
+        timeout: arguments.sharing.limits.timeout(),
+    });
     let flags = RunFlags {
         command: "sync",
         config,
@@ -34,6 +41,8 @@ pub(super) fn execute(
         progress: arguments.progress.progress,
         insecure: Vec::new(),
         sharding: arguments.sharding,
+        #[cfg(feature = "share")]
+        share,
     };
     flags.run(problems, printer)
 }

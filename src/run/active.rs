@@ -8,12 +8,19 @@ use image_syncer_sync::session::Session;
 
 use crate::interrupt::Signals;
 use crate::run::run_outputs::RunOutputs;
+#[cfg(feature = "share")]
+use crate::run::shared::SharedRun;
 use crate::share::Worker;
 use crate::ui::{CopyUnit, LineLabel};
 
 /// An active run, and the means to end it.
 pub(super) struct ActiveRun {
     pub(super) worker: Worker,
+    /// Signals that stop the run.
+    pub(super) stop: Stop,
+    /// The run that all workers share, if it is one.
+    #[cfg(feature = "share")]
+    pub(super) shared: Option<SharedRun>,
 }
 
 /// End of a run.
@@ -35,16 +42,21 @@ impl ActiveRun {
         interrupts: &mut Signals,
         audience: &RunOutputs,
     ) -> RunEnd {
-        let Worker {
-            session,
-            stop,
-            progress,
-            ..
-        } = &self.worker;
+        let (worker, stop) = (&self.worker, &self.stop);
+        let (session, progress) = (&worker.session, &worker.progress);
         let own = rules.iter().filter(|rule| !rule.elsewhere).count() as u64;
         let shown = audience.show(own, CopyUnit::for_rules(rules), progress);
+        #[cfg(feature = "share")]
+        let shared = self.shared;
+        let work = async {
+            #[cfg(feature = "share")]
+            if let Some(shared) = shared {
+                return shared.drive(worker, stop).await;
+            }
+            worker.work().await
+        };
         tokio::select! {
-            ended = self.worker.work() => {
+            ended = work => {
                 if let Err(error) = ended {
                     audience.lines.print(LineLabel::Failed, &error.to_string());
                 }

@@ -10,6 +10,8 @@ use image_syncer_sync::settings::{Intent, Listing};
 
 use crate::run::output_files::OutputPaths;
 use crate::run::records::RecordsChoice;
+#[cfg(feature = "share")]
+use crate::run::shared::ShareSpec;
 use crate::run_summary::ShardRecord;
 
 /// Specification of a run: plain data, from flags and files or from another program. It has no flags, no terminal and
@@ -37,6 +39,9 @@ pub(crate) struct RunSpec {
     pub(crate) grace: Duration,
     /// Files to write for other programs.
     pub(crate) outputs: OutputPaths,
+    /// Server that workers share the run on; `None` for a run of this process.
+    #[cfg(feature = "share")]
+    pub(crate) share: Option<ShareSpec>,
 }
 
 /// Connections and logins of a run.

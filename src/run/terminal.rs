@@ -19,9 +19,11 @@ use crate::run::collisions::{self, Inputs};
 use crate::run::output_files::Outputs;
 use crate::run::process;
 use crate::run::run_outputs::{FinishedRun, RunOutputs};
+#[cfg(feature = "share")]
+use crate::run::shared;
 use crate::run::spec::RunSpec;
 use crate::run::stdout_output::Purpose;
-use crate::run::wiring;
+use crate::run::wiring::{self, SessionParts};
 use crate::run_summary::ShardRecord;
 use crate::share::{LocalShare, Worker};
 use crate::ui::live::ProgressDisplay;
@@ -110,10 +112,18 @@ impl TerminalRunner {
         let runtime = process::runtime(&log)?;
         let (rules, intent) = (spec.rules.clone(), spec.intent);
         let shard = spec.shard.clone();
-        let (run, mut interrupts) = {
+        let mut interrupts = {
             let _entered = runtime.enter();
-            let interrupts = Signals::listen().context("cannot listen for signals")?;
-            (begin(spec, records.clone(), stop, &outputs)?, interrupts)
+            Signals::listen().context("cannot listen for signals")?
+        };
+        let begun = runtime.block_on(async {
+            tokio::select! {
+                begun = begin(spec, records.clone(), stop, &outputs) => begun.map(Some),
+                _ = interrupts.next() => Ok(None),
+            }
+        })?;
+        let Some(run) = begun else {
+            return Ok(Exit::Interrupted);
         };
         let exit = drive(
             run,
@@ -159,15 +169,23 @@ fn open_outputs(
     Ok(RunOutputs::open(files, lines, display, shown))
 }
 
-/// Starts the run in a session of its own.
-fn begin(
+/// Opens a session for the run, and the run on the server that it is shared on.
+async fn begin(
     spec: RunSpec,
     records: Option<Arc<Records>>,
     stop: Stop,
     outputs: &RunOutputs,
 ) -> anyhow::Result<ActiveRun> {
-    let observer = outputs.observer();
-    let session = wiring::open_session(spec.registries, spec.transfers, records, observer)?;
+    #[cfg(feature = "share")]
+    if let Some(share) = spec.share.clone() {
+        return shared::begin(spec, &share, records, stop, outputs).await;
+    }
+    let parts = SessionParts {
+        transfers: spec.transfers,
+        records,
+        observer: outputs.observer(),
+    };
+    let session = wiring::open_session(spec.registries, parts)?;
     outputs.set_session(&session);
     Ok(ActiveRun {
         worker: Worker {
@@ -175,9 +193,12 @@ fn begin(
             session,
             rules: spec.rules,
             listing: spec.listing,
-            stop,
+            stop: stop.clone(),
             progress: Arc::default(),
         },
+        stop,
+        #[cfg(feature = "share")]
+        shared: None,
     })
 }
 

@@ -10,7 +10,7 @@ use image_syncer_sync::{Config, Session};
 
 use crate::metrics::Metrics;
 use crate::run::observers::Observers;
-use crate::run::{RegistryAccess, open_session};
+use crate::run::{RegistryAccess, SessionParts, open_session};
 use crate::service::clock::Clock;
 use crate::service::events::LiveEvents;
 use crate::service::history::{History, HistoryFile};
@@ -118,9 +118,13 @@ impl SessionFactory {
     /// # Errors
     /// The TLS configuration cannot be built.
     pub(super) fn open(&self, access: RegistryAccess) -> anyhow::Result<Session> {
-        let (records, observer) = (self.records.clone(), Arc::clone(&self.observer));
         self.registries.set_logins(access.keychain.entries());
-        let session = open_session(access, self.transfers, records, observer)?;
+        let parts = SessionParts {
+            transfers: self.transfers,
+            records: self.records.clone(),
+            observer: Arc::clone(&self.observer),
+        };
+        let session = open_session(access, parts)?;
         self.metrics.set_session(&session);
         self.registries.set_session(&session);
         Ok(session)

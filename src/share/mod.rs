@@ -12,7 +12,7 @@
 mod error;
 mod local;
 #[cfg(feature = "share")]
-mod postgres;
+pub(crate) mod postgres;
 mod run_events;
 mod unit;
 mod unit_rules;

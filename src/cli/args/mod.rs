@@ -6,6 +6,8 @@ mod images;
 mod output;
 mod registries;
 mod sharding;
+#[cfg(feature = "share")]
+mod sharing;
 mod shell;
 mod showing;
 mod values;
@@ -20,6 +22,8 @@ pub use output::{
 };
 pub use registries::{Asking, ListingChoice, Safety};
 pub use sharding::Sharding;
+#[cfg(feature = "share")]
+pub use sharing::{ShareLimits, Sharing, WorkSharing};
 pub use shell::{CompletionsArgs, ManArgs, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing, TagsFormat};
 pub(in crate::cli) use values::days;

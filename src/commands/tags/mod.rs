@@ -20,7 +20,7 @@ use crate::commands::setup;
 use crate::escape;
 use crate::exit::Exit;
 use crate::problems::Problems;
-use crate::run;
+use crate::run::{self, SessionParts};
 use crate::ui::listing::ListingForm;
 use crate::ui::{Printer, full_reason, units};
 
@@ -52,7 +52,12 @@ pub(super) fn execute(
     problems.print(printer)?;
     let source = source.context("no source is named")?;
     let observer = Arc::new(Warnings(printer.clone()));
-    let session = run::open_session(access, None, None, observer)?;
+    let parts = SessionParts {
+        transfers: None,
+        records: None,
+        observer,
+    };
+    let session = run::open_session(access, parts)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

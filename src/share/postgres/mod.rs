@@ -26,6 +26,7 @@ mod tls;
 mod units;
 mod url;
 
+pub(crate) use budgets::Budgets;
 pub(crate) use connection::{Connection, Parameter, Report};
 pub(crate) use failure::DatabaseError;
 pub(crate) use model::{

@@ -1,0 +1,73 @@
+//! Flags of runs that several workers share.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::args::values::{duration, limit};
+
+/// Default of `--share-timeout`, in seconds.
+const SHARE_TIMEOUT: u64 = 600;
+
+/// Server that workers share their runs on.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Sharing")]
+pub struct Sharing {
+    /// Share the run with all workers of a PostgreSQL server
+    ///
+    /// `postgres://user@host/database`. Workers (`image-syncer work`) with the same files carry it out together. The
+    /// password is in `PGPASSWORD`, or in a file that `PGPASSFILE` names.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "IMAGE_SYNCER_SHARE",
+        hide_env_values = true
+    )]
+    pub share: Option<String>,
+    /// Time limits.
+    #[command(flatten)]
+    pub limits: ShareLimits,
+}
+
+/// Time limits of the server.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Sharing")]
+pub struct ShareLimits {
+    /// Maximum time without the server, in seconds
+    ///
+    /// Transfers go on meanwhile, and no tag is written. After that, images end as interrupted. Default: 600.
+    #[arg(long, value_name = "SECONDS", value_parser = limit)]
+    pub share_timeout: Option<u64>,
+}
+
+impl ShareLimits {
+    /// Returns the maximum time without the server.
+    pub fn timeout(self) -> Duration {
+        Duration::from_secs(self.share_timeout.unwrap_or(SHARE_TIMEOUT))
+    }
+}
+
+/// Server of a worker.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Sharing")]
+pub struct WorkSharing {
+    /// PostgreSQL server with the runs: `postgres://user@host/database`
+    ///
+    /// The password is in `PGPASSWORD`, or in a file that `PGPASSFILE` names.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "IMAGE_SYNCER_SHARE",
+        hide_env_values = true,
+        required = true
+    )]
+    pub share: String,
+    /// Time limits.
+    #[command(flatten)]
+    pub limits: ShareLimits,
+    /// End after this time without work, such as 30s or 10m
+    ///
+    /// Default: never.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub idle: Option<Duration>,
+}

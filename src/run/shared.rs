@@ -1,0 +1,192 @@
+//! A run on a server that workers share: this process begins it, works on it, and reports what all workers did.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use image_syncer_sync::engine::Stop;
+use image_syncer_sync::inventory::records::Records;
+use image_syncer_sync::rule::RuleSet;
+use image_syncer_sync::settings::Intent;
+use image_syncer_sync::{Listener, Session};
+
+use crate::run::active::ActiveRun;
+use crate::run::run_outputs::RunOutputs;
+use crate::run::spec::{RegistryAccess, RunSpec};
+use crate::run::wiring::{self, SessionParts};
+use crate::share::postgres::{Budgets, NewRun, PostgresShare, ShareOptions, SharedRunState};
+use crate::share::{RunEvents, RunKey, RunWork, ShareError, Worker};
+use crate::ui::{LineLabel, LineWriter};
+
+/// Maximum time for which a stop waits until the other workers know of it.
+const CANCELLING: Duration = Duration::from_secs(5);
+
+/// Server that a run is shared on.
+#[derive(Clone)]
+pub(crate) struct ShareSpec {
+    /// Its address, which may have a password.
+    pub(crate) url: String,
+    /// Maximum time without it.
+    pub(crate) timeout: Duration,
+}
+
+impl ShareSpec {
+    /// Connects to the server, as a worker for these rules.
+    ///
+    /// # Errors
+    /// The server cannot be used.
+    pub(crate) async fn connect(
+        &self,
+        rules: &RuleSet,
+        lines: &LineWriter,
+    ) -> Result<Arc<PostgresShare>, ShareError> {
+        let options = ShareOptions {
+            url: self.url.clone(),
+            timeout: self.timeout,
+            digest: rules.digest(),
+        };
+        let lines = lines.clone();
+        let report = move |text: &str| lines.print(LineLabel::Warning, text);
+        PostgresShare::connect(options, Arc::new(report)).await
+    }
+}
+
+/// A run that this process began.
+pub(super) struct SharedRun {
+    share: Arc<PostgresShare>,
+    run: RunKey,
+    events: RunEvents,
+}
+
+impl SharedRun {
+    /// Begins a run of `rules`. The events of all workers go to `listener`.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub(super) async fn begin(
+        share: Arc<PostgresShare>,
+        rules: &RuleSet,
+        intent: Intent,
+        listener: Arc<dyn Listener>,
+    ) -> anyhow::Result<Self> {
+        let work = RunWork {
+            intent,
+            ..RunWork::default()
+        };
+        let new = NewRun {
+            work,
+            cause: "sync".to_owned(),
+            slot: None,
+        };
+        let opened = share.open_run(new).await;
+        let opened = opened.context("the shared run cannot begin")?;
+        Ok(Self {
+            share,
+            run: opened.run,
+            events: RunEvents::new(rules, listener),
+        })
+    }
+
+    /// Works on the run with `worker`, and reports its events, until it is over. `stop` cancels it for all workers.
+    ///
+    /// # Errors
+    /// The server could not be reached for too long: how the run ended is unknown.
+    pub(super) async fn drive(self, worker: &Worker, stop: &Stop) -> Result<(), ShareError> {
+        let (share, run) = (Arc::clone(&self.share), self.run);
+        let work = async {
+            let (worked, followed) = tokio::join!(worker.work(), self.follow());
+            worked.and(followed)
+        };
+        let cancelling = async {
+            stop.cancel.cancelled().await;
+            // The units of this worker end when the server knows, so that their results count.
+            let _ = tokio::time::timeout(CANCELLING, share.cancel(run)).await;
+            worker.stop.cancel.cancel();
+            stop.abandon.cancelled().await;
+            worker.stop.abandon.cancel();
+            std::future::pending().await
+        };
+        let ended = tokio::select! {
+            ended = work => ended,
+            never = cancelling => never,
+        };
+        // The leases end by themselves otherwise.
+        let _ = share.leave().await;
+        ended
+    }
+
+    /// Reports the events of units as they end.
+    async fn follow(mut self) -> Result<(), ShareError> {
+        let mut seen = 0;
+        loop {
+            let news = self.share.news(self.run, seen).await?;
+            seen = news.last;
+            news.units
+                .into_iter()
+                .for_each(|unit| self.events.add(unit));
+            match news.state {
+                SharedRunState::Queued | SharedRunState::Running => continue,
+                SharedRunState::Done => {}
+                SharedRunState::Cancelled | SharedRunState::Abandoned { .. } => {
+                    for unit in self.share.unfinished(self.run).await? {
+                        self.events.interrupt(&unit);
+                    }
+                }
+            }
+            self.events.end();
+            return Ok(());
+        }
+    }
+}
+
+/// Begins a run that is shared on a server.
+///
+/// # Errors
+/// The server cannot be used, or refuses.
+pub(super) async fn begin(
+    spec: RunSpec,
+    share: &ShareSpec,
+    records: Option<Arc<Records>>,
+    stop: Stop,
+    outputs: &RunOutputs,
+) -> anyhow::Result<ActiveRun> {
+    let rules = spec.rules.numbered();
+    let server = share.connect(&rules, &outputs.lines).await?;
+    let parts = SessionParts {
+        transfers: spec.transfers,
+        records,
+        observer: outputs.observer(),
+    };
+    let session = open_session(&server, spec.registries, parts)?;
+    outputs.set_session(&session);
+    let listener = outputs.listener();
+    let shared = SharedRun::begin(Arc::clone(&server), &rules, spec.intent, listener).await?;
+    let worker = Worker {
+        share: server.for_run(shared.run),
+        session,
+        rules,
+        listing: spec.listing,
+        // The signals of the run reach the server first.
+        stop: Stop::new(stop.grace),
+        progress: Arc::default(),
+    };
+    Ok(ActiveRun {
+        worker,
+        stop,
+        shared: Some(shared),
+    })
+}
+
+/// Opens a session that shares limits, pauses and facts with the other workers.
+///
+/// # Errors
+/// The TLS configuration cannot be built.
+pub(crate) fn open_session(
+    share: &PostgresShare,
+    mut access: RegistryAccess,
+    parts: SessionParts,
+) -> anyhow::Result<Session> {
+    let limits = Budgets::start(share.database());
+    access.transport = access.transport.with_shared_limits(limits);
+    wiring::open_session_with(access, parts, None)
+}
