@@ -184,7 +184,11 @@ impl Claims {
         let spec = serde_json::from_str(text(3)?).map_err(|error| unreadable(&error))?;
         let work = serde_json::from_str(text(4)?).map_err(|error| unreadable(&error))?;
         let gatherer = Arc::new(Gatherer::new(self.listener.clone()));
-        let identity = Attempt { run, id, attempt };
+        let identity = Attempt {
+            run,
+            id,
+            number: attempt,
+        };
         let lease = (sent, self.share.lease);
         let held = self.share.held.add(identity, Arc::clone(&gatherer), lease);
         Ok(ClaimedUnit {

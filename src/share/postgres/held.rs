@@ -25,7 +25,7 @@ pub(super) struct Attempt {
     /// Number of the unit in its run.
     pub(super) id: i64,
     /// Number of the attempt.
-    pub(super) attempt: i32,
+    pub(super) number: i32,
 }
 
 impl From<&ClaimedUnit> for Attempt {
@@ -33,7 +33,7 @@ impl From<&ClaimedUnit> for Attempt {
         Self {
             run: unit.run,
             id: unit.id,
-            attempt: unit.attempt,
+            number: unit.attempt,
         }
     }
 }
@@ -157,13 +157,13 @@ mod tests {
 
     #[test]
     fn a_lease_ends_before_the_server_may_give_the_unit_to_another_worker() {
-        let minute = Duration::from_secs(60);
-        let second = Duration::from_secs(1);
-        let now = clock::now();
-        assert!(UnitLease::new(now, minute).is_held());
-        assert!(UnitLease::new(now.saturating_sub(minute - second * 6), minute).is_held());
-        assert!(!UnitLease::new(now.saturating_sub(minute - second * 5), minute).is_held());
-        let short = second * 3;
-        assert!(!UnitLease::new(now.saturating_sub(short - second / 2), short).is_held());
+        let is_held = |length: u64, age: u64| {
+            let sent = clock::now().saturating_sub(Duration::from_millis(age));
+            UnitLease::new(sent, Duration::from_millis(length)).is_held()
+        };
+        assert!(is_held(60_000, 0));
+        assert!(is_held(60_000, 54_000));
+        assert!(!is_held(60_000, 55_000));
+        assert!(!is_held(3_000, 2_500));
     }
 }

@@ -52,7 +52,7 @@ impl PostgresShare {
         let held = self.held.attempts();
         let runs: Vec<i64> = held.iter().map(|it| it.run.0).collect();
         let ids: Vec<i64> = held.iter().map(|it| it.id).collect();
-        let attempts: Vec<i32> = held.iter().map(|it| it.attempt).collect();
+        let attempts: Vec<i32> = held.iter().map(|it| it.number).collect();
         let worker = &self.worker;
         let (id, host, version) = (&worker.id, &worker.host, env!("CARGO_PKG_VERSION"));
         let digest = self.digest();
@@ -152,7 +152,7 @@ impl PostgresShare {
             attempt: Attempt {
                 run: RunKey(run),
                 id,
-                attempt,
+                number: attempt,
             },
             owner,
             state: "failed",
@@ -169,7 +169,7 @@ fn renewal(row: &Row) -> Option<(Attempt, bool, bool)> {
     let attempt = Attempt {
         run: RunKey(row.try_get(0).ok()?),
         id: row.try_get(1).ok()?,
-        attempt: row.try_get(2).ok()?,
+        number: row.try_get(2).ok()?,
     };
     Some((attempt, row.try_get(3).ok()?, row.try_get(4).ok()?))
 }

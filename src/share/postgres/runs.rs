@@ -214,7 +214,7 @@ impl PostgresShare {
     /// # Errors
     /// The server refuses, or is away for too long; there is no such run.
     pub(crate) async fn run(&self, run: RunKey) -> Result<SharedRun, ShareError> {
-        let (one, limit) = (Some(run.0), 1);
+        let (one, limit) = (Some(run.0), 1_i64);
         let values = parameters!(one: Option<i64>, limit: i64);
         let rows = self.read(statements::RUNS, &values).await?;
         let found = rows.first().and_then(shared_run);

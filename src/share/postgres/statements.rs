@@ -5,7 +5,7 @@
 
 /// Claims units. Parameters: digest, run or none, number of free places, worker, seconds of a lease, limit of losses.
 ///
-/// Of several runs, the one with the fewest units in progress comes first, so that a large one does not keep others
+/// The run with the fewest units in progress comes first, so that a large run does not keep others
 /// waiting. The workers that were seen within a lease divide the units evenly.
 pub(super) const CLAIM: &str = include_str!("statements/claim.sql");
 

@@ -109,7 +109,7 @@ impl PostgresShare {
         let Attempt {
             run: RunKey(run),
             id,
-            attempt,
+            number: attempt,
         } = attempt;
         let owner = &self.worker.id;
         let UnitColumns {
@@ -157,7 +157,7 @@ impl Ending {
         let Attempt {
             run: RunKey(run),
             id,
-            attempt,
+            number: attempt,
         } = self.attempt;
         let Self {
             owner,

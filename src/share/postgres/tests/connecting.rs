@@ -199,7 +199,7 @@ async fn a_failed_statement_undoes_its_batch_and_leaves_the_connection() {
     }
     let server = Postgres::start();
     let database = database(&server.url()).await.unwrap();
-    let insert = "INSERT INTO image_syncer.pauses VALUES ('a', now())";
+    let insert = "INSERT INTO image_syncer.pauses VALUES ('a', now(), 'overload')";
     let statements: [(&str, &[_]); 2] = [(insert, &[]), ("SELECT 1 / 0", &[])];
     let error = database.work.batch(&statements).await.unwrap_err();
     assert!(!error.is_temporary());

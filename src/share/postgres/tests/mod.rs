@@ -2,6 +2,8 @@
 
 mod budgets;
 mod connecting;
+mod losses;
+mod queue;
 #[path = "../../../../tests/it/support/postgres.rs"]
 #[allow(dead_code, clippy::expect_used)]
 mod server;
