@@ -9,6 +9,7 @@ mod budgets;
 mod claims;
 mod clock;
 mod connection;
+mod facts;
 mod failure;
 mod gatherer;
 mod held;
@@ -109,4 +110,5 @@ sql_types! {
     Vec<i64> => INT8_ARRAY,
     Vec<f64> => FLOAT8_ARRAY,
     Vec<String> => TEXT_ARRAY,
+    Vec<Vec<u8>> => BYTEA_ARRAY,
 }

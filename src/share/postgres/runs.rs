@@ -12,7 +12,7 @@ use crate::share::postgres::patience::Patience;
 use crate::share::postgres::units::UnitColumns;
 use crate::share::postgres::{
     DatabaseError, NewRun, OpenedRun, PostgresShare, QueueOverview, RunNews, SharedRun,
-    SharedRunState, SharedWorker, parameters, statements,
+    SharedRunState, SharedWorker, facts, parameters, statements,
 };
 use crate::share::{NewUnit, RunKey, ShareError, UnitSpec};
 
@@ -253,11 +253,12 @@ impl PostgresShare {
         })
     }
 
-    /// Deletes runs that ended more than `days` ago. Returns their number.
+    /// Deletes runs that ended more than `days` ago, and old hints about blobs. Returns the number of runs.
     ///
     /// # Errors
     /// The server refuses, or is away for too long.
     pub(crate) async fn prune(&self, days: i32) -> Result<usize, ShareError> {
+        self.read(facts::PRUNE, &[]).await?;
         let mut deleted = 0;
         loop {
             let rows = self

@@ -98,7 +98,8 @@ CREATE TABLE image_syncer.pauses (
 -- Blobs and where they are: hints.
 CREATE TABLE image_syncer.facts (
     registry text NOT NULL,
-    digest text NOT NULL,
+    -- SHA-256.
+    digest bytea NOT NULL,
     repository text NOT NULL,
     seen timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (registry, digest, repository)

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod connecting;
+mod facts;
 mod losses;
 mod queue;
 #[path = "../../../../tests/it/support/postgres.rs"]
