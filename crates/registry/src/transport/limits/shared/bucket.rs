@@ -133,6 +133,15 @@ impl SharedBucket {
         // Everything within a batch is paid for at once.
         let before = state.queued.saturating_sub(self.batch());
         let earliest = state.supply.usable().max(now) + cost(before, 1.0 / self.rate);
+        // Debts of bodies that are gone become one, however many there are.
+        while is_owed
+            && let Some(gone) = state.queue.back()
+            && gone.is_owed
+            && gone.paid.is_closed()
+        {
+            rest = rest.saturating_add(gone.rest);
+            state.queue.pop_back();
+        }
         let (sender, paid) = oneshot::channel();
         state.queue.push_back(Entry {
             rest,
@@ -261,5 +270,74 @@ impl SharedBucket {
         #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
         let processes = self.processes() as f64;
         self.rate / processes
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::transport::PauseReason;
+    use crate::transport::limits::shared::{LimitsUnavailable, RemotePauses};
+
+    /// Grants everything, if it grants at all.
+    struct Generous {
+        is_silent: bool,
+    }
+
+    impl SharedLimits for Generous {
+        fn draw(&self, draw: Draw) -> BoxFuture<'_, Result<Grant, LimitsUnavailable>> {
+            Box::pin(async move {
+                if self.is_silent {
+                    std::future::pending::<()>().await;
+                }
+                Ok(Grant {
+                    tokens: draw.amount,
+                    delay: Duration::ZERO,
+                })
+            })
+        }
+        fn pause(&self, _: &Registry, _: Duration, _: PauseReason) {}
+        fn attach(&self, _: RemotePauses) {}
+        fn processes(&self) -> usize {
+            0
+        }
+    }
+
+    fn bucket(is_silent: bool) -> Arc<SharedBucket> {
+        let limits = Arc::new(Generous { is_silent });
+        SharedBucket::new(limits, Registry::docker_hub(), LimitUnit::Bytes, 1000.0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn debts_of_bodies_that_are_gone_need_one_place() {
+        let bucket = bucket(true);
+        let waits = bucket.record(1);
+        for _ in 0..1000 {
+            bucket.record(100);
+        }
+        let last = bucket.record(100);
+        let state = lock(&bucket.state);
+        let rests: Vec<_> = state.queue.iter().map(|entry| entry.rest).collect();
+        assert_eq!((rests, state.queued), (vec![1, 100_100], 100_101));
+        drop(state);
+        drop((waits, last));
+        // What is owed stays, even if the one that comes next gives up.
+        drop(bucket.take(7));
+        let state = lock(&bucket.state);
+        let rests: Vec<_> = state.queue.iter().map(|entry| entry.rest).collect();
+        assert_eq!(rests, [1, 100_100, 7]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_amounts_take_several_draws() {
+        let bucket = bucket(false);
+        let shutdown = ShutdownDeadline::default();
+        bucket.take(2600).unwrap().wait(&shutdown).await.unwrap();
+        // The batch of 250 that paid for the last hundred has 150 left.
+        assert!(bucket.take(150).is_none());
+        assert!(bucket.take(1).is_some());
     }
 }
