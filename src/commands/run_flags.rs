@@ -84,6 +84,12 @@ impl RunFlags {
         }
         let rules = self.config.rule_set();
         let part = shard_flags::part(&self.sharding, &rules, &mut problems);
+        #[cfg(feature = "share")]
+        if let (Some(_), Some(shard)) = (&self.share, part.run.shard()) {
+            problems.add_mistake(format!(
+                "--shard {shard}: the run is shared on a server (--share or IMAGE_SYNCER_SHARE), whose workers divide it themselves. Use one of the two."
+            ));
+        }
         let mut notes = Vec::new();
         let connections = ConnectionFlags {
             asking: &self.common.asking,

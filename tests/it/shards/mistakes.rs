@@ -103,3 +103,20 @@ fn the_number_of_a_pod_chooses_its_shard() {
         "--shard auto/2: JOB_COMPLETION_INDEX is 2, and 2 shards have the numbers 0 to 1. Write the completions of the Job behind the slash.",
     );
 }
+
+#[cfg(feature = "share")]
+#[test]
+fn workers_of_a_server_have_no_shards() {
+    let (source, destination) = (source(), registry());
+    let place = place(&source.host(), &destination.host());
+    let files = ["--config", "mirror.yaml", "--shard", "1/3"];
+    let expected = "--shard 1/3: the run is shared on a server (--share or IMAGE_SYNCER_SHARE), whose workers divide it themselves. Use one of the two.";
+    let share = ["--share", "postgres://user@127.0.0.1:1/runs"];
+    place
+        .run(&[&files[..], &share].concat())
+        .exits(2)
+        .says(expected);
+    let place = place.variable("IMAGE_SYNCER_SHARE", share[1]);
+    place.run(&files).exits(2).says(expected);
+    assert_eq!(source.requests().len() + destination.requests().len(), 0);
+}
