@@ -311,3 +311,67 @@ fn give_to_server(directory: &Path) {
         std::os::unix::fs::chown(directory, Some(user), Some(group)).unwrap();
     }
 }
+
+/// `PgBouncer` before a server, in transaction mode with two connections.
+pub(crate) struct Pooler {
+    child: Child,
+    port: u16,
+}
+
+impl Pooler {
+    /// Returns true if it is installed.
+    pub(crate) fn is_installed() -> bool {
+        testkit::programs::are_installed(&["pgbouncer"])
+    }
+
+    /// Starts it.
+    pub(crate) fn start(server: &Postgres) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let directory = server.directory();
+        let users = directory.join("users");
+        let text = format!(
+            "[databases]\nsyncer = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\n\
+             default_pool_size = 2\nlogfile = {}\n",
+            server.port,
+            users.display(),
+            directory.join("pooler.log").display(),
+        );
+        fs::write(&users, format!("\"syncer\" \"{PASSWORD}\"\n")).unwrap();
+        let settings = directory.join("pooler.ini");
+        fs::write(&settings, text).unwrap();
+        let mut command = as_server(Path::new("pgbouncer"));
+        command.arg("-q").arg(&settings).stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut pooler = Self {
+            child: child.unwrap(),
+            port,
+        };
+        for _ in 0..3_000 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return pooler;
+            }
+            assert!(pooler.child.try_wait().unwrap().is_none(), "pgbouncer ends");
+            sleep(Duration::from_millis(10));
+        }
+        panic!("pgbouncer does not start");
+    }
+
+    /// Returns the URL of the database through it.
+    pub(crate) fn url(&self) -> String {
+        let password = PASSWORD.replace('@', "%40");
+        format!(
+            "postgres://syncer:{password}@127.0.0.1:{}/syncer",
+            self.port
+        )
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -3,6 +3,7 @@
 mod budgets;
 mod connecting;
 mod facts;
+mod loads;
 mod losses;
 mod queue;
 #[path = "../../../../tests/it/support/postgres.rs"]
