@@ -9,6 +9,7 @@
 
 #![allow(dead_code)]
 
+mod divider;
 mod error;
 mod local;
 #[cfg(feature = "share")]

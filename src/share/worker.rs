@@ -11,6 +11,7 @@ use image_syncer_sync::transfer::Progress;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::share::divider::UnitDivider;
 use crate::share::unit_rules;
 use crate::share::{ClaimedUnit, Share, ShareError, UnitEnd, UnitSpec};
 
@@ -112,7 +113,8 @@ impl Worker {
             .with_listing(self.listing)
             .with_stop(stop)
             .with_progress(Arc::clone(&self.progress))
-            .with_lease(unit.lease.clone());
+            .with_lease(unit.lease.clone())
+            .with_tag_divider(UnitDivider::for_unit(&self.share, unit));
         let mut handle = self
             .session
             .run_with(rules, options, Arc::clone(&unit.listener));
