@@ -59,7 +59,7 @@ impl PostgresShare {
             UnitEnd::Returned => ("interrupted", unit.gatherer.json(), true),
         };
         let returned = *end == UnitEnd::Returned;
-        let ending = Ending {
+        let mut ending = Ending {
             attempt,
             owner: self.worker.id.clone(),
             state,
@@ -70,6 +70,11 @@ impl PostgresShare {
         let ended = loop {
             match ending.try_once(&self.database.work, returned).await {
                 Ok(ended) => break ended,
+                // A result that no worker can store must not stop them one after another.
+                Err(error) if !error.is_temporary() && ending.state == "done" => {
+                    ending.state = "failed";
+                    ending.result = json_text(&format!("its result cannot be stored: {error}"));
+                }
                 Err(error) => patience.wait(error).await?,
             }
         };

@@ -196,3 +196,82 @@ async fn finished_runs_are_deleted_after_their_time() {
     assert_eq!(left.iter().map(|run| run.run).collect::<Vec<_>>(), [open]);
     assert_eq!(server.sql("SELECT count(*) FROM image_syncer.units"), "1");
 }
+
+/// Makes the server refuse the ends of units with this error.
+fn refuse_ends(server: &Postgres, code: &str, message: &str) {
+    server.sql(&format!(
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION '{message}' USING ERRCODE = '{code}'; END $$;
+         CREATE TRIGGER refuse BEFORE UPDATE ON image_syncer.units FOR EACH ROW
+         WHEN (NEW.state = 'done') EXECUTE FUNCTION refuse();"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_space_is_waited_for() {
+    if !Postgres::is_installed() {
+        return;
+    }
+    let server = Postgres::start();
+    let share = worker(&server).await;
+    let run = open(&share, 1).await;
+    let units = share.for_run(run);
+    let unit = claim_one(&units).await;
+    refuse_ends(
+        &server,
+        "53100",
+        "could not extend file: No space left on device",
+    );
+    let ending = super::super::units::Ending {
+        attempt: (&unit).into(),
+        owner: share.worker_id().to_owned(),
+        state: "done",
+        result: "[]".to_owned(),
+        only_if_cancelled: false,
+    };
+    let error = ending
+        .try_once(&share.database.work, false)
+        .await
+        .unwrap_err();
+    assert!(error.is_temporary());
+    let shown = format!("postgres://syncer@127.0.0.1:{}/syncer", server.port());
+    let expected = format!(
+        "{shown} failed: could not extend file: No space left on device (53100). Give the server more space; finished \
+         runs can be deleted."
+    );
+    assert_eq!(error.to_string(), expected);
+    let ended = units.end(&unit, UnitEnd::Done);
+    let freed = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        server.sql("DROP TRIGGER refuse ON image_syncer.units");
+    };
+    let (ended, ()) = futures_util::join!(ended, freed);
+    assert!(ended.unwrap());
+    assert_eq!(state(&share, run).await, SharedRunState::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_cannot_be_stored_fails_its_unit_alone() {
+    if !Postgres::is_installed() {
+        return;
+    }
+    let server = Postgres::start();
+    let share = worker(&server).await;
+    let run = open(&share, 1).await;
+    let units = share.for_run(run);
+    let unit = claim_one(&units).await;
+    refuse_ends(
+        &server,
+        "54000",
+        "total size of jsonb array elements exceeds the maximum",
+    );
+    assert!(units.end(&unit, UnitEnd::Done).await.unwrap());
+    let news = share.news(run, 0).await.unwrap();
+    assert_eq!(news.state, SharedRunState::Done);
+    let reason = news.units[0].result.clone().unwrap_err();
+    assert!(
+        reason.starts_with("its result cannot be stored: postgres://syncer@"),
+        "{reason}"
+    );
+    assert!(reason.ends_with("exceeds the maximum (54000)."), "{reason}");
+}
