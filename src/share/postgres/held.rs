@@ -1,7 +1,7 @@
 //! Units that this worker holds, and their leases.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -80,6 +80,8 @@ pub(super) struct HeldUnit {
     pub(super) ended: CancellationToken,
     /// Its events.
     pub(super) gatherer: Arc<Gatherer>,
+    /// True once its end is being stored. A renewal that comes later finds no lease.
+    is_ending: Arc<AtomicBool>,
 }
 
 /// Units that this worker holds.
@@ -98,14 +100,17 @@ impl HeldUnits {
             lease: Arc::new(UnitLease::new(sent, length)),
             ended: CancellationToken::new(),
             gatherer,
+            is_ending: Arc::default(),
         };
         lock(&self.0).insert(attempt, unit.clone());
         unit
     }
 
-    /// Returns a unit.
-    pub(super) fn get(&self, attempt: Attempt) -> Option<HeldUnit> {
-        lock(&self.0).get(&attempt).cloned()
+    /// Returns a unit whose end is to be stored.
+    pub(super) fn ending(&self, attempt: Attempt) -> Option<HeldUnit> {
+        let unit = lock(&self.0).get(&attempt).cloned()?;
+        unit.is_ending.store(true, Ordering::SeqCst);
+        Some(unit)
     }
 
     /// Removes a unit that ended.
@@ -124,12 +129,15 @@ impl HeldUnits {
     }
 
     /// Records the end of a lease that the server has given to another worker, or of a run. Returns false if that is
-    /// known.
+    /// known, or this worker ends the unit itself.
     pub(super) fn lose(&self, attempt: Attempt) -> bool {
         let units = lock(&self.0);
         let Some(unit) = units.get(&attempt) else {
             return false;
         };
+        if unit.is_ending.load(Ordering::SeqCst) {
+            return false;
+        }
         unit.lease.until.store(0, Ordering::SeqCst);
         let is_news = !unit.ended.is_cancelled();
         unit.ended.cancel();

@@ -46,7 +46,7 @@ impl PostgresShare {
         attempt: Attempt,
         end: &UnitEnd,
     ) -> Result<bool, ShareError> {
-        let Some(unit) = self.held.get(attempt) else {
+        let Some(unit) = self.held.ending(attempt) else {
             return Ok(false);
         };
         let (state, result, only_if_cancelled) = match end {

@@ -275,3 +275,22 @@ async fn a_result_that_cannot_be_stored_fails_its_unit_alone() {
     );
     assert!(reason.ends_with("exceeds the maximum (54000)."), "{reason}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_ends_is_not_taken_for_a_lost_one() {
+    if !Postgres::is_installed() {
+        return;
+    }
+    let server = Postgres::start();
+    let (share, lines) = worker_with(&server, DIGEST, Duration::from_secs(60)).await;
+    let run = open(&share, 1).await;
+    let units = share.for_run(run);
+    let unit = claim_one(&units).await;
+    assert!(share.held.ending((&unit).into()).is_some());
+    // Its end is stored, and the answer is on its way.
+    server.sql("UPDATE image_syncer.units SET state = 'done', seq = 1");
+    share.renew().await.unwrap();
+    assert_eq!(*lines.lock().unwrap(), Vec::<String>::new());
+    assert!(!unit.ended.is_cancelled());
+    assert!(units.end(&unit, UnitEnd::Done).await.unwrap());
+}
