@@ -92,7 +92,7 @@ pub enum Command {
     #[cfg(feature = "service")]
     #[command(after_help = help::HISTORY, args_override_self = true)]
     History(HistoryArgs),
-    /// Carry out the runs of others together with them, over a PostgreSQL server
+    /// Carry out shared runs together with other workers
     #[cfg(feature = "share")]
     #[command(after_help = help::WORK, args_override_self = true)]
     Work(Box<WorkArgs>),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
+#[cfg(feature = "share")]
+use crate::cli::Sharing;
 use crate::cli::args::path;
 use crate::cli::{Common, Copying, Defaults, Files, Logging, RuleSelection, Transfer};
 
@@ -31,6 +33,10 @@ pub struct ServeArgs {
     /// Limits of transfers.
     #[command(flatten)]
     pub transfer: Transfer,
+    /// Server that replicas share their runs on.
+    #[cfg(feature = "share")]
+    #[command(flatten)]
+    pub sharing: Sharing,
     /// Output for people.
     #[command(flatten)]
     pub logging: Logging,

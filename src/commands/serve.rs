@@ -12,6 +12,8 @@ use crate::commands::setup;
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::run::RegistryAccess;
+#[cfg(feature = "share")]
+use crate::run::ShareSpec;
 use crate::service::{self, FileReader, LoadedFiles, ServiceSpec};
 use crate::ui::Printer;
 
@@ -45,6 +47,11 @@ pub(super) fn execute(
         records: records(arguments.common.remembering.clone()),
         logging: arguments.logging.clone(),
         inputs,
+        #[cfg(feature = "share")]
+        share: arguments.sharing.share.clone().map(|url| ShareSpec {
+            url,
+            timeout: arguments.sharing.limits.timeout(),
+        }),
     };
     let reader: FileReader = Box::new(move |problems| {
         let (config, access) = read(&arguments, problems);

@@ -3,23 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use image_syncer_sync::engine::Stop;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::settings::Intent;
-use image_syncer_sync::{Listener, Session};
+use image_syncer_sync::{Config, Listener, Session};
 
 use crate::run::active::ActiveRun;
 use crate::run::run_outputs::RunOutputs;
 use crate::run::spec::{RegistryAccess, RunSpec};
 use crate::run::wiring::{self, SessionParts};
-use crate::share::postgres::{Budgets, NewRun, PostgresShare, ShareOptions, SharedRunState};
+use crate::share::postgres::{Budgets, Facts, NewRun, PostgresShare, ShareOptions, SharedRunState};
 use crate::share::{RunEvents, RunKey, RunWork, ShareError, Worker};
 use crate::ui::{LineLabel, LineWriter};
 
 /// Maximum time for which a stop waits until the other workers know of it.
 const CANCELLING: Duration = Duration::from_secs(5);
+
+/// Maximum time without the server by default.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Server that a run is shared on.
 #[derive(Clone)]
@@ -31,6 +34,25 @@ pub(crate) struct ShareSpec {
 }
 
 impl ShareSpec {
+    /// Returns the server that the files name; `None` without the key `share`.
+    ///
+    /// # Errors
+    /// Its secret cannot be read.
+    pub(crate) fn from_config(
+        config: &Config,
+        environment: impl FnOnce(&str) -> Option<String>,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(share) = &config.share else {
+            return Ok(None);
+        };
+        let url = share.url.resolve(environment);
+        let url = url.map_err(|why| anyhow!("`share`: {why}"))?;
+        Ok(Some(Self {
+            url: url.current().reveal().to_owned(),
+            timeout: share.timeout.unwrap_or(TIMEOUT),
+        }))
+    }
+
     /// Connects to the server, as a worker for these rules.
     ///
     /// # Errors
@@ -188,5 +210,5 @@ pub(crate) fn open_session(
 ) -> anyhow::Result<Session> {
     let limits = Budgets::start(share.database());
     access.transport = access.transport.with_shared_limits(limits);
-    wiring::open_session_with(access, parts, None)
+    wiring::open_session_with(access, parts, Some(Facts::start(share.database())))
 }

@@ -24,6 +24,8 @@ pub(crate) mod schedule;
 mod schedule_text;
 mod secret;
 mod serving;
+#[cfg_attr(not(feature = "share"), path = "sharing/alone.rs")]
+mod sharing;
 mod spec;
 mod state;
 #[cfg(test)]

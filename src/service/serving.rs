@@ -20,6 +20,7 @@ use crate::service::reload::{FileReader, Reload, ReloadOutcome, Reloader};
 use crate::service::rule_book::RuleBook;
 use crate::service::runs::{RunLimits, Runs};
 use crate::service::schedule::request_at_start;
+use crate::service::sharing::Sharing;
 use crate::service::spec::{LoadedFiles, ServiceSpec};
 use crate::service::state::ServiceState;
 use crate::service::watchers::{SessionFactory, Watchers};
@@ -60,7 +61,7 @@ pub(crate) fn serve(
     let runtime = process::runtime(&log)?;
     let (exit, mut signals) = runtime.block_on(async {
         let mut signals = Signals::listen().context("cannot listen for signals")?;
-        let service = Service::start(&spec, reader, loaded, &lines, &log)?;
+        let service = Service::start(&spec, reader, loaded, &lines, &log).await?;
         anyhow::Ok((service.run(&spec, &mut signals).await?, signals))
     })?;
     log.close();
@@ -89,13 +90,14 @@ struct Service {
     settings: ServiceConfig,
     reloader: Reloader,
     sessions: SessionFactory,
+    sharing: Sharing,
     notifications: Notifications,
     lines: LineWriter,
 }
 
 impl Service {
     /// Opens everything that the service needs.
-    fn start(
+    async fn start(
         spec: &ServiceSpec,
         reader: FileReader,
         loaded: LoadedFiles,
@@ -118,9 +120,18 @@ impl Service {
         };
         let (reload, reloader) = Reload::new(reader, config.files.clone());
         let rules = Arc::new(RuleBook::new(&config));
-        let session = sessions.open(access)?;
+        let sharing = Sharing::open(spec, &config, limits.runs, lines).await?;
+        let session = sessions.open(access, &sharing)?;
         let observers = watchers.of_runs(lines);
-        let runs = Runs::new(session, rules, limits, observers, past.newest_run()?);
+        let runs = Runs::new(
+            session.clone(),
+            rules,
+            limits,
+            observers,
+            past.newest_run()?,
+        );
+        sharing.join(&runs);
+        sharing.work(&config.rule_set(), &session);
         // The rules are known by now.
         for (rule, ended) in past.last_successes()? {
             watchers.metrics.set_last_success(&rule, ended);
@@ -143,6 +154,7 @@ impl Service {
             settings: config.service,
             reloader,
             sessions,
+            sharing,
             notifications: watchers.notifications,
             lines: lines.clone(),
         })
@@ -155,6 +167,7 @@ impl Service {
             settings,
             reloader,
             sessions,
+            sharing,
             notifications,
             lines,
         } = self;
@@ -167,18 +180,21 @@ impl Service {
         }
         lines.print(LineLabel::Note, &schedules.description());
         request_at_start(runs, spec.sync_at_start);
-        let reloads = reloader.drive(|read| apply(read, runs, &settings, &sessions, &lines));
+        let reloads =
+            reloader.drive(|read| apply(read, runs, &settings, (&sessions, &sharing), &lines));
         let closing = state.http.closing.clone();
         let answers = server.serve(http::router(&state, spec.has_page), closing.clone());
         let work = async {
             let driving = async {
                 runs.drive().await;
+                sharing.leave().await;
                 closing.cancel();
             };
             tokio::join!(answers, driving, async {
                 tokio::select! {
                     () = schedules.drive(runs) => {}
                     () = reloads => {}
+                    () = sharing.drive(runs, &state.history) => {}
                     () = closing.cancelled() => {}
                 }
             })
@@ -186,7 +202,7 @@ impl Service {
         tokio::select! {
             _ = work => {}
             () = notifications.drive() => {}
-            () = handle_signals(&state, spec, signals, &lines) => return Ok(Exit::Interrupted),
+            () = handle_signals(&state, (&sharing, spec), signals, &lines) => return Ok(Exit::Interrupted),
         }
         if let Some(records) = &sessions.records {
             records.close(CLOSING);
@@ -237,7 +253,7 @@ fn apply(
     read: Result<(LoadedFiles, Vec<String>), &str>,
     runs: &Runs,
     settings: &ServiceConfig,
-    sessions: &SessionFactory,
+    (sessions, sharing): (&SessionFactory, &Sharing),
     lines: &LineWriter,
 ) -> Result<ReloadOutcome, String> {
     let opened = match read {
@@ -251,8 +267,9 @@ fn apply(
                 lines.print(LineLabel::Warning, text);
             }
             let rules = Arc::new(RuleBook::new(&loaded.config));
-            let session = sessions.open(loaded.access);
+            let session = sessions.open(loaded.access, sharing);
             session
+                .inspect(|session| sharing.work(&loaded.config.rule_set(), session))
                 .map(|session| (rules, session))
                 .map_err(|error| format!("{error:#}"))
         }
@@ -276,7 +293,7 @@ fn apply(
 /// Ends the runs in order on the first signal, and at once on the second; returns on the third. SIGHUP reloads.
 async fn handle_signals(
     state: &ServiceState,
-    spec: &ServiceSpec,
+    (sharing, spec): (&Sharing, &ServiceSpec),
     signals: &mut Signals,
     lines: &LineWriter,
 ) {
@@ -293,11 +310,13 @@ async fn handle_signals(
     lines.print(LineLabel::Warning, &text);
     state.runs.close();
     state.runs.interrupt();
+    sharing.stop();
     let name = signals.next().await;
     lines.print(
         LineLabel::Warning,
         &format!("{name}: running images are dropped"),
     );
     state.runs.abandon();
+    sharing.abandon();
     signals.next().await;
 }

@@ -7,6 +7,8 @@ use image_syncer_sync::Config;
 use image_syncer_sync::settings::Listing;
 
 use crate::cli::Logging;
+#[cfg(feature = "share")]
+use crate::run::ShareSpec;
 use crate::run::{Inputs, RecordsChoice, RegistryAccess, default_path};
 
 /// Name of the history in its directory.
@@ -39,6 +41,9 @@ pub(crate) struct ServiceSpec {
     pub(crate) logging: Logging,
     /// Files that were read.
     pub(crate) inputs: Inputs,
+    /// Server of the flags that replicas share their runs on.
+    #[cfg(feature = "share")]
+    pub(crate) share: Option<ShareSpec>,
 }
 
 /// Content of the files.

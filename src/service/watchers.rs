@@ -10,7 +10,7 @@ use image_syncer_sync::{Config, Session};
 
 use crate::metrics::Metrics;
 use crate::run::observers::Observers;
-use crate::run::{RegistryAccess, SessionParts, open_session};
+use crate::run::{RegistryAccess, SessionParts};
 use crate::service::clock::Clock;
 use crate::service::events::LiveEvents;
 use crate::service::history::{History, HistoryFile};
@@ -19,6 +19,7 @@ use crate::service::notify::Notifications;
 use crate::service::observer::{RunObserver, RunObservers};
 use crate::service::registries::RegistryStats;
 use crate::service::schedule::Schedules;
+use crate::service::sharing::Sharing;
 use crate::service::spec::ServiceSpec;
 use crate::ui::{LineLabel, LineWriter, Log, RequestLogger};
 
@@ -117,14 +118,18 @@ impl SessionFactory {
     ///
     /// # Errors
     /// The TLS configuration cannot be built.
-    pub(super) fn open(&self, access: RegistryAccess) -> anyhow::Result<Session> {
+    pub(super) fn open(
+        &self,
+        access: RegistryAccess,
+        sharing: &Sharing,
+    ) -> anyhow::Result<Session> {
         self.registries.set_logins(access.keychain.entries());
         let parts = SessionParts {
             transfers: self.transfers,
             records: self.records.clone(),
             observer: Arc::clone(&self.observer),
         };
-        let session = open_session(access, parts)?;
+        let session = sharing.open_session(access, parts)?;
         self.metrics.set_session(&session);
         self.registries.set_session(&session);
         Ok(session)

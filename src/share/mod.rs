@@ -25,6 +25,8 @@ pub(crate) use error::ShareError;
 pub(crate) use local::LocalShare;
 pub(crate) use run_events::{FinishedUnit, RunEvents};
 pub(crate) use unit::{ClaimedUnit, NewUnit, RunKey, RunWork, UnitEnd, UnitSpec};
+#[cfg(all(feature = "service", feature = "share"))]
+pub(crate) use unit_rules::of_run as rules_of_run;
 pub(crate) use worker::Worker;
 
 /// Units of runs, which workers claim and end.

@@ -12,6 +12,10 @@ const SHARE_TIMEOUT: u64 = 600;
 /// Server that workers share their runs on.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Sharing")]
+#[allow(
+    clippy::doc_markdown,
+    reason = "help texts have no backticks around names"
+)]
 pub struct Sharing {
     /// Share the run with all workers of a PostgreSQL server
     ///
@@ -50,6 +54,10 @@ impl ShareLimits {
 /// Server of a worker.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Sharing")]
+#[allow(
+    clippy::doc_markdown,
+    reason = "help texts have no backticks around names"
+)]
 pub struct WorkSharing {
     /// PostgreSQL server with the runs: `postgres://user@host/database`
     ///

@@ -43,6 +43,12 @@ const RUN: &str = "
 
 const KEEP: &str = "UPDATE runs SET kept = kept + ?2, lost = lost + ?3 WHERE id = ?1";
 
+const FORGET: [&str; 3] = [
+    "DELETE FROM images WHERE run = ?1",
+    "DELETE FROM failures WHERE run = ?1",
+    "UPDATE runs SET kept = 0, lost = 0 WHERE id = ?1",
+];
+
 const IMAGE: &str = "
     INSERT INTO images VALUES (
         :run, :number, :source, :source_target, :destination, :destination_target, :outcome, :digest, :replaced,
@@ -143,6 +149,9 @@ impl HistoryWriter {
         };
         for run in batch.runs.values() {
             let rule = page.ids.rule(&page.transaction, &run.rule)?;
+            if !self.runs.contains_key(&run.id) && !run.state.is_over() {
+                page.forget_events(run.id)?;
+            }
             let open = self.runs.entry(run.id);
             // The id may be one of a lost transaction.
             open.or_insert_with(|| OpenRun::new(run)).tags.rule = rule;
@@ -355,6 +364,15 @@ impl WriteBatch<'_> {
         })?;
         if run.state.is_over() && open.saw_everything(run.state) {
             tag_writer::write_unseen(&self.transaction, &open.tags, run.ended.unwrap_or(now))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what is known of a run whose events come again: replicas carry it out, and this one followed it before.
+    fn forget_events(&mut self, run: RunId) -> rusqlite::Result<()> {
+        for statement in FORGET {
+            let mut statement = self.transaction.prepare_cached(statement)?;
+            statement.execute([run.number()])?;
         }
         Ok(())
     }

@@ -32,6 +32,8 @@ use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Sc
 pub(crate) use active::LiveRun;
 use active::{ActiveRun, Carrier, EndedRun, RunSetup};
 use queue::{Queue, QueuedRun};
+#[cfg(feature = "share")]
+pub(crate) use replicas::FollowedEnd;
 pub(crate) use replicas::Replicas;
 
 /// Request for a run.
@@ -189,7 +191,7 @@ impl Runs {
     /// # Errors
     /// There is no such rule, the rule has no such part, or the service ends.
     pub(crate) fn request(&self, request: RunRequest) -> Result<Accepted, RequestError> {
-        self.request_for(request, None)
+        self.request_for(&request, None)
     }
 
     /// Requests a run for a time of its rule's schedule: of several replicas, only one carries it out.
@@ -198,7 +200,7 @@ impl Runs {
     /// See [`Runs::request`].
     pub(crate) fn request_for(
         &self,
-        request: RunRequest,
+        request: &RunRequest,
         slot: Option<Timestamp>,
     ) -> Result<Accepted, RequestError> {
         let mut state = self.state();
@@ -209,7 +211,7 @@ impl Runs {
         let rule = rule.ok_or_else(|| RequestError::UnknownRule(request.rule.to_string()))?;
         active::rules_in_scope(&rule, &request.scope)?;
         let replicas = self.0.replicas.get();
-        if let (None, Some(id)) = (replicas, state.queue.merge(&request)) {
+        if let (None, Some(id)) = (replicas, state.queue.merge(request)) {
             return Ok(Accepted { id, merged: true });
         }
         let now = self.0.limits.clock.now();

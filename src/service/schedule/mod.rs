@@ -173,7 +173,7 @@ fn request(runs: &Runs, rule: &Arc<str>, cause: Cause, slot: Timestamp) -> bool 
         purpose: RunPurpose::Sync,
         scope: Scope::default(),
     };
-    match runs.request_for(request, Some(slot)) {
+    match runs.request_for(&request, Some(slot)) {
         Err(RequestError::Stopping) => false,
         // A rule may have been removed this very moment.
         Ok(_) | Err(_) => true,

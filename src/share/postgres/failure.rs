@@ -70,7 +70,7 @@ impl DatabaseError {
     }
 
     /// Returns true if the connection is of no use any more.
-    pub(super) fn is_away(&self) -> bool {
+    pub(crate) fn is_away(&self) -> bool {
         self.kind == DatabaseErrorKind::Away
     }
 }

@@ -18,6 +18,7 @@ mod model;
 mod patience;
 mod runs;
 mod schema;
+mod service_runs;
 mod share;
 mod statements;
 #[cfg(test)]
@@ -29,11 +30,13 @@ mod url;
 
 pub(crate) use budgets::Budgets;
 pub(crate) use connection::{Connection, Parameter, Report};
+pub(crate) use facts::Facts;
 pub(crate) use failure::DatabaseError;
 pub(crate) use model::{
     NewRun, OpenedRun, QueueOverview, RunNews, ShareOptions, SharedRun, SharedRunState,
     SharedWorker,
 };
+pub(crate) use service_runs::ServiceRun;
 pub(crate) use share::PostgresShare;
 pub(crate) use url::ServerUrl;
 

@@ -289,7 +289,7 @@ fn json<T: DeserializeOwned>(row: &Row, index: usize) -> Option<T> {
     serde_json::from_str(&text).ok()
 }
 
-fn shared_run(row: &Row) -> Option<SharedRun> {
+pub(super) fn shared_run(row: &Row) -> Option<SharedRun> {
     let state: String = column(row, 7)?;
     Some(SharedRun {
         run: RunKey(column(row, 0)?),

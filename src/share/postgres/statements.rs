@@ -131,6 +131,12 @@ pub(super) const RUNS: &str = "SELECT id, digest, program, work::text, cause, ru
      started, ended, cancel, owner, units, finished FROM image_syncer.runs \
      WHERE $1::bigint IS NULL OR id = $1 ORDER BY id DESC LIMIT $2";
 
+/// Returns the runs of rules that are not over, or ended within a number of seconds. Parameters: seconds, limit.
+pub(super) const SERVICE_RUNS: &str = "SELECT id, digest, program, work::text, cause, rule, slot, state, failure, \
+     requested, started, ended, cancel, owner, units, finished FROM image_syncer.runs \
+     WHERE rule IS NOT NULL AND (state IN ('queued', 'running') \
+     OR ended > clock_timestamp() - make_interval(secs => $1)) ORDER BY id LIMIT $2";
+
 /// Returns the workers that were seen within this number of seconds.
 pub(super) const WORKERS: &str = "SELECT id, host, version, digest, started, seen, progress::text \
      FROM image_syncer.workers WHERE NOT has_left \

@@ -2,9 +2,9 @@ use image_syncer_registry::Cause;
 use image_syncer_sync::{Event, Failure, Outcome};
 
 use crate::service::history::tests::{
-    Fixture, copied, digest, ended, failed, listed, queued, rule_id, unchanged,
+    Fixture, PATIENCE, copied, digest, ended, failed, listed, queued, rule_id, unchanged,
 };
-use crate::service::history::{ImageFilter, ImageOutcome, RunFilter};
+use crate::service::history::{History, ImageFilter, ImageOutcome, RunFilter};
 use crate::service::observer::RunObserver as _;
 use crate::service::run::{RunPurpose, RunState, Scope};
 use crate::service::schedule::LastStart;
@@ -218,4 +218,34 @@ async fn a_search_finds_parts_of_references_without_regard_to_case() {
     assert_eq!(find("MIRROR/team").await, [0, 1]);
     assert_eq!(find("app:v").await, [0]);
     assert_eq!(find("%").await, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_run_that_is_followed_again_has_its_images_once() {
+    let fixture = Fixture::new();
+    let mut run = queued("all", 1);
+    run.state = RunState::Running;
+    fixture.history.changed(&run);
+    for event in listed(vec![copied("app:v1", 1), copied("app:v2", 2)]) {
+        fixture.history.event(run.id, &event);
+    }
+    fixture.history.flush().await;
+    assert_eq!(fixture.number("SELECT count(*) FROM images"), 2);
+    // As after a restart: the run is interrupted for the file, and goes on at other replicas.
+    fixture.history.close(PATIENCE).unwrap();
+    let path = fixture.path();
+    let history = History::open(&path, |error| panic!("{error}")).unwrap();
+    history.changed(&run);
+    let images = vec![
+        copied("app:v1", 1),
+        copied("app:v2", 2),
+        copied("app:v3", 3),
+    ];
+    for event in listed(images) {
+        history.event(run.id, &event);
+    }
+    history.flush().await;
+    assert_eq!(fixture.number("SELECT count(*) FROM images"), 3);
+    assert_eq!(fixture.number("SELECT kept FROM runs"), 3);
+    assert_eq!(fixture.number("SELECT images FROM totals"), 3);
 }
