@@ -190,6 +190,10 @@ impl Runs {
     ///
     /// # Errors
     /// There is no such rule, the rule has no such part, or the service ends.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "no caller needs its request again"
+    )]
     pub(crate) fn request(&self, request: RunRequest) -> Result<Accepted, RequestError> {
         self.request_for(&request, None)
     }

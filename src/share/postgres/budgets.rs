@@ -21,7 +21,7 @@ use tokio_postgres::Row;
 
 use crate::lock::lock;
 use crate::share::postgres::connection::Statement;
-use crate::share::postgres::{Connection, Database, DatabaseError, parameters};
+use crate::share::postgres::{Database, DatabaseConnection, DatabaseError, parameters};
 
 /// Time between looks at the pauses of other workers. A notification makes it shorter.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ pub(crate) struct Budgets {
 }
 
 struct Shared {
-    connection: Connection,
+    connection: DatabaseConnection,
     state: Mutex<State>,
     /// Number of workers that were seen lately.
     workers: AtomicUsize,

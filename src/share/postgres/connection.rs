@@ -31,7 +31,7 @@ const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '30s'; SET LOCAL lock_
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Prints a line about the server.
-pub(crate) type Report = Arc<dyn Fn(&str) + Send + Sync>;
+pub(crate) type ServerReport = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A parameter of a statement, with its type.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -41,7 +41,7 @@ pub(crate) type Statement<'a> = (&'a str, &'a [Parameter<'a>]);
 
 /// Connection to a server. Cheap to clone; closed with the last clone.
 #[derive(Clone)]
-pub(crate) struct Connection(Arc<Driven>);
+pub(crate) struct DatabaseConnection(Arc<Driven>);
 
 /// The state, and the task that keeps it.
 struct Driven {
@@ -106,7 +106,7 @@ impl Hints {
 pub(super) struct Server {
     url: ServerUrl,
     tls: Tls,
-    report: Report,
+    report: ServerReport,
     /// Number of connections that are away.
     away: AtomicUsize,
 }
@@ -142,7 +142,7 @@ impl Server {
     ///
     /// # Errors
     /// A sentence, if one cannot be used.
-    pub(super) fn new(url: ServerUrl, report: Report) -> Result<Arc<Self>, DatabaseError> {
+    pub(super) fn new(url: ServerUrl, report: ServerReport) -> Result<Arc<Self>, DatabaseError> {
         let tls = Tls::read(&url.tls).map_err(|why| {
             let message = format!("cannot connect to {url}: {why}");
             DatabaseError::new(DatabaseErrorKind::Refused, message)
@@ -198,7 +198,7 @@ pub(super) async fn receive(server: &Server, hints: &Hints, wire: &mut Wire) -> 
     }
 }
 
-impl Connection {
+impl DatabaseConnection {
     /// Starts the task that keeps an established connection. It also listens to `channel`, as a hint only: a pooler may
     /// lose the notifications.
     pub(super) fn new(server: Arc<Server>, established: (Client, Wire), listens: bool) -> Self {

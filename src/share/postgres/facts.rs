@@ -19,7 +19,7 @@ use tokio_postgres::Row;
 
 use crate::lock::lock;
 use crate::share::postgres::connection::{Parameter, Statement};
-use crate::share::postgres::{Connection, Database, DatabaseError, SqlType, parameters};
+use crate::share::postgres::{Database, DatabaseConnection, DatabaseError, SqlType, parameters};
 
 /// Time that a copy waits for hints. An upload may be faster than a slow server.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -88,7 +88,7 @@ pub(super) const PRUNE: &str =
 
 /// Knowledge of all workers about blobs, by a table.
 pub(crate) struct Facts {
-    connection: Connection,
+    connection: DatabaseConnection,
     updates: mpsc::Sender<BlobUpdate>,
     /// End of the time without lookups.
     paused_until: Mutex<Option<Instant>>,
@@ -203,7 +203,7 @@ fn location(row: &Row, registry: &Registry) -> Option<(DigestKey, Repository)> {
 }
 
 /// Writes updates, some at a time.
-async fn write(connection: Connection, mut queue: mpsc::Receiver<BlobUpdate>) {
+async fn write(connection: DatabaseConnection, mut queue: mpsc::Receiver<BlobUpdate>) {
     let mut updates = Vec::new();
     while queue.recv_many(&mut updates, MAX_WRITTEN).await > 0 {
         sleep(GATHERED).await;
@@ -252,7 +252,7 @@ impl Batch {
         }
     }
 
-    async fn write(&self, connection: &Connection) -> Result<(), DatabaseError> {
+    async fn write(&self, connection: &DatabaseConnection) -> Result<(), DatabaseError> {
         let (mut added, mut removed) = (Columns::default(), Columns::default());
         for (row, is_there) in &self.rows {
             let columns = if *is_there { &mut added } else { &mut removed };

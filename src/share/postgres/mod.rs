@@ -29,7 +29,7 @@ mod units;
 mod url;
 
 pub(crate) use budgets::Budgets;
-pub(crate) use connection::{Connection, Parameter, Report};
+pub(crate) use connection::{DatabaseConnection, Parameter, ServerReport};
 pub(crate) use facts::Facts;
 pub(crate) use failure::DatabaseError;
 pub(crate) use model::{
@@ -58,9 +58,9 @@ use parameters;
 #[derive(Clone)]
 pub(crate) struct Database {
     /// For units, facts and reports.
-    pub(crate) work: Connection,
+    pub(crate) work: DatabaseConnection,
     /// For short statements that must not wait: leases and budgets.
-    pub(crate) control: Connection,
+    pub(crate) control: DatabaseConnection,
 }
 
 impl Database {
@@ -68,7 +68,10 @@ impl Database {
     ///
     /// # Errors
     /// The server cannot be reached, or refuses.
-    pub(crate) async fn connect(url: ServerUrl, report: Report) -> Result<Self, DatabaseError> {
+    pub(crate) async fn connect(
+        url: ServerUrl,
+        report: ServerReport,
+    ) -> Result<Self, DatabaseError> {
         let server = Server::new(url, report)?;
         let (mut client, mut wire) = server.connect().await?;
         let no_hints = Hints::default();
@@ -78,8 +81,8 @@ impl Database {
         }
         let control = server.connect().await?;
         Ok(Self {
-            work: Connection::new(server.clone(), (client, wire), false),
-            control: Connection::new(server, control, true),
+            work: DatabaseConnection::new(server.clone(), (client, wire), false),
+            control: DatabaseConnection::new(server, control, true),
         })
     }
 }

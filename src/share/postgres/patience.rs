@@ -5,14 +5,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::share::ShareError;
-use crate::share::postgres::{Connection, DatabaseError};
+use crate::share::postgres::{DatabaseConnection, DatabaseError};
 
 /// Pauses between attempts, from the shortest to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// Repeats a statement until its time is up.
 pub(super) struct Patience<'a> {
-    connection: &'a Connection,
+    connection: &'a DatabaseConnection,
     limit: Duration,
     deadline: Option<Instant>,
     pause: Duration,
@@ -20,7 +20,7 @@ pub(super) struct Patience<'a> {
 
 impl<'a> Patience<'a> {
     /// Gives a statement this time from its first failure on.
-    pub(super) fn new(connection: &'a Connection, limit: Duration) -> Self {
+    pub(super) fn new(connection: &'a DatabaseConnection, limit: Duration) -> Self {
         Self {
             connection,
             limit,

@@ -15,7 +15,7 @@ use crate::share::postgres::gatherer::without_nul;
 use crate::share::postgres::held::HeldUnits;
 use crate::share::postgres::patience::Patience;
 use crate::share::postgres::{
-    Database, Parameter, Report, ServerUrl, ShareOptions, keeper, parameters, statements,
+    Database, Parameter, ServerReport, ServerUrl, ShareOptions, keeper, parameters, statements,
 };
 use crate::share::{RunKey, Share, ShareError};
 
@@ -41,7 +41,7 @@ pub(crate) struct PostgresShare {
     pub(super) closing: tokio::sync::Mutex<bool>,
     active: Mutex<Instant>,
     progress: Mutex<Option<ProgressSource>>,
-    report: Report,
+    report: ServerReport,
     url: ServerUrl,
     keeper: Mutex<Option<AbortHandle>>,
 }
@@ -75,7 +75,7 @@ impl PostgresShare {
     /// The server cannot be reached, or refuses.
     pub(crate) async fn connect(
         options: ShareOptions,
-        report: Report,
+        report: ServerReport,
     ) -> Result<Arc<Self>, ShareError> {
         let lease = std::env::var(LEASE_VARIABLE).ok();
         let lease = lease.and_then(|text| text.parse().ok());
@@ -87,7 +87,7 @@ impl PostgresShare {
     pub(super) async fn with_lease(
         options: ShareOptions,
         lease: Duration,
-        report: Report,
+        report: ServerReport,
     ) -> Result<Arc<Self>, ShareError> {
         let url = ServerUrl::parse(&options.url).map_err(ShareError::new)?;
         let database = Database::connect(url.clone(), Arc::clone(&report)).await?;

@@ -3,7 +3,9 @@
 use crate::share::postgres::gatherer::json_text;
 use crate::share::postgres::held::Attempt;
 use crate::share::postgres::patience::Patience;
-use crate::share::postgres::{Connection, DatabaseError, PostgresShare, parameters, statements};
+use crate::share::postgres::{
+    DatabaseConnection, DatabaseError, PostgresShare, parameters, statements,
+};
 use crate::share::{NewUnit, RunKey, ShareError, UnitEnd};
 
 /// Units as columns.
@@ -156,7 +158,7 @@ impl Ending {
     /// Returns false if another worker has it.
     pub(super) async fn try_once(
         &self,
-        connection: &Connection,
+        connection: &DatabaseConnection,
         returned: bool,
     ) -> Result<bool, DatabaseError> {
         let Attempt {
