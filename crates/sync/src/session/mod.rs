@@ -42,7 +42,7 @@ use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::rule::RuleSet;
 use crate::settings::{Intent, RunSettings};
-use crate::store::{EndpointStores, LeasedStores, RegistryStores, Stores};
+use crate::store::{EndpointStores, LeasedStores, PushedStores, RegistryStores, Stores};
 
 use aging::{AgingFacts, AgingRegistries};
 pub use copy::{CopyError, ImageResult};
@@ -148,6 +148,7 @@ impl Session {
             progress,
             lease,
             tag_divider,
+            pushed,
         } = options;
         let settings = RunSettings {
             intent,
@@ -161,6 +162,13 @@ impl Session {
         let mut state = self.state_for(intent);
         if let Some(lease) = lease {
             state.stores = Arc::new(LeasedStores::new(state.stores, lease));
+        }
+        if let Some(pushed) = pushed {
+            state.stores = Arc::new(PushedStores::new(
+                state.stores,
+                pushed,
+                Arc::clone(&listener),
+            ));
         }
         let engine = Engine::within(&state, settings, listener);
         let progress = Arc::clone(engine.progress());

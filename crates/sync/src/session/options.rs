@@ -8,6 +8,7 @@ use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::session::{Lease, TagDivider};
 use crate::settings::{Intent, Listing, RunSettings};
+use crate::store::PushedTags;
 use crate::transfer::Progress;
 
 /// Maximum time that images may go on after a run was stopped, by default.
@@ -43,6 +44,8 @@ pub struct RunOptions {
     pub lease: Option<Arc<dyn Lease>>,
     /// Other processes that copy some tags of a large repository; `None` to copy all.
     pub tag_divider: Option<Arc<dyn TagDivider>>,
+    /// Tags whose pushes were reported, and which a registry may not show yet; `None` for none.
+    pub pushed: Option<Arc<PushedTags>>,
 }
 
 impl Default for SessionOptions {
@@ -98,6 +101,7 @@ impl Default for RunOptions {
             progress: None,
             lease: None,
             tag_divider: None,
+            pushed: None,
         }
     }
 }
@@ -142,6 +146,14 @@ impl RunOptions {
     #[must_use]
     pub fn with_tag_divider(mut self, divider: Option<Arc<dyn TagDivider>>) -> Self {
         self.tag_divider = divider;
+        self
+    }
+
+    /// Sets the tags whose pushes were reported. While one is missing or has another digest, it is looked at again, in
+    /// the first ten seconds of the run.
+    #[must_use]
+    pub fn with_pushed(mut self, pushed: PushedTags) -> Self {
+        self.pushed = (!pushed.is_empty()).then(|| Arc::new(pushed));
         self
     }
 }

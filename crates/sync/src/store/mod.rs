@@ -12,6 +12,9 @@ mod leased;
 mod listed_digest;
 #[cfg(test)]
 pub(crate) mod memory;
+mod pushed;
+#[cfg(test)]
+mod pushed_tests;
 mod read_only;
 mod registry_store;
 mod repository;
@@ -34,6 +37,8 @@ pub use file_path::FilePath;
 pub(crate) use layout::{LayoutNames, read_names as layout_names, split_path as split_layout_path};
 pub(crate) use leased::LeasedStores;
 pub(crate) use listed_digest::ListedDigest;
+pub(crate) use pushed::PushedStores;
+pub use pushed::PushedTags;
 pub(crate) use read_only::ReadOnlyStores;
 pub use registry_store::RegistryStores;
 pub use repository::{Endpoint, Repository};
