@@ -42,7 +42,9 @@ impl Health {
     /// # Errors
     /// The reason as a sentence.
     pub(crate) fn ready(&self) -> Result<(), String> {
-        if self.is_ready.load(Ordering::Relaxed) {
+        if self.runs.is_stopping() {
+            Err("the service is stopping".to_owned())
+        } else if self.is_ready.load(Ordering::Relaxed) {
             Ok(())
         } else {
             Err("the service is starting".to_owned())

@@ -1,5 +1,6 @@
 //! A run of the service, as plain data: for the API, the history and the pages.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -210,6 +211,25 @@ pub(crate) struct Scope {
     /// True to check everything below the root of existing images (`--verify`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) verify: bool,
+    /// Tags whose push a hook reported, as `registry/path:tag`, with their digests where the registry stated them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) pushed: BTreeMap<String, Option<String>>,
+}
+
+impl Scope {
+    /// Returns true for the whole rule.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.repository.is_none() && self.tags.is_empty()
+    }
+
+    /// Returns true if a run of this scope copies all of `part`.
+    pub(crate) fn includes(&self, part: &Self) -> bool {
+        let has_repository = self.repository.is_none() || self.repository == part.repository;
+        let has_tags = self.tags.is_empty()
+            || (!part.tags.is_empty() && part.tags.iter().all(|tag| self.tags.contains(tag)));
+        // Tags without a repository are those of the only one.
+        has_repository && has_tags
+    }
 }
 
 /// Numbers of a run. Images count once for each destination.

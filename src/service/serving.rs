@@ -18,6 +18,7 @@ use crate::service::http::{self, Reporter, Server, ServerLimits};
 use crate::service::notify::Notifications;
 use crate::service::reload::{FileReader, Reload, ReloadOutcome, Reloader};
 use crate::service::rule_book::RuleBook;
+use crate::service::run::Run;
 use crate::service::runs::{RunLimits, Runs};
 use crate::service::schedule::request_at_start;
 use crate::service::sharing::Sharing;
@@ -29,6 +30,9 @@ use crate::ui::{LineLabel, LineWriter, Log, Printer};
 
 /// Maximum number of runs at a time by default.
 const RUNS: usize = 4;
+
+/// Number of last runs of each rule from which the state of a service is restored.
+const RESTORED: usize = 30;
 
 /// Address by default.
 const LISTEN: &str = "127.0.0.1:8080";
@@ -173,12 +177,15 @@ impl Service {
         } = self;
         let (runs, schedules) = (&state.runs, &state.schedules);
         let server = listen(spec, &settings, &state.http.reporter).await?;
-        notifications.restore(&state.history).await?;
+        let last = state.history.last_runs(RESTORED).await?;
+        let last: Vec<Run> = last.into_values().flatten().collect();
+        notifications.restore(&last);
         state.health.set_ready();
         for url in server.urls() {
             lines.print(LineLabel::Note, &format!("listening on {url}"));
         }
         lines.print(LineLabel::Note, &schedules.description());
+        runs.repeat(last);
         request_at_start(runs, spec.sync_at_start);
         let reloads =
             reloader.drive(|read| apply(read, runs, &settings, (&sessions, &sharing), &lines));

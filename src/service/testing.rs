@@ -110,13 +110,19 @@ pub(super) struct Simulation {
 /// Records the states of runs, and the last starts, as the history does.
 pub(super) struct Recorder {
     lines: Mutex<Vec<String>>,
+    /// Causes and tags of runs that wait, at each change.
+    pub(super) waiting: Mutex<Vec<String>>,
     starts: Mutex<HashMap<Arc<str>, LastStart>>,
 }
 
 impl RunObserver for Recorder {
     fn changed(&self, run: &Run) {
         let at = match run.state {
-            RunState::Queued => return,
+            RunState::Queued => {
+                let line = format!("{} {}:{}", run.rule, run.cause, run.scope.tags.join(","));
+                lock(&self.waiting).push(line);
+                return;
+            }
             RunState::Running => run.started,
             _ => run.ended,
         };
@@ -153,6 +159,7 @@ impl Simulation {
         let clock = Clock::following_tokio(now.parse().unwrap());
         let recorder = Arc::new(Recorder {
             lines: Mutex::default(),
+            waiting: Mutex::default(),
             starts: Mutex::default(),
         });
         Self::with(clock, recorder, rules, most)

@@ -1,5 +1,6 @@
 //! Units of work, as plain data.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use image_syncer_sync::Listener;
@@ -100,6 +101,9 @@ pub(crate) struct RunWork {
     pub(crate) rule: Option<String>,
     /// Part of these rules.
     pub(crate) scope: RuleScope,
+    /// Tags whose push a hook reported, as `registry/path:tag`, with their digests where the registry stated them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) pushed: BTreeMap<String, Option<String>>,
 }
 
 /// End of a unit.

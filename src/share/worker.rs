@@ -7,6 +7,7 @@ use image_syncer_sync::engine::Stop;
 use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::session::{RunHandle, RunOptions};
 use image_syncer_sync::settings::Listing;
+use image_syncer_sync::store::PushedTags;
 use image_syncer_sync::transfer::Progress;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -113,6 +114,7 @@ impl Worker {
             .with_listing(self.listing)
             .with_stop(stop)
             .with_progress(Arc::clone(&self.progress))
+            .with_pushed(PushedTags::named(&unit.work.pushed))
             .with_lease(unit.lease.clone())
             .with_tag_divider(UnitDivider::for_unit(&self.share, unit));
         let mut handle = self

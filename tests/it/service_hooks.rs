@@ -8,9 +8,9 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use testkit::raw::{Client, Login, Payload, RawResponse, push_over_http};
 use testkit::real::DockerRegistry;
-use testkit::{Action, Fault, Image, Kind, Layer};
+use testkit::{Action, Fault, Gate, Image, Kind, Layer};
 
-use crate::support::{Place, Service, World, assert_arrived, image, index, registry};
+use crate::support::{PATIENCE, Place, Service, World, assert_arrived, image, index, registry};
 
 /// A native file with a rule from `source` to `destination` without a schedule, and with the hook `kind`.
 fn rules(source: &str, destination: &str, kind: &str, notify: &str) -> String {
@@ -113,6 +113,98 @@ fn a_push_at_a_real_registry_arrives_without_a_poll() {
             .stderr
             .contains("ignored: no event is the push of a manifest")
     );
+}
+
+/// A registry of this kind reports a push before it shows the tag.
+#[test]
+fn pushes_of_new_and_moved_tags_at_a_real_registry_all_arrive() {
+    testkit::needs!("docker-registry");
+    const RULES: usize = 20;
+    let mut source = DockerRegistry::builder().start().unwrap();
+    let destination = registry();
+    let host = source.host();
+    let text = rules(&host, &destination.host(), "distribution", "");
+    // Each rule starts a run at once.
+    let (head, tail) = text.split_once("rules:\n").unwrap();
+    let (_, service) = tail.split_once('\n').unwrap();
+    let all: Vec<String> = (0..RULES)
+        .map(|number| {
+            let (from, to) = (format!("{host}/team/app{number}"), destination.host());
+            format!("- {{name: rule{number}, from: {from}, to: \"{to}/{{repository}}\"}}\n")
+        })
+        .collect();
+    let text = format!("{head}rules:\n{}{service}", all.concat());
+    let place = Place::new().file("rules.yaml", &text);
+    let mut service = Service::start(&place, &["--config", "rules.yaml"]);
+    let url = service.url();
+    source.notify(&format!("{url}/hooks/distribution"), "Bearer hunter22");
+    source.restart().unwrap();
+    for round in 0..2 {
+        for number in 0..RULES {
+            let image = image(&format!("{round}-{number}"));
+            let repository = format!("team/app{number}");
+            push(&source, &repository, "v1", &image);
+            service.until(&format!("of rule{number} succeeded: 1 copied"));
+            assert_arrived(&destination, &repository, "v1", &image);
+        }
+    }
+    let stderr = service.stop().exits(0).stderr;
+    assert_eq!(
+        stderr.matches("started (hook)").count(),
+        2 * RULES,
+        "{stderr}"
+    );
+    assert_eq!(stderr.matches("reported the push").count(), 0, "{stderr}");
+}
+
+#[test]
+fn a_run_of_a_hook_that_a_kill_interrupted_is_repeated_with_its_tags() {
+    let world = World::new("").with("team/app", "v1", &image("app")).with(
+        "team/app",
+        "v2",
+        &image("other"),
+    );
+    let hosts = (world.source.host(), world.destination.host());
+    let text = rules(&hosts.0, &hosts.1, "generic", "");
+    std::fs::write(world.place.path("rules.yaml"), text).unwrap();
+    let gate = Gate::new();
+    let held = Fault::on(Kind::ManifestPut).times(1);
+    world.destination.fault(held, Action::Hold(gate.clone()));
+    let mut service = Service::start(&world.place, &["--config", "rules.yaml"]);
+    let url = service.url();
+    let body = json!({"registry": hosts.0, "repository": "team/app", "tags": ["v1"]});
+    assert_eq!(call(&url, "/hooks/generic", &body).status, 202);
+    gate.wait(1, PATIENCE).unwrap();
+    service.signal("-KILL");
+    service.wait();
+    gate.open();
+    let mut service = Service::start(&world.place, &["--config", "rules.yaml"]);
+    let url = service.url();
+    service.until("of team started (hook)");
+    service.until("of team succeeded: 1 ");
+    assert_arrived(&world.destination, "team/app", "v1", &image("app"));
+    let runs = block_on(Client::new(url.clone()).get(&format!("{url}/api/v1/runs"))).unwrap();
+    let runs = runs.json();
+    let runs: Vec<(&Value, &Value, &Value)> = runs["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| (&run["state"], &run["cause"], &run["scope"]["tags"]))
+        .collect();
+    let (hook, tags) = (json!("hook"), json!(["v1"]));
+    assert_eq!(
+        runs,
+        [
+            (&json!("succeeded"), &hook, &tags),
+            (&json!("interrupted"), &hook, &tags)
+        ]
+    );
+    service.stop().exits(0);
+    // Nothing is left to repeat.
+    let mut service = Service::start(&world.place, &["--config", "rules.yaml"]);
+    service.until("1 rule, none with a schedule");
+    let stderr = service.stop().exits(0).stderr;
+    assert_eq!(stderr.matches("started").count(), 0, "{stderr}");
 }
 
 #[test]

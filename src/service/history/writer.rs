@@ -34,6 +34,7 @@ const RUN: &str = "
         :id, :rule, :cause, :purpose, :scope, :is_full, :state, :requested, :started, :ended, :alive, :images, :copied,
         :unchanged, :different, :skipped, :failed, :interrupted, :fetched, :sent, :saved, :failure, :kept, :lost
     ) ON CONFLICT DO UPDATE SET
+        cause = excluded.cause, scope = excluded.scope, is_full = excluded.is_full,
         state = excluded.state, started = excluded.started, ended = excluded.ended, alive = excluded.alive,
         images = excluded.images, copied = excluded.copied, unchanged = excluded.unchanged,
         different = excluded.different, skipped = excluded.skipped, failed = excluded.failed,
@@ -154,7 +155,10 @@ impl HistoryWriter {
             }
             let open = self.runs.entry(run.id);
             // The id may be one of a lost transaction.
-            open.or_insert_with(|| OpenRun::new(run)).tags.rule = rule;
+            let open = open.or_insert_with(|| OpenRun::new(run));
+            open.tags.rule = rule;
+            // Requests are merged with a run that waits.
+            open.is_full = run.scope.is_whole();
         }
         for run in self.runs.values_mut() {
             run.kept = 0;
@@ -185,14 +189,13 @@ impl HistoryWriter {
 
 impl OpenRun {
     fn new(run: &Run) -> Self {
-        let scope = &run.scope;
         Self {
             tags: TagRun {
                 id: run.id,
                 rule: 0,
                 seen: SeenTags::default(),
             },
-            is_full: scope.repository.is_none() && scope.tags.is_empty(),
+            is_full: run.scope.is_whole(),
             descriptions: HashMap::new(),
             next: 0,
             kept: 0,

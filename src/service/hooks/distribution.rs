@@ -25,6 +25,7 @@ struct Target {
     repository: Option<String>,
     url: Option<String>,
     tag: Option<String>,
+    digest: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +52,8 @@ impl Event {
         let host = self.request.as_ref().and_then(|it| it.host.as_deref());
         let host = host.filter(|host| !host.is_empty());
         let pushed = Pushed::tag_or_digest(target.tag.as_deref())?;
-        Push::new(host, target.repository.as_deref()?, pushed)
+        let push = Push::new(host, target.repository.as_deref()?, pushed)?;
+        Some(push.with_digest(target.digest.as_deref()))
     }
 }
 

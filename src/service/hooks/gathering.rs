@@ -8,7 +8,7 @@
 //! A run has one repository, so pushes to several repositories of a rule are one run each, one after another: the next
 //! one is requested when the one before is over.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -211,19 +211,25 @@ impl Change {
         self.rest = self.rest.max(later.rest);
         self.tags.extend(later.tags);
         if self.tags.len() > MAX_TAGS {
-            self.tags = BTreeSet::new();
+            self.tags = BTreeMap::new();
             self.rest = Rest::Anything;
         }
     }
 
     fn into_scope(self) -> Scope {
         let tags = match self.rest {
-            Rest::Nothing => self.tags.into_iter().collect(),
+            Rest::Nothing => self.tags.keys().cloned().collect(),
             Rest::Digests | Rest::Anything => Vec::new(),
         };
+        let pushed = self.tags.into_iter().map(|(tag, digest)| {
+            let digest = digest.map(|digest| digest.as_str().to_owned());
+            (format!("{}:{tag}", self.repository), digest)
+        });
+        let pushed = pushed.collect();
         Scope {
-            repository: Some(self.repository),
             tags,
+            pushed,
+            repository: Some(self.repository),
             ..Scope::default()
         }
     }
@@ -237,7 +243,7 @@ mod tests {
     fn change(repository: &str, tags: &[&str], rest: Rest) -> Change {
         Change {
             repository: repository.to_owned(),
-            tags: tags.iter().map(ToString::to_string).collect(),
+            tags: tags.iter().map(|tag| ((*tag).to_owned(), None)).collect(),
             rest,
         }
     }

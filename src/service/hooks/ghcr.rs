@@ -51,6 +51,7 @@ struct Metadata {
 #[derive(Deserialize)]
 struct NamedTag {
     name: Option<String>,
+    digest: Option<String>,
 }
 
 /// Returns the push of a body.
@@ -87,7 +88,8 @@ impl Package {
         let pushed = Pushed::tag_or_digest(tag.and_then(|tag| tag.name.as_deref()))?;
         let url = version.and_then(|it| it.package_url.as_deref());
         let repository = url.and_then(repository).or_else(|| self.repository())?;
-        Push::named(&repository.to_string(), pushed)
+        let digest = tag.and_then(|tag| tag.digest.as_deref());
+        Some(Push::named(&repository.to_string(), pushed)?.with_digest(digest))
     }
 
     /// Returns the repository by the names of the owner and the package. Those of the registry are lower-case.

@@ -27,7 +27,9 @@ struct EventData {
 #[derive(Deserialize)]
 struct Resource {
     tag: Option<String>,
-    resource_url: Option<String>,
+    digest: Option<String>,
+    #[serde(rename = "resource_url")]
+    url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,14 +55,15 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Push>, PayloadError> {
 impl Resource {
     /// Returns the push of an artifact in the repository `name`, a path. The registry is only in the URL.
     fn push(&self, name: Option<&str>) -> Option<Push> {
-        let reference = self.resource_url.as_deref().map(Reference::parse);
+        let reference = self.url.as_deref().map(Reference::parse);
         let reference = reference.and_then(Result::ok);
         let tag = reference.as_ref().and_then(|it| it.tag.as_ref());
         let tag = self.tag.as_deref().or(tag.map(Tag::as_str));
         let pushed = Pushed::tag_or_digest(tag)?;
-        match reference {
+        let push = match reference {
             Some(reference) => Push::named(&reference.repository.to_string(), pushed),
             None => Push::new(None, name?, pushed),
-        }
+        };
+        Some(push?.with_digest(self.digest.as_deref()))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use image_syncer_registry::{Registry, Repository, Tag};
+use image_syncer_registry::{Digest, Registry, Repository, Tag};
 use image_syncer_sync::Endpoint;
 use image_syncer_sync::rule::{RuleScope, RuleSet, Selection, is_referrer_tag};
 
@@ -15,8 +15,8 @@ use crate::service::rule_book::{RuleBook, ServiceRule};
 pub(crate) struct Change {
     /// The source repository.
     pub(crate) repository: String,
-    /// Tags that were pushed.
-    pub(crate) tags: BTreeSet<String>,
+    /// Tags that were pushed, with the digests that the registry states.
+    pub(crate) tags: BTreeMap<String, Option<Digest>>,
     /// Further pushed content.
     pub(crate) rest: Rest,
 }
@@ -81,8 +81,8 @@ fn sources(rules: &RuleBook) -> BTreeSet<Registry> {
 fn by_repository<'a>(
     pushes: &'a [Push],
     sources: &BTreeSet<Registry>,
-) -> BTreeMap<Repository, Vec<&'a Pushed>> {
-    let mut repositories: BTreeMap<Repository, Vec<&Pushed>> = BTreeMap::new();
+) -> BTreeMap<Repository, Vec<&'a Push>> {
+    let mut repositories: BTreeMap<Repository, Vec<&Push>> = BTreeMap::new();
     for push in pushes {
         let registries = match &push.registry {
             Some(registry) => sources.get(registry).into_iter().collect(),
@@ -90,10 +90,7 @@ fn by_repository<'a>(
         };
         for registry in registries {
             if let Ok(repository) = Repository::new(registry.clone(), &push.path) {
-                repositories
-                    .entry(repository)
-                    .or_default()
-                    .push(&push.pushed);
+                repositories.entry(repository).or_default().push(push);
             }
         }
     }
@@ -101,17 +98,17 @@ fn by_repository<'a>(
 }
 
 /// Returns the change for a rule; `None` if the rule copies none of it.
-fn change(rule: &ServiceRule, repository: &Repository, pushed: &[&Pushed]) -> Option<Change> {
+fn change(rule: &ServiceRule, repository: &Repository, pushes: &[&Push]) -> Option<Change> {
     let repository = repository.to_string();
     let whole = scope(&rule.set, &repository, None)?;
     let copies_referrers = whole.options().any(|options| options.referrers.is_some());
     let mut change = Change {
         repository,
-        tags: BTreeSet::new(),
+        tags: BTreeMap::new(),
         rest: Rest::Nothing,
     };
-    for pushed in pushed {
-        match pushed {
+    for push in pushes {
+        match &push.pushed {
             Pushed::Anything => change.rest = Rest::Anything,
             Pushed::Digest if copies_referrers || selects_digest(&whole) => {
                 change.rest = change.rest.max(Rest::Digests);
@@ -123,7 +120,8 @@ fn change(rule: &ServiceRule, repository: &Repository, pushed: &[&Pushed]) -> Op
             }
             Pushed::Tag(tag) => {
                 if scope(&whole, &change.repository, Some(tag)).is_some() {
-                    change.tags.insert(tag.as_str().to_owned());
+                    let digest = push.digest.clone();
+                    change.tags.insert(tag.as_str().to_owned(), digest);
                 }
             }
         }

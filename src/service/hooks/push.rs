@@ -1,6 +1,6 @@
 //! Pushes, as hooks report them.
 
-use image_syncer_registry::{Registry, Repository, Tag};
+use image_syncer_registry::{Digest, Registry, Repository, Tag};
 
 /// Maximum number of events in one call.
 pub(super) const MAX_EVENTS: usize = 1_000;
@@ -14,6 +14,8 @@ pub(crate) struct Push {
     pub(crate) path: String,
     /// Pushed content.
     pub(crate) pushed: Pushed,
+    /// Digest of the manifest, if the registry states it.
+    pub(crate) digest: Option<Digest>,
 }
 
 /// Pushed content.
@@ -51,6 +53,7 @@ impl Push {
             registry,
             path: repository.path().to_owned(),
             pushed,
+            digest: None,
         })
     }
 
@@ -61,7 +64,14 @@ impl Push {
             registry: Some(repository.registry().clone()),
             path: repository.path().to_owned(),
             pushed,
+            digest: None,
         })
+    }
+
+    /// Adds the digest that the registry states; one of another form is left out.
+    pub(super) fn with_digest(mut self, digest: Option<&str>) -> Self {
+        self.digest = digest.and_then(|digest| Digest::parse(digest).ok());
+        self
     }
 }
 

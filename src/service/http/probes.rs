@@ -49,7 +49,7 @@ pub(super) async fn healthz(
     get, path = "/readyz", tag = "probes", security(()),
     responses(
         (status = 200, description = "the service is ready", body = Probe),
-        (status = 503, description = "the service is starting", body = Problem,
+        (status = 503, description = "the service is starting or stopping", body = Problem,
             content_type = "application/problem+json"),
     ),
 )]

@@ -10,10 +10,8 @@ use crate::metrics::Metrics;
 use crate::service::clock::Clock;
 use crate::service::history::History;
 use crate::service::observer::RunObserver;
+use crate::service::run::Run;
 use crate::ui::LineWriter;
-
-/// Number of last runs of each rule from which its health is restored.
-const RESTORED: usize = 30;
 
 /// Notifications of a service; empty without a receiver.
 pub(crate) struct Notifications(Option<(Notifier, Transport)>);
@@ -48,16 +46,11 @@ impl Notifications {
         Some(Arc::new(notifier.clone()))
     }
 
-    /// Restores the health of rules from the history.
-    ///
-    /// # Errors
-    /// The history cannot be read.
-    pub(crate) async fn restore(&self, history: &History) -> anyhow::Result<()> {
+    /// Restores the health of rules from their last runs.
+    pub(crate) fn restore(&self, last: &[Run]) {
         if let Some((notifier, _)) = &self.0 {
-            let runs = history.last_runs(RESTORED).await?;
-            notifier.restore(runs.into_values().flatten().collect());
+            notifier.restore(last.to_vec());
         }
-        Ok(())
     }
 
     /// Sends messages, until the future is dropped.

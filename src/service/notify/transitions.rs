@@ -1,7 +1,7 @@
 //! Good and failing rules, from their runs.
 
 use crate::service::notify::event::EventKind;
-use crate::service::run::{Run, RunState, Scope};
+use crate::service::run::{Cause, Run, RunState, Scope};
 
 /// Maximum number of parts of a rule that are known to fail. With more, the whole rule does.
 const MAX_PARTS: usize = 16;
@@ -15,8 +15,10 @@ impl RuleHealth {
     pub(super) fn add(&mut self, run: &Run) -> Option<EventKind> {
         let was_failing = !self.0.is_empty();
         match run.state {
+            // A person who names a part sees how it ends, and may have mistyped it.
+            RunState::Failed if run.cause == Cause::Api && !run.scope.is_whole() => None,
             RunState::Failed => {
-                self.0.retain(|part| !includes(&run.scope, part));
+                self.0.retain(|part| !run.scope.includes(part));
                 if self.0.len() >= MAX_PARTS {
                     self.0 = vec![Scope::default()];
                 } else {
@@ -25,21 +27,12 @@ impl RuleHealth {
                 (!was_failing).then_some(EventKind::RuleFailing)
             }
             RunState::Succeeded => {
-                self.0.retain(|part| !includes(&run.scope, part));
+                self.0.retain(|part| !run.scope.includes(part));
                 (was_failing && self.0.is_empty()).then_some(EventKind::RuleRecovered)
             }
             _ => None,
         }
     }
-}
-
-/// Returns true if a run of `scope` copies all of `part`.
-fn includes(scope: &Scope, part: &Scope) -> bool {
-    let has_repository = scope.repository.is_none() || scope.repository == part.repository;
-    let has_tags = scope.tags.is_empty()
-        || (!part.tags.is_empty() && part.tags.iter().all(|tag| scope.tags.contains(tag)));
-    // Tags without a repository are those of the only one.
-    has_repository && has_tags
 }
 
 #[cfg(test)]
@@ -135,6 +128,24 @@ mod tests {
         ] {
             assert_eq!(transitions(runs), expected, "{runs:?}");
         }
+    }
+
+    #[test]
+    fn a_part_that_a_person_named_may_only_recover_a_rule() {
+        let mut health = RuleHealth::default();
+        let mut part = run("app", Failed);
+        part.scope.tags = vec!["v1.typo".into()];
+        part.cause = Cause::Api;
+        assert_eq!(health.add(&part), None);
+        part.cause = Cause::Hook;
+        assert_eq!(health.add(&part), Some(EventKind::RuleFailing));
+        part.cause = Cause::Api;
+        assert_eq!(health.add(&part), None);
+        part.state = Succeeded;
+        assert_eq!(health.add(&part), Some(EventKind::RuleRecovered));
+        let mut whole = run("app", Failed);
+        whole.cause = Cause::Api;
+        assert_eq!(health.add(&whole), Some(EventKind::RuleFailing));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use image_syncer_sync::report::{Report, Summary};
 use image_syncer_sync::rule::{RuleScope, RuleSet};
 use image_syncer_sync::session::{RunHandle, RunOptions};
 use image_syncer_sync::settings::Intent;
+use image_syncer_sync::store::PushedTags;
 use image_syncer_sync::transfer::Progress;
 use image_syncer_sync::{Event, Listener, Session};
 use jiff::Timestamp;
@@ -352,7 +353,11 @@ impl RunSetup {
     }
 
     async fn copy(&self, session: &Session, rules: RuleSet) -> Result<(), String> {
-        let handle = session.run_with(rules, self.options.clone(), self.listener());
+        let options = self
+            .options
+            .clone()
+            .with_pushed(PushedTags::named(&self.run.scope.pushed));
+        let handle = session.run_with(rules, options, self.listener());
         *lock(&self.progress) = Some(Arc::clone(handle.progress()));
         let waited = AssertUnwindSafe(RunHandle::wait(handle))
             .catch_unwind()

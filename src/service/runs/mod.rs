@@ -6,6 +6,7 @@
 
 mod active;
 mod queue;
+mod repetition;
 #[cfg(test)]
 mod replica_tests;
 mod replicas;
@@ -198,6 +199,18 @@ impl Runs {
         self.request_for(&request, None)
     }
 
+    /// Requests the runs again that the end of an earlier process interrupted, according to the last runs of all rules.
+    /// Runs that replicas share go on without this process.
+    pub(crate) fn repeat(&self, last: Vec<Run>) {
+        if self.0.replicas.get().is_some() {
+            return;
+        }
+        for request in repetition::interrupted(last) {
+            // The files may have changed.
+            let _ = self.request(request);
+        }
+    }
+
     /// Requests a run for a time of its rule's schedule: of several replicas, only one carries it out.
     ///
     /// # Errors
@@ -215,7 +228,11 @@ impl Runs {
         let rule = rule.ok_or_else(|| RequestError::UnknownRule(request.rule.to_string()))?;
         active::rules_in_scope(&rule, &request.scope)?;
         let replicas = self.0.replicas.get();
-        if let (None, Some(id)) = (replicas, state.queue.merge(request)) {
+        if replicas.is_none()
+            && let Some(merged) = state.queue.merge(request)
+        {
+            self.0.observers.changed(&merged);
+            let id = merged.id;
             return Ok(Accepted { id, merged: true });
         }
         let now = self.0.limits.clock.now();

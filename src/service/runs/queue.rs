@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::service::run::{Run, RunId, RunState, Scope};
+use crate::service::run::{Cause, Run, RunId, RunState, Scope};
 use crate::service::runs::RunRequest;
 
 /// Maximum number of tags of a run.
@@ -67,15 +67,23 @@ impl Queue {
         Some(self.0.remove(position))
     }
 
-    /// Adds `request` to the run of its rule and purpose that waits, if there is one. Returns its id.
-    pub(super) fn merge(&self, request: &RunRequest) -> Option<RunId> {
+    /// Adds `request` to the run of its rule and purpose that waits, if there is one, and returns that run.
+    pub(super) fn merge(&self, request: &RunRequest) -> Option<Run> {
         let same = self.0.iter().find(|queued| {
             let run = queued.0.borrow();
             run.rule == request.rule && run.purpose == request.purpose
         })?;
-        same.0.send_modify(|run| run.scope.merge(&request.scope));
-        let id = same.0.borrow().id;
-        Some(id)
+        same.0.send_modify(|run| {
+            let is_widened = request.scope.is_whole() && !run.scope.is_whole();
+            let is_automatic = run.cause == Cause::Api && request.cause != Cause::Api;
+            // The reason for the part that would be missed most.
+            if is_widened || (is_automatic && !run.scope.is_whole()) {
+                run.cause = request.cause;
+            }
+            run.scope.merge(&request.scope);
+        });
+        let run = same.0.borrow().clone();
+        Some(run)
     }
 
     /// Takes the first run whose rule is not busy.
@@ -115,6 +123,11 @@ impl Scope {
     /// Extends the scope so that it includes `other`. Two repositories are the whole rule, and too many tags the whole
     /// repository.
     fn merge(&mut self, other: &Self) {
+        for (tag, digest) in &other.pushed {
+            if self.pushed.len() < MOST_TAGS || self.pushed.contains_key(tag) {
+                self.pushed.insert(tag.clone(), digest.clone());
+            }
+        }
         self.force |= other.force;
         self.verify |= other.verify;
         if self.repository != other.repository {

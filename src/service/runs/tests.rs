@@ -73,6 +73,54 @@ async fn a_rule_never_overlaps_itself_and_waiting_requests_are_merged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn observers_see_what_is_merged_with_a_run_that_waits() {
+    let service = simulation(1);
+    service.runs.request(request("fast", &[])).unwrap();
+    let requests = [
+        (Cause::Api, &["v1"][..]),
+        (Cause::Hook, &["v2"]),
+        (Cause::Api, &["v3"]),
+        (Cause::Schedule, &[]),
+        (Cause::Api, &["v4"]),
+    ];
+    for (cause, tags) in requests {
+        let mut request = request("slow", tags);
+        request.cause = cause;
+        service.runs.request(request).unwrap();
+    }
+    assert_eq!(
+        *service.recorder.waiting.lock().unwrap(),
+        [
+            "fast api:",
+            "slow api:v1",
+            "slow hook:v1,v2",
+            "slow hook:v1,v2,v3",
+            "slow schedule:",
+            "slow schedule:"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_at_the_end_of_the_service_is_requested_again() {
+    let service = simulation(1);
+    let mut part = request("slow", &["v1"]);
+    part.cause = Cause::Hook;
+    let id = service.runs.request(part).unwrap().id;
+    let runs = service.runs.clone();
+    let ended = tokio::spawn(async move { runs.wait(id).await });
+    tokio::task::yield_now().await;
+    service.runs.close();
+    let ended = ended.await.unwrap().unwrap();
+    assert_eq!(ended.state, RunState::Interrupted);
+    let next = service.restart(Duration::from_secs(60)).await;
+    next.runs.repeat(vec![ended.clone()]);
+    let waiting = next.runs.unfinished();
+    let waiting: Vec<_> = waiting.iter().map(|run| (run.cause, &run.scope)).collect();
+    assert_eq!(waiting, [(Cause::Hook, &ended.scope)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn some_runs_are_in_progress_at_a_time_in_the_order_of_their_requests() {
     let service = simulation(2);
     for rule in ["slower", "slow", "fast", "broken"] {

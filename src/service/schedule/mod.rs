@@ -206,7 +206,7 @@ impl State {
 
 impl RunObserver for Schedules {
     fn changed(&self, run: &Run) {
-        let is_whole = run.scope.repository.is_none() && run.scope.tags.is_empty();
+        let is_whole = run.scope.is_whole();
         if run.state != RunState::Running || run.purpose != RunPurpose::Sync || !is_whole {
             return;
         }

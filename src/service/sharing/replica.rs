@@ -366,6 +366,7 @@ fn work_of(run: &Run) -> RunWork {
         tags,
         force,
         verify,
+        pushed,
     } = run.scope.clone();
     RunWork {
         intent: match run.purpose {
@@ -380,6 +381,7 @@ fn work_of(run: &Run) -> RunWork {
             verify,
             ..RuleScope::default()
         },
+        pushed,
     }
 }
 
@@ -401,6 +403,7 @@ fn mirrored(shared: &SharedRun) -> Option<Run> {
             tags: scope.tags.clone(),
             force: scope.force,
             verify: scope.verify,
+            pushed: shared.work.pushed.clone(),
         },
         state: match shared.state {
             SharedRunState::Queued => RunState::Queued,

@@ -34,6 +34,14 @@ fn serve(world: &World) -> Service {
     Service::start(&world.place, &["--config", "rules.yaml"])
 }
 
+/// Returns the status of `/readyz`.
+fn ready(url: &str) -> u16 {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = testkit::raw::Client::new(url.to_owned());
+    let answer = runtime.block_on(client.get(&format!("{url}/readyz")));
+    answer.unwrap().status
+}
+
 #[test]
 fn a_rule_runs_by_its_schedule() {
     let world = world();
@@ -112,9 +120,12 @@ fn the_first_signal_lets_images_in_flight_end_and_the_second_drops_them() {
         let fault = Fault::on(Kind::ManifestPut).repository("a");
         world.destination.fault(fault, Action::Hold(gate.clone()));
         let mut service = serve(&world);
+        let url = service.url();
         gate.wait(1, PATIENCE).unwrap();
+        assert_eq!(ready(&url), 200);
         service.signal("-TERM");
         service.until("no further run starts");
+        assert_eq!(ready(&url), 503);
         if second {
             service.signal("-TERM");
             service.until("running images are dropped");

@@ -1,6 +1,6 @@
 //! Sources of a run that a registry asked for: it may report a push before it shows the tag.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,22 @@ impl PushedTags {
     /// Adds a tag. `digest` is `None` if the registry stated none.
     pub fn add(&mut self, repository: Repository, tag: Tag, digest: Option<Digest>) {
         self.0.entry(repository).or_default().insert(tag, digest);
+    }
+
+    /// Returns the tags of names such as `registry/path:tag`. Names and digests of other forms are left out.
+    pub fn named(names: &BTreeMap<String, Option<String>>) -> Self {
+        let mut pushed = Self::default();
+        for (name, digest) in names {
+            let parts = name.rsplit_once(':').and_then(|(repository, tag)| {
+                let repository = Repository::parse(repository).ok()?;
+                Some((repository, Tag::parse(tag).ok()?))
+            });
+            if let Some((repository, tag)) = parts {
+                let digest = digest.as_ref().and_then(|it| Digest::parse(it).ok());
+                pushed.add(repository, tag, digest);
+            }
+        }
+        pushed
     }
 
     /// Returns true without any tag.

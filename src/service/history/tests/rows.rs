@@ -6,7 +6,7 @@ use crate::service::history::tests::{
 };
 use crate::service::history::{History, ImageFilter, ImageOutcome, RunFilter};
 use crate::service::observer::RunObserver as _;
-use crate::service::run::{RunPurpose, RunState, Scope};
+use crate::service::run::{Cause as RunCause, RunPurpose, RunState, Scope};
 use crate::service::schedule::LastStart;
 
 #[tokio::test]
@@ -189,6 +189,28 @@ async fn the_schedule_goes_on_from_the_last_start_of_a_whole_rule() {
     assert_eq!(starts["daily"], start);
     let found = fixture.history.run(part.id).await.unwrap().unwrap();
     assert_eq!(found.scope.tags, ["v1"]);
+}
+
+#[tokio::test]
+async fn what_is_merged_with_a_run_that_waits_is_kept() {
+    let fixture = Fixture::new();
+    let mut run = queued("hourly", 1);
+    run.cause = RunCause::Api;
+    run.scope.tags = vec!["v1".into()];
+    fixture.history.changed(&run);
+    fixture.history.flush().await;
+    run.cause = RunCause::Schedule;
+    run.scope = Scope::default();
+    fixture.history.changed(&run);
+    let run = fixture.run(run, []);
+    fixture.history.flush().await;
+    let found = fixture.history.run(run.id).await.unwrap().unwrap();
+    assert_eq!(
+        (found.cause, found.scope),
+        (RunCause::Schedule, Scope::default())
+    );
+    // It is a start of the whole rule.
+    assert_eq!(fixture.file().last_starts().unwrap().len(), 1);
 }
 
 #[tokio::test]

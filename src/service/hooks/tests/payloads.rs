@@ -27,6 +27,36 @@ fn text(push: &Push) -> String {
     format!("{registry}/{}{pushed}", push.path)
 }
 
+#[test]
+fn the_digests_that_registries_state_are_known() {
+    let manifest = "application/vnd.oci.image.manifest.v1+json";
+    let target =
+        json!({"digest": DIGEST, "tag": "v1", "resource_url": "harbor.example/library/busybox:v1"});
+    let data = json!({"resources": [target], "repository": {"repo_full_name": "library/busybox"}});
+    for (kind, body, stated) in [
+        (
+            HookKind::Distribution,
+            json!({"events": [event("push", manifest, Some("v1"))]}),
+            true,
+        ),
+        (HookKind::Acr, event("push", manifest, Some("v1")), true),
+        (
+            HookKind::Harbor,
+            json!({"type": "PUSH_ARTIFACT", "event_data": data}),
+            true,
+        ),
+        (
+            HookKind::Generic,
+            json!({"repository": "team/app", "tags": ["v1"]}),
+            false,
+        ),
+    ] {
+        let pushes = kind.parse(body.to_string().as_bytes()).unwrap();
+        let digest = pushes[0].digest.as_ref().map(|digest| digest.as_str());
+        assert_eq!(digest, stated.then_some(DIGEST), "{kind}");
+    }
+}
+
 /// Returns an event of distribution.
 fn event(action: &str, media_type: &str, tag: Option<&str>) -> Value {
     let mut target = json!({

@@ -67,6 +67,7 @@ impl SyncRequest {
             tags: self.tags,
             force: self.force,
             verify: self.verify,
+            ..Scope::default()
         })
     }
 }
