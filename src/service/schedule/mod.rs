@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use image_syncer_sync::config::Times;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -119,7 +120,7 @@ impl Schedules {
         loop {
             let (due, wait) = self.look();
             for (time, rule) in due {
-                if !request(runs, &rule, Cause::Schedule, time) {
+                if !request(runs, &rule, Cause::Schedule, self.slot(&rule, time)) {
                     return;
                 }
             }
@@ -128,6 +129,19 @@ impl Schedules {
                 () = self.0.changed.notified() => {}
             }
         }
+    }
+
+    /// Returns the time for which replicas have one run of a rule. They count intervals from a start that each of them saw
+    /// a moment earlier or later, so the slot of an interval is a multiple of it.
+    fn slot(&self, rule: &str, time: Timestamp) -> Timestamp {
+        let state = self.state();
+        let Some(Times::Every(interval)) = state.rules.get(rule).map(|rule| &rule.schedule.times)
+        else {
+            return time;
+        };
+        let seconds = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1);
+        let second = time.as_second();
+        Timestamp::from_second(second - second.rem_euclid(seconds)).unwrap_or(time)
     }
 
     /// Returns the rules whose time has come, in the order of these times, and the time to wait for the next one.

@@ -245,7 +245,7 @@ impl Replica {
     /// Shows what the server has.
     async fn watch(&self, runs: &Runs, history: &History) {
         let limit = i64::try_from(self.0.settings.runs).unwrap_or(i64::MAX);
-        let mut over = HashMap::new();
+        let mut seen = HashMap::new();
         let mut looked: Option<Instant> = None;
         loop {
             let now = Instant::now();
@@ -258,7 +258,9 @@ impl Replica {
             // Errors are reported by the connection; the next look sees what this one missed.
             if let Ok(found) = found.await {
                 for run in &found {
-                    if run.state.is_over() && over.insert(run.run, now).is_some() {
+                    // Once it began, this replica follows it to its end.
+                    let is_followed = run.started.is_some() || run.state.is_over();
+                    if is_followed && seen.insert(run.run, now).is_some() {
                         continue;
                     }
                     if let Some(mirrored) = mirrored(run)
@@ -268,7 +270,9 @@ impl Replica {
                     }
                 }
                 self.stop_old_workers(&found);
-                over.retain(|_, seen| seen.elapsed() < 2 * FIRST_LOOK);
+                seen.retain(|id, at: &mut Instant| {
+                    at.elapsed() < 2 * FIRST_LOOK || found.iter().any(|run| run.run == *id)
+                });
                 looked = Some(now);
             }
             tokio::time::sleep(LOOK).await;

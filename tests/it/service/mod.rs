@@ -3,4 +3,6 @@
 mod api;
 mod connections;
 pub(crate) mod flags;
+#[cfg(feature = "share")]
+mod replicas;
 mod running;

@@ -1,6 +1,9 @@
 //! Support of all tests: a directory with files, the program as a child process, its results.
 
 pub(crate) mod ends;
+#[cfg(feature = "share")]
+#[allow(dead_code, reason = "the tests of the library use the rest")]
+pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod real;
 pub(crate) mod report;
