@@ -34,6 +34,12 @@ impl Problems {
         }
     }
 
+    /// Returns true if there is a mistake.
+    #[cfg(feature = "share")]
+    pub(crate) fn has_mistakes(&self) -> bool {
+        !self.mistakes.is_empty()
+    }
+
     /// Adds mistakes and warnings.
     pub(crate) fn append(&mut self, other: Self) {
         for mistake in other.mistakes {

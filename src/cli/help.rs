@@ -16,10 +16,12 @@ pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer validate --images FILE [--auth FILE]
        image-syncer serve --config FILE [--listen ADDRESS:PORT]
        image-syncer history [list|show|where] [--state DIR]
+       image-syncer work --config FILE --share URL [--idle DURATION]
        image-syncer tags SOURCE | --config FILE [--rule GLOB]
        image-syncer convert --images FILE [--auth FILE]
        image-syncer schema
        image-syncer report merge FILE... [--output FILE]
+       image-syncer report --share URL [--run RUN] [--output FILE]
        image-syncer records show|prune|forget [--records FILE]";
 
 /// Text after `-h`.
@@ -127,11 +129,21 @@ Exit codes:
 #[cfg(feature = "share")]
 pub(super) const WORK: &str = "\
 Examples:
-  PGPASSWORD=… image-syncer work --config rules.yaml --share postgres://sync@db.example.com/sync
-  image-syncer sync and serve with the same --share begin runs; all workers with the same files carry them out.
+  image-syncer work --config sync.yaml --share postgres://syncer@db.example.com/syncer
+  image-syncer work --config sync.yaml --share postgres://syncer@db.example.com/syncer --idle 10m
+  image-syncer --config sync.yaml --share postgres://syncer@db.example.com/syncer
 
-SIGTERM and SIGINT: the units in progress go back to the other workers; running images may go on for --grace seconds.
-";
+The last command begins a run and ends with it. All workers with the same rules, flags and version
+carry it out, as do those that start later. Others say that they cannot join.
+
+SIGTERM and SIGINT: the units in progress go back to the other workers, and running images may go
+on for --grace seconds.
+
+Exit codes:
+    0  there was no work for the time of --idle
+    1  the server was away for longer than --share-timeout, or refused
+    2  the command line or a file is wrong, or the server cannot be used
+  130  interrupted by SIGINT, SIGTERM, SIGQUIT or SIGHUP";
 
 /// Text after the help of `serve`.
 #[cfg(feature = "service")]
@@ -262,11 +274,13 @@ Examples:
   image-syncer --config sync.yaml --shard 0/2 --report shard-0.json
   image-syncer --config sync.yaml --shard 1/2 --report shard-1.json
   image-syncer report merge shard-0.json shard-1.json --output all.json
+  image-syncer report --share postgres://syncer@db.example.com/syncer
+  image-syncer report --share postgres://syncer@db.example.com/syncer --run 1796000000000000 -o run.json
 
 Exit codes:
-    0  the merged report is written
+    0  the report or the list is written
     1  it cannot be written; with --exit-code: at least one image failed, or a shard is missing
-    2  a report cannot be used, or the command line is wrong
+    2  a report or the server cannot be used, or the command line is wrong
     3  with --exit-code: something would be copied
   130  with --exit-code: a shard was interrupted";
 

@@ -32,6 +32,8 @@ pub use history::{
 };
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
 pub(crate) use parse::parse;
+#[cfg(feature = "share")]
+pub use report::ReportShared;
 pub use report::{ReportAction, ReportArgs, ReportMerge};
 #[cfg(feature = "service")]
 pub use serve::ServeArgs;
@@ -105,7 +107,7 @@ pub enum Command {
     /// Print the JSON Schema of the native file
     #[command(after_help = help::SCHEMA)]
     Schema,
-    /// Merge the reports of shards
+    /// Merge the reports of shards, or write that of a run that workers share
     #[command(after_help = help::REPORT, args_override_self = true, arg_required_else_help = true)]
     Report(ReportArgs),
     /// Show, prune or forget records of earlier runs

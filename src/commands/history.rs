@@ -1,19 +1,18 @@
 //! The command `history`.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use image_syncer_registry::Digest;
 use image_syncer_sync::rule::RuleFilter;
-use jiff::{Timestamp, Unit};
 use serde_json::json;
 
 use crate::cli::{
     HistoryAction, HistoryArgs, HistoryCommon, HistoryFormat, HistoryList, HistoryOutcome,
 };
+use crate::commands::columns::{table, time};
 use crate::escape;
 use crate::exit::Exit;
 use crate::service::history::{FailureGroup, HistoryFile, PastTag, RunFilter, TagQuery, TagRecord};
@@ -291,43 +290,6 @@ fn print(
         HistoryFormat::Table => text(),
     };
     printer.out(&text);
-}
-
-/// Returns rows with aligned columns and a heading for a terminal, otherwise with tabs.
-fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
-    let cells = |row: &Vec<String>| -> Vec<String> {
-        let cells = row.iter().map(|cell| escape::line(cell).into_owned());
-        cells.collect()
-    };
-    let mut rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    if !std::io::stdout().is_terminal() {
-        let lines = rows.iter().map(|row| row.join("\t") + "\n");
-        return lines.collect();
-    }
-    rows.insert(0, heading.iter().map(|&cell| cell.to_owned()).collect());
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(&widths);
-        let cells: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
-    }
-    text
-}
-
-/// Returns a time to the second, in UTC.
-fn time(time: Timestamp) -> String {
-    time.round(Unit::Second).unwrap_or(time).to_string()
 }
 
 /// Returns the time that a run took.

@@ -1,6 +1,8 @@
 //! One thin file for each command: from arguments to calls of the `sync` crate.
 
 mod check;
+#[cfg(any(feature = "service", feature = "share"))]
+mod columns;
 mod completions;
 mod connection_flags;
 mod convert;
@@ -21,6 +23,8 @@ mod schema;
 mod serve;
 mod setup;
 mod shard_flags;
+#[cfg(feature = "share")]
+mod shared_report;
 mod sync;
 mod tags;
 mod validate;
@@ -55,7 +59,7 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
             .and_then(|()| schema::execute(printer)),
         Some(Command::Report(report)) => problems
             .print(printer)
-            .and_then(|()| report::execute(&report.action, printer)),
+            .and_then(|()| report::execute(&report, printer)),
         Some(Command::Records(records)) => problems
             .print(printer)
             .and_then(|()| records::execute(&records.action, printer)),

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::cli::{ReportAction, ReportMerge};
+use crate::cli::{ReportAction, ReportArgs, ReportMerge};
+#[cfg(feature = "share")]
+use crate::commands::shared_report;
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::replacement::{self, AtomicFile};
@@ -15,9 +17,13 @@ use crate::ui::Printer;
 const FLAG: &str = "--output";
 
 /// Executes the action.
-pub(super) fn execute(action: &ReportAction, printer: &Printer) -> anyhow::Result<Exit> {
-    match action {
-        ReportAction::Merge(arguments) => merge(arguments, printer),
+pub(super) fn execute(arguments: &ReportArgs, printer: &Printer) -> anyhow::Result<Exit> {
+    match &arguments.action {
+        Some(ReportAction::Merge(arguments)) => merge(arguments, printer),
+        #[cfg(feature = "share")]
+        None => shared_report::execute(&arguments.shared, printer),
+        #[cfg(not(feature = "share"))]
+        None => anyhow::bail!("report needs an action. Write image-syncer report merge FILE..."),
     }
 }
 

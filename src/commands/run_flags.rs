@@ -99,6 +99,12 @@ impl RunFlags {
         };
         let limits = LimitShare::new(part.run.shard(), &mut notes);
         let registries = connections.access_for(&self.config, limits, &mut problems);
+        // Events of other workers have these ids.
+        #[cfg(feature = "share")]
+        let rules = self
+            .share
+            .as_ref()
+            .map_or(rules.clone(), |_| rules.numbered());
         let spec = RunSpec {
             command: self.command,
             shard: part.record(&rules),

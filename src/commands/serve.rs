@@ -50,7 +50,7 @@ pub(super) fn execute(
         #[cfg(feature = "share")]
         share: arguments.sharing.share.clone().map(|url| ShareSpec {
             url,
-            timeout: arguments.sharing.limits.timeout(),
+            timeout: arguments.sharing.limits.timeout(None),
         }),
     };
     let reader: FileReader = Box::new(move |problems| {

@@ -27,7 +27,7 @@ pub(super) fn execute(
     #[cfg(feature = "share")]
     let share = arguments.sharing.share.map(|url| ShareSpec {
         url,
-        timeout: arguments.sharing.limits.timeout(),
+        timeout: arguments.sharing.limits.timeout(None),
     });
     let flags = RunFlags {
         command: "sync",

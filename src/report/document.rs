@@ -35,8 +35,13 @@ enum State<W: Write> {
 impl<W: Write> ReportWriter<W> {
     /// Starts a document about `command`.
     pub(crate) fn begin(out: W, command: &str) -> Self {
+        Self::begin_at(out, command, now())
+    }
+
+    /// Starts a document about `command`, which started at this time.
+    pub(crate) fn begin_at(out: W, command: &str, started: Timestamp) -> Self {
         let mut out = BufWriter::with_capacity(1 << 16, DocumentWriter::new(out));
-        let state = match head(&mut out, command) {
+        let state = match head(&mut out, command, started) {
             Ok(()) => State::Open { out, images: 0 },
             Err(error) => State::broken(error, out),
         };
@@ -51,8 +56,16 @@ impl<W: Write> ReportWriter<W> {
     /// # Errors
     /// The first error since the start.
     pub(crate) fn end(&self, ending: &RunSummary<'_>) -> io::Result<W> {
+        self.end_at(ending, now())
+    }
+
+    /// Does the same for a run that finished at this time.
+    ///
+    /// # Errors
+    /// As [`Self::end`].
+    pub(crate) fn end_at(&self, ending: &RunSummary<'_>, finished: Timestamp) -> io::Result<W> {
         match std::mem::replace(&mut *self.lock(), State::Closed) {
-            State::Open { mut out, images } => match foot(&mut out, images, ending) {
+            State::Open { mut out, images } => match foot(&mut out, images, ending, finished) {
                 Ok(()) => {
                     let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
                     Ok(out.into_inner())
@@ -126,24 +139,33 @@ fn timestamp(time: SystemTime) -> Timestamp {
         Timestamp::MAX
     };
     let time = Timestamp::try_from(time).unwrap_or(nearest);
+    rounded(time)
+}
+
+fn rounded(time: Timestamp) -> Timestamp {
     time.round(Unit::Millisecond).unwrap_or(time)
 }
 
-fn head(out: &mut impl Write, command: &str) -> io::Result<()> {
+fn head(out: &mut impl Write, command: &str, started: Timestamp) -> io::Result<()> {
     let program = json!({"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")});
     write!(
         out,
         "{{\n  \"version\": {VERSION},\n  \"program\": {program},\n  \"command\": {},\n  \"started\": \"{}\",\n  \
          \"images\": [",
         json!(command),
-        now()
+        rounded(started)
     )
 }
 
-fn foot(out: &mut impl Write, images: u64, ending: &RunSummary<'_>) -> io::Result<()> {
+fn foot(
+    out: &mut impl Write,
+    images: u64,
+    ending: &RunSummary<'_>,
+    finished: Timestamp,
+) -> io::Result<()> {
     let close = if images == 0 { "]" } else { "\n  ]" };
     // The last fields of the document, without the braces of their object.
-    let text = serde_json::to_string_pretty(&ClosingFields::new(ending, now()))?;
+    let text = serde_json::to_string_pretty(&ClosingFields::new(ending, rounded(finished)))?;
     let fields = text.trim_start_matches('{').trim_start_matches('\n');
     write!(out, "{close},\n{fields}\n")?;
     out.flush()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use image_syncer_sync::{Event, Listener};
 
 /// Forwards every event to each of them, in order.
-pub(super) struct Listeners(pub(super) Vec<Arc<dyn Listener>>);
+pub(crate) struct Listeners(pub(crate) Vec<Arc<dyn Listener>>);
 
 impl Listener for Listeners {
     fn event(&self, event: &Event) {

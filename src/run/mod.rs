@@ -21,6 +21,8 @@ mod work;
 
 pub(crate) use collisions::Inputs;
 pub(crate) use concurrency::Windows;
+#[cfg(feature = "share")]
+pub(crate) use listeners::Listeners;
 pub(crate) use output_files::OutputPaths;
 pub(crate) use records::{RecordsChoice, default_path};
 #[cfg(feature = "share")]

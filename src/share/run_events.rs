@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::report::PatternTally;
-use image_syncer_sync::rule::{IfEmpty, RuleSet};
+use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::{Event, Failure, Listener, RuleId};
 
 use crate::share::UnitSpec;
@@ -33,8 +33,6 @@ pub(crate) struct RunEvents {
 /// Progress of a rule.
 struct RuleState {
     description: Arc<RuleDescription>,
-    is_pattern: bool,
-    if_empty: IfEmpty,
     tally: PatternTally,
     has_started: bool,
     has_failed: bool,
@@ -43,20 +41,29 @@ struct RuleState {
 impl RunEvents {
     /// Returns the events of a run of these rules, which go to `listener`.
     pub(crate) fn new(rules: &RuleSet, listener: Arc<dyn Listener>) -> Self {
-        let named = rules.rules.iter().map(|rule| {
-            let description = Arc::new(RuleDescription::from(&**rule));
-            (rule.id, RuleState::new(description, false, rule.if_empty))
-        });
-        let patterns = rules.patterns.iter().map(|rule| {
-            let description = Arc::new(RuleDescription::from(&**rule));
-            (rule.id, RuleState::new(description, true, rule.if_empty))
-        });
+        let mut events = Self::without_rules(listener);
+        rules
+            .descriptions()
+            .into_iter()
+            .for_each(|rule| events.know(rule));
+        events
+    }
+
+    /// Returns the events of a run whose rules are in the result of its first unit. They go to `listener`.
+    pub(crate) fn without_rules(listener: Arc<dyn Listener>) -> Self {
         Self {
-            rules: named.chain(patterns).collect(),
-            patterns: rules.patterns.iter().map(|rule| rule.id).collect(),
-            named: rules.rules.iter().map(|rule| rule.id).collect(),
+            rules: HashMap::new(),
+            patterns: Vec::new(),
+            named: Vec::new(),
             listener,
         }
+    }
+
+    /// Returns the rules, in their order.
+    pub(crate) fn descriptions(&self) -> Vec<Arc<RuleDescription>> {
+        let ids = self.named.iter().chain(&self.patterns);
+        let states = ids.filter_map(|id| self.rules.get(id));
+        states.map(|state| Arc::clone(&state.description)).collect()
     }
 
     /// Reports the events of a unit.
@@ -94,8 +101,8 @@ impl RunEvents {
             if state.has_failed {
                 continue;
             }
-            self.listener.event(&if state.is_pattern {
-                state.tally.end(id, state.if_empty)
+            self.listener.event(&if state.description.is_pattern {
+                state.tally.end(id, state.description.if_empty)
             } else {
                 // Its unit has judged whether it may be empty.
                 Event::RuleDiscovered {
@@ -109,7 +116,11 @@ impl RunEvents {
 
     fn add_event(&mut self, unit: &UnitSpec, event: Event) {
         match event {
-            Event::RuleStarted { rule } => self.start(rule.id),
+            Event::RuleStarted { rule } => {
+                let id = rule.id;
+                self.know(rule);
+                self.start(id);
+            }
             Event::RuleDiscovered {
                 rule,
                 images,
@@ -193,6 +204,20 @@ impl RunEvents {
         }
     }
 
+    /// Adds a rule, unless it is known.
+    fn know(&mut self, rule: Arc<RuleDescription>) {
+        if self.rules.contains_key(&rule.id) {
+            return;
+        }
+        let ids = if rule.is_pattern {
+            &mut self.patterns
+        } else {
+            &mut self.named
+        };
+        ids.push(rule.id);
+        self.rules.insert(rule.id, RuleState::new(rule));
+    }
+
     fn start(&mut self, rule: RuleId) {
         if let Some(state) = self.rules.get_mut(&rule)
             && !std::mem::replace(&mut state.has_started, true)
@@ -228,11 +253,9 @@ impl RunEvents {
 }
 
 impl RuleState {
-    fn new(description: Arc<RuleDescription>, is_pattern: bool, if_empty: IfEmpty) -> Self {
+    fn new(description: Arc<RuleDescription>) -> Self {
         Self {
             description,
-            is_pattern,
-            if_empty,
             tally: PatternTally::default(),
             has_started: false,
             has_failed: false,
@@ -241,7 +264,7 @@ impl RuleState {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 mod tests {
     use std::sync::Mutex;
     use std::time::Duration;
@@ -281,11 +304,14 @@ mod tests {
     fn events_of(units: Vec<FinishedUnit>, interrupted: &[UnitSpec]) -> Vec<String> {
         let kinds = Arc::new(Kinds::default());
         let mut events = RunEvents::new(&rules(), kinds.clone());
-        units.into_iter().for_each(|unit| events.add(unit));
-        interrupted.iter().for_each(|unit| events.interrupt(unit));
+        for unit in units {
+            events.add(unit);
+        }
+        for unit in interrupted {
+            events.interrupt(unit);
+        }
         events.end();
-        let kinds = std::mem::take(&mut *kinds.0.lock().unwrap());
-        kinds
+        std::mem::take(&mut *kinds.0.lock().unwrap())
     }
 
     fn discovered(images: u64) -> Event {
@@ -339,6 +365,29 @@ mod tests {
             "discovered 2 None",
         ];
         assert_eq!(events_of(units, &[]), expected);
+    }
+
+    #[test]
+    fn rules_that_the_reader_does_not_have_are_those_of_the_first_unit() {
+        let kinds = Arc::new(Kinds::default());
+        let mut events = RunEvents::without_rules(kinds.clone());
+        let [rule] = &rules().descriptions()[..] else {
+            panic!("one rule")
+        };
+        let started = Event::RuleStarted {
+            rule: Arc::clone(rule),
+        };
+        events.add(unit(UnitSpec::Start, vec![started]));
+        events.add(unit(part("v1"), vec![discovered(1), finished("v1")]));
+        assert_eq!(events.descriptions(), [Arc::clone(rule)]);
+        events.end();
+        let expected = [
+            "started",
+            "image started",
+            "finished a.example/x:v1",
+            "discovered 1 None",
+        ];
+        assert_eq!(*kinds.0.lock().unwrap(), expected);
     }
 
     #[test]

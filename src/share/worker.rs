@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use image_syncer_sync::Session;
 use image_syncer_sync::engine::Stop;
 use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::session::{RunHandle, RunOptions};
 use image_syncer_sync::settings::Listing;
 use image_syncer_sync::store::PushedTags;
 use image_syncer_sync::transfer::Progress;
+use image_syncer_sync::{Event, Session};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
@@ -89,6 +89,10 @@ impl Worker {
             Ok(rules) => {
                 match unit.spec {
                     UnitSpec::Start => {
+                        // Readers of the run need not have the files.
+                        for rule in rules.descriptions() {
+                            unit.listener.event(&Event::RuleStarted { rule });
+                        }
                         let units = unit_rules::first_units(&rules);
                         self.share.add(&unit, units).await?;
                     }

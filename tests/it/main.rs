@@ -64,6 +64,8 @@ mod service;
 mod service_hooks;
 mod service_page;
 mod shards;
+#[cfg(feature = "share")]
+mod sharing;
 mod signature_counts;
 mod signatures;
 mod slow_readers;

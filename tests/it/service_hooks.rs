@@ -118,8 +118,8 @@ fn a_push_at_a_real_registry_arrives_without_a_poll() {
 /// A registry of this kind reports a push before it shows the tag.
 #[test]
 fn pushes_of_new_and_moved_tags_at_a_real_registry_all_arrive() {
-    testkit::needs!("docker-registry");
     const RULES: usize = 20;
+    testkit::needs!("docker-registry");
     let mut source = DockerRegistry::builder().start().unwrap();
     let destination = registry();
     let host = source.host();

@@ -17,9 +17,9 @@ const SHARE_TIMEOUT: u64 = 600;
     reason = "help texts have no backticks around names"
 )]
 pub struct Sharing {
-    /// Share the run with all workers of a PostgreSQL server
+    /// Share the run with workers by PostgreSQL
     ///
-    /// `postgres://user@host/database`. Workers (`image-syncer work`) with the same files carry it out together. The
+    /// URL of the server: `postgres://user@host/database`. All workers with the same files carry it out. The
     /// password is in `PGPASSWORD`, or in a file that `PGPASSFILE` names.
     #[arg(
         long,
@@ -45,9 +45,11 @@ pub struct ShareLimits {
 }
 
 impl ShareLimits {
-    /// Returns the maximum time without the server.
-    pub fn timeout(self) -> Duration {
-        Duration::from_secs(self.share_timeout.unwrap_or(SHARE_TIMEOUT))
+    /// Returns the maximum time without the server: that of the flag, or of the file.
+    pub fn timeout(self, of_file: Option<Duration>) -> Duration {
+        let flag = self.share_timeout.map(Duration::from_secs);
+        let default = Duration::from_secs(SHARE_TIMEOUT);
+        flag.or(of_file).unwrap_or(default)
     }
 }
 
@@ -59,17 +61,16 @@ impl ShareLimits {
     reason = "help texts have no backticks around names"
 )]
 pub struct WorkSharing {
-    /// PostgreSQL server with the runs: `postgres://user@host/database`
+    /// PostgreSQL server of the runs
     ///
-    /// The password is in `PGPASSWORD`, or in a file that `PGPASSFILE` names.
+    /// Its URL: `postgres://user@host/database`. The password is in `PGPASSWORD`, or in a file that `PGPASSFILE` names. Default: the key `share` of the file.
     #[arg(
         long,
         value_name = "URL",
         env = "IMAGE_SYNCER_SHARE",
-        hide_env_values = true,
-        required = true
+        hide_env_values = true
     )]
-    pub share: String,
+    pub share: Option<String>,
     /// Time limits.
     #[command(flatten)]
     pub limits: ShareLimits,

@@ -89,9 +89,42 @@ impl PostgresShare {
         lease: Duration,
         report: ServerReport,
     ) -> Result<Arc<Self>, ShareError> {
+        let share = Arc::new(Self::new(options, lease, report).await?);
+        share.renew().await?;
+        let keeper = tokio::spawn(keeper::keep(
+            Arc::downgrade(&share),
+            Arc::clone(&share.hints),
+        ))
+        .abort_handle();
+        *lock(&share.keeper) = Some(keeper);
+        Ok(share)
+    }
+
+    /// Connects to read runs, without being a worker.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub(crate) async fn read_only(
+        url: &str,
+        timeout: Duration,
+        report: ServerReport,
+    ) -> Result<Self, ShareError> {
+        let options = ShareOptions {
+            url: url.to_owned(),
+            timeout,
+            digest: String::new(),
+        };
+        Self::new(options, LEASE, report).await
+    }
+
+    async fn new(
+        options: ShareOptions,
+        lease: Duration,
+        report: ServerReport,
+    ) -> Result<Self, ShareError> {
         let url = ServerUrl::parse(&options.url).map_err(ShareError::new)?;
         let database = Database::connect(url.clone(), Arc::clone(&report)).await?;
-        let share = Arc::new(Self {
+        Ok(Self {
             hints: database.control.hints(),
             database,
             timeout: options.timeout,
@@ -105,15 +138,7 @@ impl PostgresShare {
             report,
             url,
             keeper: Mutex::default(),
-        });
-        share.renew().await?;
-        let keeper = tokio::spawn(keeper::keep(
-            Arc::downgrade(&share),
-            Arc::clone(&share.hints),
-        ))
-        .abort_handle();
-        *lock(&share.keeper) = Some(keeper);
-        Ok(share)
+        })
     }
 
     /// Returns the units of one run with the rules of this worker, until it is over.

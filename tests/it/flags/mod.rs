@@ -138,6 +138,8 @@ fn table() -> Vec<Entry> {
     ];
     table.extend(copying());
     table.extend(shards());
+    #[cfg(feature = "share")]
+    table.extend(sharing());
     table.extend(showing());
     table.extend(
         asking()
@@ -172,6 +174,84 @@ fn shards() -> Vec<Entry> {
             Test(crate::shards::reports::the_worst_exit_code_is_in_the_report_and_on_request_that_of_the_command),
         ),
     ]
+}
+
+/// Flags of runs that workers share, and of workers.
+#[cfg(feature = "share")]
+fn sharing() -> Vec<Entry> {
+    use Proof::{Read, Test};
+    const WORK: &[&str] = &["work"];
+    let server = Test(crate::sharing::a_worker_takes_the_server_of_its_file);
+    let rules = Test(crate::sharing::flags_of_a_worker_choose_its_rules);
+    let classic = Test(crate::sharing::a_worker_reads_classic_files_with_default_destinations);
+    let lines = Test(crate::sharing::the_lines_and_the_log_of_a_worker_follow_their_flags);
+    let report =
+        Test(crate::sharing::the_report_of_a_shared_run_is_that_of_the_process_that_began_it);
+    let mut table = vec![
+        ("share", &[SYNC, "report"][..], report),
+        ("run", &["report"], report),
+        ("output", &["report"], report),
+        ("share", WORK, server),
+        ("idle", WORK, server),
+        ("config", WORK, server),
+        ("share-timeout", &[SYNC, "work", "serve"], Read("soon")),
+        #[cfg(feature = "service")]
+        (
+            "share",
+            &["serve"],
+            Test(crate::sharing::a_service_takes_the_server_of_its_flag),
+        ),
+    ];
+    let of = |flags: &[&'static str], proof| {
+        let flags = flags.iter();
+        flags.map(|flag| (*flag, WORK, proof)).collect::<Vec<_>>()
+    };
+    table.extend(of(&["images", "auth", "registry", "namespace"], classic));
+    table.extend(of(
+        &[
+            "rule",
+            "os",
+            "arch",
+            "strip-attestations",
+            "sparse",
+            "no-referrers",
+            "referrers",
+            "referrers-type",
+            "referrers-interval",
+            "immutable",
+            "conflict",
+            "force",
+            "verify",
+            "foreign-layers",
+        ],
+        rules,
+    ));
+    table.extend(of(
+        &[
+            "log",
+            "log-format",
+            "verbose",
+            "quiet",
+            "records",
+            "no-records",
+        ],
+        lines,
+    ));
+    let numbers = [
+        "retries",
+        "max-requests",
+        "stall-timeout",
+        "grace",
+        "proc",
+        "max-rate",
+        "commit-timeout",
+        "listing",
+        "log-level",
+    ];
+    table.extend(of(&numbers, Read("soon")));
+    let hosts = ["allow-private", "trust-realm"];
+    table.extend(of(&hosts, Read("http://r.example")));
+    table
 }
 
 /// Flags of commands that copy or plan copies: output, limits, and files for other programs.
@@ -372,7 +452,7 @@ fn flags_of_check_have_an_effect() {
 
 #[test]
 fn flags_of_other_commands_have_an_effect() {
-    for command in ["validate", "convert", "tags", "serve"]
+    for command in ["validate", "convert", "tags", "serve", "work"]
         .iter()
         .chain(RECORDS)
     {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Event;
 use crate::id::RuleId;
 use crate::lock::lock;
-use crate::rule::{Location, PatternRule, Rule};
+use crate::rule::{IfEmpty, Location, PatternRule, Rule};
 
 /// Texts that name a rule. Displays as the name and the place: `a.example/x (images.yaml:3)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct RuleDescription {
     /// True for a rule that another process carries out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elsewhere: bool,
+    /// Policy for a rule that selects no image.
+    #[serde(default, skip_serializing_if = "IfEmpty::is_default")]
+    pub if_empty: IfEmpty,
 }
 
 impl RuleDescription {
@@ -44,6 +47,7 @@ impl RuleDescription {
             is_pattern: false,
             destinations: Vec::new(),
             elsewhere: false,
+            if_empty: IfEmpty::default(),
         }
     }
 }
@@ -59,6 +63,7 @@ impl From<&Rule> for RuleDescription {
             is_pattern: false,
             destinations: destinations.map(|to| to.repository.to_string()).collect(),
             elsewhere: false,
+            if_empty: rule.if_empty,
         }
     }
 }
@@ -74,6 +79,7 @@ impl From<&PatternRule> for RuleDescription {
             is_pattern: true,
             destinations: rule.destinations.iter().map(ToString::to_string).collect(),
             elsewhere: false,
+            if_empty: rule.if_empty,
         }
     }
 }

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::Failure;
 use crate::rule::RuleError;
 use crate::text::nearest;
 
 /// Policy for a rule that selects no image, or a pattern that matches no repository.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum IfEmpty {
     /// Report it, and succeed.
     #[default]
@@ -22,6 +25,15 @@ pub enum IfEmpty {
 impl IfEmpty {
     /// Names in files.
     pub const NAMES: [&str; 3] = ["warn", "fail", "ignore"];
+
+    /// Returns true for the default.
+    #[allow(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl IfEmpty {

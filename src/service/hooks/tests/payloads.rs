@@ -52,7 +52,10 @@ fn the_digests_that_registries_state_are_known() {
         ),
     ] {
         let pushes = kind.parse(body.to_string().as_bytes()).unwrap();
-        let digest = pushes[0].digest.as_ref().map(|digest| digest.as_str());
+        let digest = pushes[0]
+            .digest
+            .as_ref()
+            .map(image_syncer_registry::Digest::as_str);
         assert_eq!(digest, stated.then_some(DIGEST), "{kind}");
     }
 }
