@@ -37,7 +37,8 @@ impl prometheus_client::collector::Collector for Collector {
         pauses(encoder, &state)?;
         limits(encoder, &state)?;
         service(encoder, &state)?;
-        notifications(encoder, &state)
+        notifications(encoder, &state)?;
+        workers(encoder, &state)
     }
 }
 
@@ -307,6 +308,15 @@ fn notifications(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Res
     let mut waiting = gauge(encoder, "notifications_waiting", help, None)?;
     match state.waiting_notifications {
         Some(number) => waiting.encode_gauge(&signed(number)),
+        None => Ok(()),
+    }
+}
+
+fn workers(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
+    let help = "Workers that share the runs, seen within a minute.";
+    let mut workers = gauge(encoder, "workers", help, None)?;
+    match state.workers {
+        Some(number) => workers.encode_gauge(&signed(number)),
         None => Ok(()),
     }
 }

@@ -87,6 +87,12 @@ impl Metrics {
         self.state().waiting_notifications = Some(number);
     }
 
+    /// Sets the number of workers that share the runs.
+    #[cfg(feature = "share")]
+    pub(crate) fn set_workers(&self, number: u64) {
+        self.state().workers = Some(number);
+    }
+
     /// Returns all metrics in the text format of `OpenMetrics`.
     pub(crate) fn encode(&self) -> String {
         self.update_schedules();

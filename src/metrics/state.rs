@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) notifications: BTreeMap<Arc<str>, [u64; NOTIFICATION_OUTCOMES.len()]>,
     /// Notifications in the queue.
     pub(super) waiting_notifications: Option<u64>,
+    /// Workers that share the runs; `None` for a service on its own.
+    pub(super) workers: Option<u64>,
     pub(super) config_reload_ok: Option<bool>,
     /// Runs in progress.
     pub(super) runs: HashMap<RunId, ActiveRun>,

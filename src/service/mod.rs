@@ -32,6 +32,7 @@ mod state;
 mod testing;
 pub(crate) mod throughput;
 mod watchers;
+mod workers;
 
 pub(crate) use reload::FileReader;
 pub(crate) use serving::serve;

@@ -25,6 +25,7 @@ use crate::service::sharing::Sharing;
 use crate::service::spec::{LoadedFiles, ServiceSpec};
 use crate::service::state::ServiceState;
 use crate::service::watchers::{SessionFactory, Watchers};
+use crate::service::workers::Workers;
 use crate::ui::screen::ScreenThread;
 use crate::ui::{LineLabel, LineWriter, Log, Printer};
 
@@ -153,6 +154,7 @@ impl Service {
                 history: watchers.history,
                 metrics: watchers.metrics,
                 registries: watchers.registries,
+                workers: Workers::default(),
                 http,
             }),
             settings: config.service,
@@ -201,7 +203,7 @@ impl Service {
                 tokio::select! {
                     () = schedules.drive(runs) => {}
                     () = reloads => {}
-                    () = sharing.drive(runs, &state.history) => {}
+                    () = sharing.drive(&state) => {}
                     () = closing.cancelled() => {}
                 }
             })

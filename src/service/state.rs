@@ -14,6 +14,7 @@ use crate::service::registries::RegistryStats;
 use crate::service::reload::Reload;
 use crate::service::runs::Runs;
 use crate::service::schedule::Schedules;
+use crate::service::workers::Workers;
 
 /// The parts of a running service.
 pub(crate) struct ServiceState {
@@ -27,6 +28,8 @@ pub(crate) struct ServiceState {
     pub(crate) health: Health,
     /// State of the registries.
     pub(crate) registries: RegistryStats,
+    /// Workers that share the runs.
+    pub(crate) workers: Workers,
     /// Reloads of the files.
     pub(crate) reload: Reload,
     /// Runs of the past, and what is where since when.

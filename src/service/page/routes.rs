@@ -215,12 +215,14 @@ async fn registries(
     reader: Reader,
     Query(query): Query<PartQuery>,
 ) -> Response {
-    let rows = state.registries.rows();
-    let part = |rows: &Vec<_>| {
-        (query.part == "registries").then(|| templates::registries::part(&reader, rows))
+    let (rows, workers) = (state.registries.rows(), state.workers.rows());
+    let part = |rows: &Vec<_>| match query.part.as_str() {
+        "registries" => Some(templates::registries::part(&reader, rows)),
+        "workers" => Some(templates::workers::part(&reader, &workers)),
+        _ => None,
     };
     respond(&reader, Ok(rows), part, |reader, rows| {
-        templates::registries::page(reader, rows)
+        templates::registries::page(reader, rows, &workers)
     })
 }
 

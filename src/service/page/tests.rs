@@ -56,9 +56,12 @@ fn pages(reader: &Reader) -> Vec<(&'static str, String)> {
         ("ended", templates::run::page(reader, &samples::ended_run())),
         (
             "registries",
-            templates::registries::page(reader, &samples::registries()),
+            templates::registries::page(reader, &samples::registries(), &samples::workers()),
         ),
-        ("no-registries", templates::registries::page(reader, &[])),
+        (
+            "no-registries",
+            templates::registries::page(reader, &[], &[]),
+        ),
         (
             "differences",
             templates::differences::page(reader, &samples::rule_tags()),

@@ -225,6 +225,15 @@ texts! {
     all_outcomes: "All outcomes", "所有结果";
     no_images: "No image was copied, and none failed.", "没有复制镜像，也没有失败。";
 
+    // Workers.
+    workers: "Workers", "工作进程";
+    workers_lead: "Replicas of the service and workers that share its runs.", "共享运行任务的服务副本与工作进程。";
+    worker: "Worker", "工作进程";
+    version: "Version", "版本";
+    other_rules: "with other rules", "规则不同";
+    units: "Units in progress", "进行中的单元";
+    seen: "Seen", "最近活动";
+
     // Registries.
     registries_lead: "What this service sees of the registries since its start.", "本服务启动以来观察到的镜像仓库状态。";
     no_registries: "No registry was used yet.", "尚未访问任何镜像仓库。";

@@ -5,9 +5,9 @@ use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::{Config, Session};
 
 use crate::run::{RegistryAccess, SessionParts, open_session};
-use crate::service::history::History;
 use crate::service::runs::Runs;
 use crate::service::spec::ServiceSpec;
+use crate::service::state::ServiceState;
 use crate::ui::LineWriter;
 
 /// The only replica.
@@ -44,7 +44,7 @@ impl Sharing {
 
     pub(super) fn work(&self, _rules: &RuleSet, _session: &Session) {}
 
-    pub(super) async fn drive(&self, _runs: &Runs, _history: &History) {
+    pub(super) async fn drive(&self, _state: &ServiceState) {
         std::future::pending::<()>().await;
     }
 

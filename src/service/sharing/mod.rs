@@ -7,9 +7,9 @@ use image_syncer_sync::{Config, Session};
 use tokio::sync::Mutex;
 
 use crate::run::{RegistryAccess, SessionParts, ShareSpec, open_session, open_shared_session};
-use crate::service::history::History;
 use crate::service::runs::Runs;
 use crate::service::spec::ServiceSpec;
+use crate::service::state::ServiceState;
 use crate::ui::LineWriter;
 use replica::{Replica, ReplicaSettings, Requests};
 
@@ -82,11 +82,11 @@ impl Sharing {
     }
 
     /// Exchanges runs with the server. Never returns.
-    pub(super) async fn drive(&self, runs: &Runs, history: &History) {
+    pub(super) async fn drive(&self, state: &ServiceState) {
         if let Some(shared) = &self.0
             && let Some(requests) = shared.requests.lock().await.take()
         {
-            shared.replica.drive(requests, runs, history).await;
+            shared.replica.drive(requests, state).await;
         }
         std::future::pending::<()>().await;
     }

@@ -23,7 +23,9 @@ use crate::run::ShareSpec;
 use crate::service::history::History;
 use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 use crate::service::runs::{FollowedEnd, Replicas, Runs};
-use crate::share::postgres::{PostgresShare, ServiceRun, SharedRun, SharedRunState};
+use crate::service::state::ServiceState;
+use crate::service::workers::WorkerRow;
+use crate::share::postgres::{PostgresShare, ServiceRun, ServiceWorker, SharedRun, SharedRunState};
 use crate::share::{RunEvents, RunKey, RunWork, Worker, rules_of_run};
 use crate::ui::{LineLabel, LineWriter};
 
@@ -189,8 +191,8 @@ impl Replica {
     }
 
     /// Passes requests to the server, and the runs of the server to `runs`. Never returns.
-    pub(super) async fn drive(&self, requests: Requests, runs: &Runs, history: &History) {
-        tokio::join!(self.pass_on(requests, runs), self.watch(runs, history));
+    pub(super) async fn drive(&self, requests: Requests, state: &ServiceState) {
+        tokio::join!(self.pass_on(requests, &state.runs), self.watch(state));
     }
 
     async fn pass_on(&self, mut requests: Requests, runs: &Runs) {
@@ -243,7 +245,8 @@ impl Replica {
     }
 
     /// Shows what the server has.
-    async fn watch(&self, runs: &Runs, history: &History) {
+    async fn watch(&self, state: &ServiceState) {
+        let (runs, history) = (&state.runs, &state.history);
         let limit = i64::try_from(self.0.settings.runs).unwrap_or(i64::MAX);
         let mut seen = HashMap::new();
         let mut looked: Option<Instant> = None;
@@ -274,9 +277,36 @@ impl Replica {
                     at.elapsed() < 2 * FIRST_LOOK || found.iter().any(|run| run.run == *id)
                 });
                 looked = Some(now);
+                if let Ok(workers) = share.service_workers().await {
+                    state.metrics.set_workers(workers.len() as u64);
+                    state
+                        .workers
+                        .set(workers.into_iter().map(worker_row).collect());
+                }
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+}
+
+fn worker_row(worker: ServiceWorker) -> WorkerRow {
+    let ServiceWorker {
+        id,
+        host,
+        version,
+        same_rules,
+        started,
+        seen,
+        units,
+    } = worker;
+    WorkerRow {
+        id,
+        host,
+        version,
+        same_rules,
+        started,
+        seen,
+        units: u64::try_from(units).unwrap_or_default(),
     }
 }
 

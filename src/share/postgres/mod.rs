@@ -36,7 +36,7 @@ pub(crate) use model::{
     NewRun, OpenedRun, QueueOverview, RunNews, ShareOptions, SharedRun, SharedRunState,
     SharedWorker,
 };
-pub(crate) use service_runs::ServiceRun;
+pub(crate) use service_runs::{ServiceRun, ServiceWorker};
 pub(crate) use share::PostgresShare;
 pub(crate) use url::ServerUrl;
 

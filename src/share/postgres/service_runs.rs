@@ -1,6 +1,7 @@
 //! Runs of rules that the replicas of a service share.
 
 use jiff::Timestamp;
+use tokio_postgres::Row;
 
 use crate::share::postgres::runs::shared_run;
 use crate::share::postgres::{DatabaseError, PostgresShare, SharedRun, parameters, statements};
@@ -45,6 +46,47 @@ const START: &str = "UPDATE image_syncer.runs \
 /// Lets one replica report the end of a run. Parameters: run, worker.
 const ANNOUNCE: &str = "UPDATE image_syncer.runs SET announced = $2 \
      WHERE id = $1 AND COALESCE(announced, $2) = $2 RETURNING id";
+
+/// Returns the workers that were seen lately, with the number of their units. Parameters: seconds, digest.
+const WORKERS: &str = "SELECT worker.id, worker.host, worker.version, worker.digest = $2, worker.started, worker.seen, \
+         count(unit.run) \
+     FROM image_syncer.workers AS worker \
+     LEFT JOIN image_syncer.units AS unit ON unit.owner = worker.id AND unit.state = 'running' \
+     WHERE NOT worker.has_left AND worker.seen > clock_timestamp() - make_interval(secs => $1) \
+     GROUP BY worker.id ORDER BY worker.started, worker.id LIMIT 1000";
+
+/// A worker that was seen lately.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceWorker {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its machine.
+    pub(crate) host: String,
+    /// Version of its program.
+    pub(crate) version: String,
+    /// True if it has the rules of this worker.
+    pub(crate) same_rules: bool,
+    /// Time of its start.
+    pub(crate) started: Timestamp,
+    /// Time at which it was seen.
+    pub(crate) seen: Timestamp,
+    /// Number of units that it carries out.
+    pub(crate) units: i64,
+}
+
+impl ServiceWorker {
+    fn from_row(row: &Row) -> Option<Self> {
+        Some(Self {
+            id: row.try_get(0).ok()?,
+            host: row.try_get(1).ok()?,
+            version: row.try_get(2).ok()?,
+            same_rules: row.try_get(3).ok()?,
+            started: row.try_get(4).ok()?,
+            seen: row.try_get(5).ok()?,
+            units: row.try_get(6).ok()?,
+        })
+    }
+}
 
 /// A run of a rule, as a replica requests it.
 #[derive(Clone, Debug)]
@@ -119,6 +161,17 @@ impl PostgresShare {
             .query(statements::SERVICE_RUNS, &values)
             .await?;
         Ok(rows.iter().filter_map(shared_run).collect())
+    }
+
+    /// Returns the workers that were seen within a lease.
+    ///
+    /// # Errors
+    /// The server refuses, or is away.
+    pub(crate) async fn service_workers(&self) -> Result<Vec<ServiceWorker>, DatabaseError> {
+        let (seconds, digest) = (self.lease.as_secs_f64(), self.digest());
+        let values = parameters!(seconds: f64, digest: String);
+        let rows = self.database.work.query(WORKERS, &values).await?;
+        Ok(rows.iter().filter_map(ServiceWorker::from_row).collect())
     }
 
     /// Returns true for one of the replicas that call this: it reports the end of a run.

@@ -10,6 +10,7 @@ mod report;
 mod rules;
 mod runs;
 mod sync;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub(super) fn routes(state: &Arc<ServiceState>) -> Routes {
         )
         .guarded(Sync, Method::POST, "/api/v1/reload", reload::reload)
         .guarded(Read, Method::GET, "/api/v1/registries", registries::list)
+        .guarded(Read, Method::GET, "/api/v1/workers", workers::list)
         .guarded(Read, Method::GET, "/api/v1/events", events::events)
 }
 

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::service::hooks::routes as hooks;
 use crate::service::http::api::{
-    events, images, plan, registries, reload, report, rules, runs, sync,
+    events, images, plan, registries, reload, report, rules, runs, sync, workers,
 };
 use crate::service::http::{login, probes};
 
@@ -21,7 +21,7 @@ use crate::service::http::{login, probes};
         document,
         rules::list, rules::show, sync::sync, plan::plan,
         runs::list, runs::show, runs::cancel, images::images, report::report,
-        reload::reload, registries::list, events::events,
+        reload::reload, registries::list, workers::list, events::events,
         login::log_in, login::log_out, probes::healthz, probes::readyz, probes::metrics,
         hooks::call, hooks::call_with_token,
     ),

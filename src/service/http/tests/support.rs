@@ -28,6 +28,7 @@ use crate::service::runs::{RunLimits, Runs};
 use crate::service::schedule::Schedules;
 use crate::service::state::ServiceState;
 use crate::service::testing;
+use crate::service::workers::Workers;
 
 /// A running service with the rules `a` and `b/c:*`, and `slow`, which takes 90 minutes.
 pub(super) struct TestService {
@@ -137,6 +138,7 @@ fn state(config: &ServiceConfig, directory: &TempDir) -> Arc<ServiceState> {
         history,
         metrics,
         registries: RegistryStats::default(),
+        workers: Workers::default(),
         hooks: hooks.unwrap(),
         http: HttpState::new(config, |_| None, Reporter::new(Arc::new(|_, _| {}))).unwrap(),
     })

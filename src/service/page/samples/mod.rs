@@ -28,7 +28,7 @@ use crate::service::registries::{
 use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 use crate::service::throughput::Sample;
 
-pub(super) use tags::{image, registries, repository, rule_differences, rule_tags};
+pub(super) use tags::{image, registries, repository, rule_differences, rule_tags, workers};
 
 /// Text from outside that would be a script if it were not escaped.
 pub(super) const HOSTILE: &str = "<script>alert(1)</script>\"'&\u{202e}";

@@ -4,6 +4,7 @@ use super::*;
 use crate::login::{LoginIdentity, LoginKind};
 use crate::service::page::view::differences::RulesDifferences;
 use crate::service::page::view::list::ListPage;
+use crate::service::workers::WorkerRow;
 
 /// Returns the numbers of the tags of rules.
 pub(in crate::service::page) fn rule_tags() -> RulesDifferences {
@@ -192,4 +193,17 @@ pub(in crate::service::page) fn registries() -> Vec<RegistryRow> {
     rows[4].last_answer = None;
     rows[4].window = RegistryWindow::default();
     rows
+}
+
+pub(in crate::service::page) fn workers() -> Vec<WorkerRow> {
+    let worker = |id: &str, same_rules| WorkerRow {
+        id: id.to_owned(),
+        host: "node-1".to_owned(),
+        version: "0.1.0".to_owned(),
+        same_rules,
+        started: Timestamp::UNIX_EPOCH,
+        seen: Timestamp::UNIX_EPOCH,
+        units: 3,
+    };
+    vec![worker("node-1-17-5f", true), worker(HOSTILE, false)]
 }

@@ -13,3 +13,4 @@ pub(super) mod run;
 pub(super) mod run_failures;
 pub(super) mod run_images;
 pub(super) mod runs;
+pub(super) mod workers;

@@ -10,12 +10,14 @@ use crate::service::page::format::{
 use crate::service::page::icons::Icon;
 use crate::service::page::layout::{Page, Place};
 use crate::service::page::reader::Reader;
+use crate::service::page::templates;
 use crate::service::page::templates::parts::{self, filled, foreign};
 use crate::service::page::text::Texts;
 use crate::service::registries::{RegistryLatency, RegistryRow};
+use crate::service::workers::WorkerRow;
 
 /// Returns the page.
-pub(crate) fn page(reader: &Reader, rows: &[RegistryRow]) -> Page {
+pub(crate) fn page(reader: &Reader, rows: &[RegistryRow], workers: &[WorkerRow]) -> Page {
     let t = reader.texts();
     Page {
         place: Place::Registries,
@@ -25,6 +27,7 @@ pub(crate) fn page(reader: &Reader, rows: &[RegistryRow]) -> Page {
             div.head { h1 { (t.registries) } }
             p.lead { (t.registries_lead) }
             (part(reader, rows))
+            (templates::workers::part(reader, workers))
         },
     }
 }
