@@ -96,11 +96,18 @@ fn details(run: &Run) -> String {
         parts.push(format!("in {}", units::time(elapsed)));
     }
     let numbers = parts.join(", ");
-    match &run.failure {
-        // Failures of images and rules had a line of their own.
-        Some(failure) if counts.failed == 0 => format!(": {numbers}; {failure}"),
-        _ => format!(": {numbers}"),
+    // Failures of images and rules had a line of their own.
+    let failure = run.failure.as_ref().filter(|_| counts.failed == 0);
+    let texts = [Some(numbers.as_str()), failure.map(String::as_str)];
+    let texts: Vec<&str> = texts
+        .into_iter()
+        .flatten()
+        .filter(|text| !text.is_empty())
+        .collect();
+    if texts.is_empty() {
+        return String::new();
     }
+    format!(": {}", texts.join("; "))
 }
 
 /// Returns the numbers of images that are not zero: `3 copied`.

@@ -18,6 +18,7 @@ pub(crate) mod registries;
 mod reload;
 mod repeated_lines;
 pub(crate) mod rule_book;
+mod rule_health;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schedule;

@@ -149,6 +149,7 @@ impl Service {
                 events: watchers.events,
                 hooks,
                 schedules: watchers.schedules,
+                rule_health: watchers.notifications.health(),
                 health,
                 reload,
                 history: watchers.history,

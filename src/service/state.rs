@@ -12,6 +12,7 @@ use crate::service::hooks::Hooks;
 use crate::service::http::state::HttpState;
 use crate::service::registries::RegistryStats;
 use crate::service::reload::Reload;
+use crate::service::rule_health::RuleHealths;
 use crate::service::runs::Runs;
 use crate::service::schedule::Schedules;
 use crate::service::workers::Workers;
@@ -24,6 +25,8 @@ pub(crate) struct ServiceState {
     pub(crate) events: LiveEvents,
     /// Times of the next runs.
     pub(crate) schedules: Schedules,
+    /// Health of the rules.
+    pub(crate) rule_health: RuleHealths,
     /// Health of the service.
     pub(crate) health: Health,
     /// State of the registries.

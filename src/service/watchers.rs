@@ -76,7 +76,7 @@ impl Watchers {
             Arc::new(self.history.clone()),
             Arc::new(self.registries.clone()),
         ];
-        observers.extend(self.notifications.observer());
+        observers.push(self.notifications.observer());
         // A line about the end of a run comes when everything else knows it.
         observers.push(Arc::new(RunLines::new(lines.clone())));
         RunObservers::new(observers)

@@ -115,10 +115,12 @@ fn a_push_at_a_real_registry_arrives_without_a_poll() {
     );
 }
 
+/// Number of rules, each of which starts a run at once.
+const RULES: usize = 20;
+
 /// A registry of this kind reports a push before it shows the tag.
 #[test]
 fn pushes_of_new_and_moved_tags_at_a_real_registry_all_arrive() {
-    const RULES: usize = 20;
     testkit::needs!("docker-registry");
     let mut source = DockerRegistry::builder().start().unwrap();
     let destination = registry();
@@ -275,6 +277,20 @@ fn read(stream: &mut TcpStream, text: &mut Vec<u8>) {
     text.extend(&buffer[..number]);
 }
 
+/// Returns the time since which the rule fails, from the API. The page counts the rule accordingly.
+fn failing_since(url: &str) -> Value {
+    let get = |path: &str| {
+        let url = format!("{url}{path}");
+        block_on(Client::new(url.clone()).get(&url)).unwrap()
+    };
+    let since = get("/api/v1/rules/team").json()["failing_since"].clone();
+    let page = get("/rules");
+    let page = String::from_utf8(page.body.to_vec()).unwrap();
+    let number = u8::from(!since.is_null());
+    assert!(page.contains(&format!("Failing <b>{number}</b>")), "{page}");
+    since
+}
+
 #[test]
 fn a_receiver_is_told_that_a_rule_fails_and_has_recovered() {
     let world = World::new("").with("team/app", "v1", &image("app"));
@@ -315,11 +331,14 @@ fn a_receiver_is_told_that_a_rule_fails_and_has_recovered() {
     );
     let hint = failing["data"]["run"]["hint"].as_str().unwrap();
     assert!(hint.contains("push"), "{hint}");
+    let since = failing_since(&url);
+    assert_eq!(since, failing["time"], "{failing}");
     // The second push is gathered for some seconds.
     let answer = call(&url, "/hooks/generic", &push).json();
     assert_eq!(answer, json!({"runs": [], "gathered": ["team"]}));
     let (_, recovered) = message(&listener);
     assert_eq!(recovered["type"], "image-syncer.rule.recovered");
+    assert_eq!(failing_since(&url), Value::Null);
     let outcome = service.stop().exits(0);
     assert!(!outcome.stderr.contains("T0KEN"), "{}", outcome.stderr);
     assert_arrived(&world.destination, "team/app", "v1", &image("app"));

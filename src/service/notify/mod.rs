@@ -1,6 +1,6 @@
 //! Notifications: messages to people and programs about rules and runs.
 //!
-//! [`Notifier`] observes the runs, and adds an event to the queue for each receiver that chose it (`transitions.rs`
+//! [`Notifier`] observes the runs, and adds an event to the queue for each receiver that chose it (`rule_health.rs`
 //! decides when a rule fails and recovers). `delivery.rs` sends the events of the queue in the forms of their receivers
 //! (`forms.rs`), in up to five tries. URLs of receivers contain tokens, so they appear nowhere but in requests.
 
@@ -10,9 +10,8 @@ mod forms;
 mod notifications;
 mod queue;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod text;
-mod transitions;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -26,13 +25,13 @@ use url::Url;
 use self::event::{EventKind, Notification};
 pub(crate) use self::notifications::Notifications;
 use self::queue::DeliveryQueue;
-use self::transitions::RuleHealth;
 use crate::hint::hint;
 use crate::lock::lock;
 use crate::metrics::Metrics;
 use crate::service::clock::Clock;
 use crate::service::observer::RunObserver;
 use crate::service::rule_book::RuleBook;
+use crate::service::rule_health::{RuleHealths, Transition};
 use crate::service::run::{Run, RunId, RunPurpose, RunState};
 use crate::service::secret::SharedSecret;
 use crate::ui::LineLabel;
@@ -51,6 +50,7 @@ struct Shared {
     /// A message was added to the queue.
     added: Notify,
     state: Mutex<State>,
+    health: RuleHealths,
     clock: Clock,
     metrics: Metrics,
     report: Report,
@@ -58,7 +58,6 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    rules: HashMap<Arc<str>, RuleHealth>,
     /// Hints for the first failures of runs in progress.
     hints: HashMap<RunId, Option<String>>,
     have_files_mistakes: bool,
@@ -127,7 +126,7 @@ impl Notifier {
         environment: &dyn Fn(&str) -> Option<String>,
         queue: Arc<dyn DeliveryQueue>,
         clock: Clock,
-        metrics: Metrics,
+        (health, metrics): (RuleHealths, Metrics),
         report: Report,
     ) -> Result<Option<Self>, String> {
         let mut numbers: HashMap<&str, usize> = HashMap::new();
@@ -153,20 +152,11 @@ impl Notifier {
             queue,
             added: Notify::new(),
             state: Mutex::default(),
+            health,
             clock,
             metrics,
             report,
         }))))
-    }
-
-    /// Restores the health of rules from their last runs, in any order.
-    pub(crate) fn restore(&self, mut runs: Vec<Run>) {
-        runs.sort_by_key(|run| run.id);
-        let mut state = lock(&self.0.state);
-        for run in runs.iter().filter(|run| run.purpose == RunPurpose::Sync) {
-            let rules = &mut state.rules;
-            rules.entry(Arc::clone(&run.rule)).or_default().add(run);
-        }
     }
 
     /// Records the end of a run that copies. Returns the hint of its failure, and the change of its rule's health.
@@ -174,13 +164,19 @@ impl Notifier {
         if !run.state.is_over() {
             return None;
         }
-        let mut state = lock(&self.0.state);
-        let hint = state.hints.remove(&run.id).flatten();
+        let hint = lock(&self.0.state).hints.remove(&run.id).flatten();
         if run.purpose != RunPurpose::Sync {
             return None;
         }
-        let health = state.rules.entry(Arc::clone(&run.rule)).or_default();
-        Some((hint, health.add(run)))
+        let kind = self
+            .0
+            .health
+            .record(run)
+            .map(|transition| match transition {
+                Transition::Failing => EventKind::RuleFailing,
+                Transition::Recovered => EventKind::RuleRecovered,
+            });
+        Some((hint, kind))
     }
 
     /// Adds an event to the queue for all receivers that chose it.
@@ -253,8 +249,7 @@ impl RunObserver for Notifier {
     }
 
     fn rules(&self, rules: &Arc<RuleBook>) {
-        let mut state = lock(&self.0.state);
-        state.rules.retain(|name, _| rules.get(name).is_some());
+        self.0.health.rules(rules);
     }
 
     fn reloaded(&self, rules: Result<&Arc<RuleBook>, &str>) {

@@ -98,6 +98,7 @@ fn rule_row(state: &ServiceState, rule: &ServiceRule, active: Vec<Run>, last: Ve
         location: location.map(ToString::to_string),
         active,
         last,
+        failing_since: state.rule_health.failing_since(&rule.name),
         next: state.schedules.next(&rule.name),
         schedule: rule.schedule.times.clone(),
     }

@@ -199,18 +199,6 @@ impl Runs {
         self.request_for(&request, None)
     }
 
-    /// Requests the runs again that the end of an earlier process interrupted, according to the last runs of all rules.
-    /// Runs that replicas share go on without this process.
-    pub(crate) fn repeat(&self, last: Vec<Run>) {
-        if self.0.replicas.get().is_some() {
-            return;
-        }
-        for request in repetition::interrupted(last) {
-            // The files may have changed.
-            let _ = self.request(request);
-        }
-    }
-
     /// Requests a run for a time of its rule's schedule: of several replicas, only one carries it out.
     ///
     /// # Errors

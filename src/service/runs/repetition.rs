@@ -4,10 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::service::run::{Run, RunPurpose, RunState};
-use crate::service::runs::RunRequest;
+use crate::service::runs::{RunRequest, Runs};
+
+impl Runs {
+    /// Requests the runs again that the end of an earlier process interrupted, according to the last runs of all rules.
+    /// Runs that replicas share go on without this process.
+    pub(crate) fn repeat(&self, last: Vec<Run>) {
+        if self.0.replicas.get().is_some() {
+            return;
+        }
+        for request in interrupted(last) {
+            // The files may have changed.
+            let _ = self.request(request);
+        }
+    }
+}
 
 /// Returns requests for what was interrupted and not copied since, according to the last runs of rules, in any order.
-pub(super) fn interrupted(mut last: Vec<Run>) -> Vec<RunRequest> {
+fn interrupted(mut last: Vec<Run>) -> Vec<RunRequest> {
     last.sort_by_key(|run| run.id);
     let mut open: BTreeMap<Arc<str>, Vec<Run>> = BTreeMap::new();
     for run in last {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::service::history::RunFilter;
 use crate::service::http::api::{Problem, flush};
 use crate::service::rule_book::ServiceRule;
+use crate::service::rule_health::RuleHealths;
 use crate::service::run::Run;
 use crate::service::schedule::Schedules;
 use crate::service::state::ServiceState;
@@ -41,6 +42,10 @@ pub(in crate::service::http) struct RuleEntry {
     /// Time of its next run by the schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Timestamp>,
+    /// Time since which it fails: the end of the first run that failed, until what failed is copied. A part that a person
+    /// named never makes it fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<Timestamp>,
     /// Its run that waits or is in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<Run>,
@@ -120,6 +125,7 @@ fn matches(rule: &ServiceRule, text: &str) -> bool {
 /// Facts about the runs of all rules.
 struct RuleFacts {
     schedules: Schedules,
+    health: RuleHealths,
     current: HashMap<Arc<str>, Run>,
     /// The newest runs of each rule.
     last: HashMap<Arc<str>, Vec<Run>>,
@@ -130,6 +136,7 @@ impl RuleFacts {
         let unfinished = state.runs.unfinished().into_iter();
         Self {
             schedules: state.schedules.clone(),
+            health: state.rule_health.clone(),
             last,
             // The oldest one of a rule is in progress, or is the next one.
             current: unfinished
@@ -147,6 +154,7 @@ impl RuleFacts {
             destinations: texts(rule.destinations()),
             schedule: rule.schedule_text(),
             next: self.schedules.next(&rule.name),
+            failing_since: self.health.failing_since(&rule.name),
             current: self.current.get(&rule.name).cloned(),
             last: self.last(&rule.name),
         }

@@ -24,6 +24,7 @@ use crate::service::http::{Reporter, Server, ServerLimits, router};
 use crate::service::observer::{RunObserver, RunObservers};
 use crate::service::registries::RegistryStats;
 use crate::service::reload::Reload;
+use crate::service::rule_health::RuleHealths;
 use crate::service::runs::{RunLimits, Runs};
 use crate::service::schedule::Schedules;
 use crate::service::state::ServiceState;
@@ -100,10 +101,12 @@ fn state(config: &ServiceConfig, directory: &TempDir) -> Arc<ServiceState> {
     let history = History::open(&directory.path().join("history.sqlite3"), |_| {}).unwrap();
     let (events, metrics) = (LiveEvents::default(), Metrics::default());
     let schedules = Schedules::new(clock, [].into());
+    let rule_health = RuleHealths::default();
     let observers: Vec<Arc<dyn RunObserver>> = vec![
         Arc::new(events.clone()),
         Arc::new(history.clone()),
         Arc::new(schedules.clone()),
+        Arc::new(rule_health.clone()),
     ];
     let limits = RunLimits {
         runs: 4,
@@ -133,6 +136,7 @@ fn state(config: &ServiceConfig, directory: &TempDir) -> Arc<ServiceState> {
         runs,
         events,
         schedules,
+        rule_health,
         health,
         reload,
         history,

@@ -367,7 +367,7 @@ async fn the_health_of_rules_is_restored() {
         run.id = crate::service::run::RunId::after(time, None);
         run
     };
-    notifier.restore(vec![
+    notifier.0.health.restore(&[
         earlier("failing", RunState::Interrupted, 1),
         earlier("failing", RunState::Failed, 2),
         earlier("failing", RunState::Succeeded, 3),

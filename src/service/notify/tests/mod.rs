@@ -19,6 +19,7 @@ use super::{DeliveryQueue, Notifier, Report};
 use crate::metrics::Metrics;
 use crate::service::clock::Clock;
 use crate::service::history::{Delivery, WaitingDeliveries};
+use crate::service::rule_health::RuleHealths;
 use crate::service::run::{Cause, Run, RunCounts, RunId, RunPurpose, RunState, Scope};
 
 /// Time of the events.
@@ -27,7 +28,7 @@ pub(super) fn noon() -> Timestamp {
 }
 
 /// Returns a run of a rule.
-pub(super) fn run(rule: &str, state: RunState) -> Run {
+pub(in crate::service) fn run(rule: &str, state: RunState) -> Run {
     let failed = state == RunState::Failed;
     Run {
         id: RunId::after(noon(), None),
@@ -82,7 +83,15 @@ pub(super) fn notifier_with(
     let lines = Arc::new(Mutex::new(Vec::new()));
     let written = Arc::clone(&lines);
     let report: Report = Arc::new(move |_, text| written.lock().unwrap().push(text.to_owned()));
-    let notifier = Notifier::new(&config, &|_| None, queue, clock, metrics, report).unwrap();
+    let notifier = Notifier::new(
+        &config,
+        &|_| None,
+        queue,
+        clock,
+        (RuleHealths::default(), metrics),
+        report,
+    )
+    .unwrap();
     (notifier.unwrap(), lines)
 }
 

@@ -15,7 +15,6 @@ use image_syncer_sync::config::{NotifyConfig, NotifyKind, SecretPlace, ServiceCo
 use url::Url;
 
 use super::{MemoryQueue, notifier, receiver, run};
-use crate::metrics::Metrics;
 use crate::service::clock::Clock;
 use crate::service::notify::Notifier;
 use crate::service::observer::RunObserver as _;
@@ -166,7 +165,7 @@ fn receivers_that_cannot_be_used_have_their_remedy() {
         }];
         let queue = Arc::new(MemoryQueue::new(clock));
         let report = Arc::new(|_, _: &str| {});
-        let error = Notifier::new(&config, &|_| None, queue, clock, Metrics::default(), report);
+        let error = Notifier::new(&config, &|_| None, queue, clock, Default::default(), report);
         assert_eq!(
             error.err().unwrap(),
             format!(

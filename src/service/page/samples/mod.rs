@@ -128,6 +128,7 @@ fn rule(name: &str, from: &[&str], to: &[&str]) -> RuleRow {
         location: Some("images.yaml:12".to_owned()),
         active: Vec::new(),
         last: last(name, name.contains("base")),
+        failing_since: name.contains("base").then(|| at(0)),
         next: Some(at(1_260)),
         schedule: schedule("{cron: [\"15 */4 * * *\", \"0 3 * * *\"], zone: Europe/Berlin}"),
     }

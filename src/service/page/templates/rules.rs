@@ -113,6 +113,10 @@ fn row(reader: &Reader, rule: &RuleRow) -> Markup {
                 @if let Some(run) = active { (in_progress(reader, run)) }
                 @else if let Some(run) = last { (ended(reader, run)) }
                 @else { (parts::status("soft", Icon::Circle, t.never_ran)) }
+                // What failed may be another part than that of the last run.
+                @if let Some(at) = rule.failing_since.filter(|_| last.is_none_or(|run| run.state != RunState::Failed)) {
+                    div.small { span.fail { (t.failing) } " " (moment(reader, at)) }
+                }
             }
             td data-label=(t.images) {
                 @if let Some(run) = active.filter(|run| run.state == RunState::Running) { (progress(t, run)) }

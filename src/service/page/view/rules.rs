@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::service::page::view::list::ListPage;
 use crate::service::page::view::reload::ReloadView;
-use crate::service::run::{Run, RunState};
+use crate::service::run::Run;
 
 /// Number of rules of a page.
 pub(crate) const PER_PAGE: usize = 50;
@@ -30,7 +30,7 @@ pub(crate) enum RuleFilter {
     /// All rules.
     #[default]
     All,
-    /// The last run failed.
+    /// Something failed, and has not been copied since.
     Failing,
     /// A run waits or is in progress.
     Active,
@@ -53,6 +53,8 @@ pub(crate) struct RuleRow {
     pub(crate) active: Vec<Run>,
     /// Its last runs that ended, the newest first.
     pub(crate) last: Vec<Run>,
+    /// Time since which it fails.
+    pub(crate) failing_since: Option<Timestamp>,
     /// Time of its next run.
     pub(crate) next: Option<Timestamp>,
     /// Its schedule.
@@ -64,13 +66,7 @@ impl RuleRow {
     fn is_selected(&self, filter: RuleFilter) -> bool {
         match filter {
             RuleFilter::All => true,
-            RuleFilter::Failing => {
-                let last = self
-                    .last
-                    .iter()
-                    .find(|run| run.state != RunState::Cancelled);
-                last.is_some_and(|run| run.state == RunState::Failed)
-            }
+            RuleFilter::Failing => self.failing_since.is_some(),
             RuleFilter::Active => !self.active.is_empty(),
             RuleFilter::Never => self.active.is_empty() && self.last.is_empty(),
         }

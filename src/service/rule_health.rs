@@ -1,34 +1,98 @@
-//! Good and failing rules, from their runs.
+//! Good and failing rules, from their runs: the one answer for the page, the API and notifications.
 
-use crate::service::notify::event::EventKind;
-use crate::service::run::{Cause, Run, RunState, Scope};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+
+use crate::lock::lock;
+use crate::service::observer::RunObserver;
+use crate::service::rule_book::RuleBook;
+use crate::service::run::{Cause, Run, RunPurpose, RunState, Scope};
 
 /// Maximum number of parts of a rule that are known to fail. With more, the whole rule does.
 const MAX_PARTS: usize = 16;
 
-/// Health of a rule: the parts that failed, and have not been copied since.
+/// Change of the health of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transition {
+    /// It fails from now on.
+    Failing,
+    /// Everything that failed has been copied.
+    Recovered,
+}
+
+/// Health of all rules. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct RuleHealths(Arc<Mutex<HashMap<Arc<str>, RuleHealth>>>);
+
+/// Health of a rule.
 #[derive(Debug, Default)]
-pub(super) struct RuleHealth(Vec<Scope>);
+struct RuleHealth {
+    /// Parts that failed, and have not been copied since.
+    parts: Vec<Scope>,
+    /// End of the run that failed first.
+    since: Option<Timestamp>,
+}
+
+impl RuleHealths {
+    /// Restores the health of rules from their last runs, in any order.
+    pub(super) fn restore(&self, last: &[Run]) {
+        let mut last: Vec<&Run> = last.iter().collect();
+        last.sort_by_key(|run| run.id);
+        for run in last {
+            self.record(run);
+        }
+    }
+
+    /// Records a run. Returns the change of its rule's health, if it ends one.
+    pub(super) fn record(&self, run: &Run) -> Option<Transition> {
+        if run.purpose != RunPurpose::Sync || !run.state.is_over() {
+            return None;
+        }
+        let mut rules = lock(&self.0);
+        rules.entry(Arc::clone(&run.rule)).or_default().add(run)
+    }
+
+    /// Returns the time since which a rule fails; `None` for a good one.
+    pub(crate) fn failing_since(&self, rule: &str) -> Option<Timestamp> {
+        lock(&self.0).get(rule)?.since
+    }
+}
+
+impl RunObserver for RuleHealths {
+    fn changed(&self, run: &Run) {
+        self.record(run);
+    }
+
+    fn rules(&self, rules: &Arc<RuleBook>) {
+        lock(&self.0).retain(|name, _| rules.get(name).is_some());
+    }
+}
 
 impl RuleHealth {
     /// Adds a run that ended. Returns the transition that it causes.
-    pub(super) fn add(&mut self, run: &Run) -> Option<EventKind> {
-        let was_failing = !self.0.is_empty();
+    fn add(&mut self, run: &Run) -> Option<Transition> {
+        let was_failing = !self.parts.is_empty();
         match run.state {
             // A person who names a part sees how it ends, and may have mistyped it.
             RunState::Failed if run.cause == Cause::Api && !run.scope.is_whole() => None,
             RunState::Failed => {
-                self.0.retain(|part| !run.scope.includes(part));
-                if self.0.len() >= MAX_PARTS {
-                    self.0 = vec![Scope::default()];
+                self.parts.retain(|part| !run.scope.includes(part));
+                if self.parts.len() >= MAX_PARTS {
+                    self.parts = vec![Scope::default()];
                 } else {
-                    self.0.push(run.scope.clone());
+                    self.parts.push(run.scope.clone());
                 }
-                (!was_failing).then_some(EventKind::RuleFailing)
+                self.since = self.since.or(run.ended);
+                (!was_failing).then_some(Transition::Failing)
             }
             RunState::Succeeded => {
-                self.0.retain(|part| !run.scope.includes(part));
-                (was_failing && self.0.is_empty()).then_some(EventKind::RuleRecovered)
+                self.parts.retain(|part| !run.scope.includes(part));
+                if self.parts.is_empty() {
+                    self.since = None;
+                }
+                (was_failing && self.parts.is_empty()).then_some(Transition::Recovered)
             }
             _ => None,
         }
@@ -36,6 +100,7 @@ impl RuleHealth {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::service::notify::tests::run;
@@ -49,8 +114,8 @@ mod tests {
             run.scope.repository = (!repository.is_empty()).then(|| (*repository).to_owned());
             run.scope.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
             transitions.push(match health.add(&run) {
-                Some(EventKind::RuleFailing) => 'F',
-                Some(EventKind::RuleRecovered) => 'R',
+                Some(Transition::Failing) => 'F',
+                Some(Transition::Recovered) => 'R',
                 _ => '-',
             });
         }
@@ -138,14 +203,43 @@ mod tests {
         part.cause = Cause::Api;
         assert_eq!(health.add(&part), None);
         part.cause = Cause::Hook;
-        assert_eq!(health.add(&part), Some(EventKind::RuleFailing));
+        assert_eq!(health.add(&part), Some(Transition::Failing));
         part.cause = Cause::Api;
         assert_eq!(health.add(&part), None);
         part.state = Succeeded;
-        assert_eq!(health.add(&part), Some(EventKind::RuleRecovered));
+        assert_eq!(health.add(&part), Some(Transition::Recovered));
         let mut whole = run("app", Failed);
         whole.cause = Cause::Api;
-        assert_eq!(health.add(&whole), Some(EventKind::RuleFailing));
+        assert_eq!(health.add(&whole), Some(Transition::Failing));
+    }
+
+    #[test]
+    fn a_rule_fails_since_its_first_failure_until_what_failed_is_copied() {
+        let healths = RuleHealths::default();
+        let minute = |minute: i64| Timestamp::from_second(60 * minute).unwrap();
+        let mut part = run("app", Failed);
+        part.scope.tags = vec!["1".to_owned()];
+        part.cause = Cause::Hook;
+        part.ended = Some(minute(1));
+        healths.record(&part);
+        part.ended = Some(minute(2));
+        healths.record(&part);
+        // Another tag.
+        let mut other = part.clone();
+        other.scope.tags = vec!["2".to_owned()];
+        other.state = Succeeded;
+        healths.record(&other);
+        // A comparison copies nothing.
+        let mut check = run("app", Succeeded);
+        check.purpose = RunPurpose::Check;
+        healths.record(&check);
+        assert_eq!(healths.failing_since("app"), Some(minute(1)));
+        assert_eq!(healths.failing_since("other"), None);
+        let restored = RuleHealths::default();
+        restored.restore(&[part]);
+        assert_eq!(restored.failing_since("app"), Some(minute(2)));
+        healths.record(&run("app", Succeeded));
+        assert_eq!(healths.failing_since("app"), None);
     }
 
     #[test]
@@ -155,9 +249,9 @@ mod tests {
         for tag in 0..100 {
             part.scope.tags = vec![tag.to_string()];
             health.add(&part);
-            assert!(health.0.len() <= MAX_PARTS);
+            assert!(health.parts.len() <= MAX_PARTS);
         }
         let whole = run("app", Succeeded);
-        assert_eq!(health.add(&whole), Some(EventKind::RuleRecovered));
+        assert_eq!(health.add(&whole), Some(Transition::Recovered));
     }
 }
