@@ -149,3 +149,53 @@ fn kustomize_lists_files_that_exist() {
         );
     }
 }
+
+#[cfg(feature = "share")]
+#[test]
+fn workers_and_their_runs_have_the_same_rules_and_flags() {
+    let manifests = manifests("workers/workers.yaml");
+    let worker = &find(&manifests, "Deployment")["spec"]["template"]["spec"];
+    let run = &find(&manifests, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    assert_eq!(run["restartPolicy"], "Never");
+    let arguments = |pod: &Value| -> Vec<String> {
+        let words = pod["containers"][0]["args"].as_array().unwrap().iter();
+        words.map(|it| it.as_str().unwrap().to_owned()).collect()
+    };
+    let (of_worker, of_run) = (arguments(worker), arguments(run));
+    assert_eq!(of_worker[0], "work");
+    assert_eq!(of_worker[1..], of_run);
+    for words in [of_worker, of_run] {
+        let all = std::iter::once("image-syncer".to_owned()).chain(words);
+        <image_syncer::cli::Cli as clap::Parser>::try_parse_from(all).unwrap();
+    }
+    let secret = find(&manifests, "Secret");
+    for pod in [worker, run] {
+        let container = &pod["containers"][0];
+        let password = &container["env"][0];
+        assert_eq!(password["name"], "PGPASSWORD");
+        let key = &password["valueFrom"]["secretKeyRef"];
+        assert_eq!(key["name"], secret["metadata"]["name"]);
+        assert!(
+            secret["stringData"]
+                .get(key["key"].as_str().unwrap())
+                .is_some()
+        );
+        assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > 45);
+        assert_eq!(
+            container["volumeMounts"][0]["name"],
+            pod["volumes"][0]["name"]
+        );
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    }
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/contrib/kubernetes/workers/mirror.yaml"
+    );
+    crate::support::Place::new()
+        .run(&["validate", "--config", path])
+        .exits(0);
+    let [list] = &self::manifests("workers/kustomization.yaml")[..] else {
+        panic!("one document")
+    };
+    assert_eq!(list["resources"], json!(["workers.yaml"]));
+}
