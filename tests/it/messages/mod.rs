@@ -12,6 +12,8 @@ mod files;
 mod network;
 mod peers;
 mod service;
+#[cfg(feature = "share")]
+mod share;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -33,6 +35,8 @@ fn the_catalogue_has_every_message_to_the_letter() {
         content::CASES,
         files::CASES,
         service::CASES,
+        #[cfg(feature = "share")]
+        share::CASES,
     ]
     .concat();
     let messages = provoke(&cases);
