@@ -23,6 +23,7 @@ use futures_util::future::BoxFuture;
 
 pub(crate) use error::ShareError;
 pub(crate) use local::LocalShare;
+#[cfg(feature = "share")]
 pub(crate) use run_events::{FinishedUnit, RunEvents};
 pub(crate) use unit::{ClaimedUnit, NewUnit, RunKey, RunWork, UnitEnd, UnitSpec};
 #[cfg(all(feature = "service", feature = "share"))]
