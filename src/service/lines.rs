@@ -61,6 +61,16 @@ impl RunObserver for RunLines {
         }
     }
 
+    fn cancelling(&self, run: &Run, grace: Duration) {
+        let text = format!(
+            "run {} of {} is cancelled: running images may go on for {} s",
+            run.id,
+            run.rule,
+            grace.as_secs()
+        );
+        self.lines.print(LineLabel::Note, &text);
+    }
+
     fn event(&self, run: RunId, event: &Event) {
         let events = lock(&self.events).get(&run).cloned();
         if let Some(events) = events {

@@ -1,6 +1,7 @@
 //! The seam between the runs and everything that shows or keeps them: history, metrics, live events, notifications, log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use image_syncer_sync::Event;
 
@@ -13,6 +14,8 @@ pub(crate) trait RunObserver: Send + Sync {
     /// A run was requested, started or ended; `run` has its new state. Called in the order of the states. All events of a
     /// run come before its end.
     fn changed(&self, _run: &Run) {}
+    /// A person cancelled a run in progress. Its images in flight may go on for `grace`.
+    fn cancelling(&self, _run: &Run, _grace: Duration) {}
     /// A run ended whose end another replica of the service reports to receivers of notifications.
     fn ended_elsewhere(&self, run: &Run) {
         self.changed(run);
@@ -43,6 +46,11 @@ impl RunObservers {
 impl RunObserver for RunObservers {
     fn changed(&self, run: &Run) {
         self.0.iter().for_each(|observer| observer.changed(run));
+    }
+
+    fn cancelling(&self, run: &Run, grace: Duration) {
+        let observers = self.0.iter();
+        observers.for_each(|observer| observer.cancelling(run, grace));
     }
 
     fn ended_elsewhere(&self, run: &Run) {

@@ -157,9 +157,11 @@ impl ActiveRun {
         &self.rule
     }
 
-    /// Stops the run in order.
-    pub(super) fn stop(&self) {
+    /// Stops the run in order. Returns false if it was stopped before.
+    pub(super) fn stop(&self) -> bool {
+        let is_first = !self.stop.cancel.is_cancelled();
         self.stop.cancel.cancel();
+        is_first
     }
 
     /// Stops the run in order, as the service ends.

@@ -313,8 +313,14 @@ impl Runs {
             self.0.observers.changed(&run);
             return true;
         }
-        let active = state.active.iter().find(|active| active.id() == id);
-        active.map(ActiveRun::stop).is_some()
+        let Some(active) = state.active.iter().find(|active| active.id() == id) else {
+            return false;
+        };
+        if active.stop() {
+            let observers = &self.0.observers;
+            observers.cancelling(&active.run(), self.0.limits.grace);
+        }
+        true
     }
 
     /// Returns the runs that wait or are in progress, the oldest first.

@@ -125,7 +125,11 @@ fn the_first_signal_lets_images_in_flight_end_and_the_second_drops_them() {
         assert_eq!(ready(&url), 200);
         service.signal("-TERM");
         service.until("no further run starts");
-        assert_eq!(ready(&url), 503);
+        // The line precedes the end of the readiness by a moment.
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while ready(&url) != 503 {
+            assert!(std::time::Instant::now() < deadline);
+        }
         if second {
             service.signal("-TERM");
             service.until("running images are dropped");
@@ -138,6 +142,34 @@ fn the_first_signal_lets_images_in_flight_end_and_the_second_drops_them() {
         gate.open();
         stopped.exits(0);
     }
+}
+
+#[test]
+fn a_cancellation_is_reported_at_once_and_only_once() {
+    let world = world();
+    write(&world, &rules(&world, "daily", "{every: 24h, jitter: 0s}"));
+    let gate = Gate::new();
+    let fault = Fault::on(Kind::ManifestPut).repository("a");
+    world.destination.fault(fault, Action::Hold(gate.clone()));
+    let mut service = serve(&world);
+    let url = service.url();
+    let started = service.until("of daily started (schedule)");
+    let run = started.split_whitespace().nth(2).unwrap();
+    gate.wait(1, PATIENCE).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let path = format!("{url}/api/v1/runs/{run}/cancel");
+    let client = testkit::raw::Client::new(url);
+    for _ in 0..2 {
+        let body = testkit::raw::Payload::empty();
+        let sent = client.send(axum::http::Method::POST, &path, &[], body);
+        assert_eq!(runtime.block_on(sent).unwrap().status, 202);
+    }
+    service.until("of daily is cancelled: running images may go on for 25 s");
+    gate.open();
+    // The only image was in flight.
+    service.until("of daily succeeded:");
+    let stderr = service.stop().exits(0).stderr;
+    assert_eq!(stderr.matches("is cancelled").count(), 1, "{stderr}");
 }
 
 #[test]
