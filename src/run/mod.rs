@@ -26,7 +26,9 @@ pub(crate) use listeners::Listeners;
 pub(crate) use output_files::OutputPaths;
 pub(crate) use records::{RecordsChoice, default_path};
 #[cfg(feature = "share")]
-pub(crate) use shared::{ShareSpec, open_session as open_shared_session};
+pub(crate) use shared::ShareSpec;
+#[cfg(all(feature = "service", feature = "share"))]
+pub(crate) use shared::open_session as open_shared_session;
 pub(crate) use spec::{RegistryAccess, RunSpec};
 pub(crate) use stdout_output::{Purpose, StdoutRequest};
 pub(crate) use terminal::{TerminalOptions, TerminalRunner};

@@ -7,13 +7,14 @@
 //! [`Share`] has two implementations. In one process a run is one unit ([`LocalShare`]). With `PostgreSQL`
 //! (`postgres`, feature `share`) the units of a run are rows that any number of workers claim.
 
-#![allow(dead_code)]
+#![cfg_attr(not(feature = "share"), allow(dead_code))]
 
 mod divider;
 mod error;
 mod local;
 #[cfg(feature = "share")]
 pub(crate) mod postgres;
+#[cfg(feature = "share")]
 mod run_events;
 mod unit;
 mod unit_rules;

@@ -155,6 +155,7 @@ impl Runs {
     }
 
     /// Shares the runs with the replicas of a server, which decides when they start. Called before the first request.
+    #[cfg_attr(not(feature = "share"), allow(dead_code))]
     pub(crate) fn share(&self, replicas: Arc<dyn Replicas>) {
         let _ = self.0.replicas.set(replicas);
     }
@@ -243,6 +244,7 @@ impl Runs {
 
     /// Takes over the state of a run that replicas share, from the server. Runs that this replica does not know are
     /// added.
+    #[cfg_attr(not(feature = "share"), allow(dead_code))]
     pub(crate) fn mirror(&self, run: Run) {
         let mut state = self.state();
         if state.is_stopping || state.active.iter().any(|active| active.id() == run.id) {

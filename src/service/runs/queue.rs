@@ -25,6 +25,7 @@ impl QueuedRun {
     }
 
     /// Publishes another state of the run, and returns it.
+    #[cfg_attr(not(feature = "share"), allow(dead_code))]
     pub(super) fn replaced_by(self, run: Run) -> Run {
         self.0.send_replace(run);
         self.0.borrow().clone()

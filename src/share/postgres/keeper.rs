@@ -16,6 +16,10 @@ use crate::share::postgres::{DatabaseError, LOSSES, PostgresShare, clock, parame
 
 /// Renewals in the time of a lease.
 const RENEWALS: u32 = 4;
+/// Renewals between two deletions of old runs: an hour of them.
+const PRUNINGS: u32 = 240;
+/// Days for which runs are kept after their end.
+const KEPT_DAYS: i32 = 30;
 /// Number of leases after which a run without workers is abandoned.
 const ABANDONED: u32 = 5;
 /// Shortest interval of renewals, whatever hints there are.
@@ -36,6 +40,11 @@ pub(super) async fn keep(share: Weak<PostgresShare>, hints: Arc<Hints>) {
             let _ = share.renew().await;
             if round.is_multiple_of(RENEWALS) {
                 let _ = share.tidy(&mut foreign).await;
+            }
+            if round.is_multiple_of(PRUNINGS) {
+                let share = Arc::clone(&share);
+                // Many rows may go, and no renewal waits for that.
+                tokio::spawn(async move { share.prune(KEPT_DAYS).await });
             }
             begun + share.lease / RENEWALS
         };

@@ -5,6 +5,8 @@
 //! prepared statements and without state of the session. Notifications are hints beside polling. All times are the
 //! server's.
 
+#![allow(dead_code, reason = "tests look at the queue through the rest")]
+
 mod budgets;
 mod claims;
 mod clock;
@@ -18,6 +20,7 @@ mod model;
 mod patience;
 mod runs;
 mod schema;
+#[cfg(feature = "service")]
 mod service_runs;
 mod share;
 mod statements;
@@ -36,6 +39,7 @@ pub(crate) use model::{
     NewRun, OpenedRun, QueueOverview, RunNews, ShareOptions, SharedRun, SharedRunState,
     SharedWorker,
 };
+#[cfg(feature = "service")]
 pub(crate) use service_runs::{ServiceRun, ServiceWorker};
 pub(crate) use share::PostgresShare;
 pub(crate) use url::ServerUrl;
