@@ -34,6 +34,7 @@ mod work;
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::problems::Problems;
+use crate::share::ShareError;
 use crate::ui::Printer;
 
 /// Executes the command. An error before the first request is bad usage.
@@ -73,6 +74,10 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
     };
     done.unwrap_or_else(|error| {
         printer.error(&format!("{error:#}"));
-        Exit::Usage
+        // A server that is away is no mistake of the command line.
+        match error.downcast_ref::<ShareError>() {
+            Some(_) => Exit::Failed,
+            None => Exit::Usage,
+        }
     })
 }

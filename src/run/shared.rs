@@ -14,7 +14,9 @@ use crate::run::active::ActiveRun;
 use crate::run::run_outputs::RunOutputs;
 use crate::run::spec::{RegistryAccess, RunSpec};
 use crate::run::wiring::{self, SessionParts};
-use crate::share::postgres::{Budgets, Facts, NewRun, PostgresShare, ShareOptions, SharedRunState};
+use crate::share::postgres::{
+    Budgets, Facts, NewRun, PostgresShare, ServerUrl, ShareOptions, SharedRunState,
+};
 use crate::share::{RunEvents, RunKey, RunWork, ShareError, Worker};
 use crate::ui::{LineLabel, LineWriter};
 
@@ -61,7 +63,9 @@ impl ShareSpec {
         &self,
         rules: &RuleSet,
         lines: &LineWriter,
-    ) -> Result<Arc<PostgresShare>, ShareError> {
+    ) -> anyhow::Result<Arc<PostgresShare>> {
+        // A mistake of the command line, unlike a server that is away.
+        ServerUrl::parse(&self.url).map_err(anyhow::Error::msg)?;
         let options = ShareOptions {
             url: self.url.clone(),
             timeout: self.timeout,
@@ -69,7 +73,7 @@ impl ShareSpec {
         };
         let lines = lines.clone();
         let report = move |text: &str| lines.print(LineLabel::Warning, text);
-        PostgresShare::connect(options, Arc::new(report)).await
+        Ok(PostgresShare::connect(options, Arc::new(report)).await?)
     }
 }
 

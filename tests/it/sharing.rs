@@ -140,7 +140,7 @@ fn mistakes_of_reports_are_refused() {
     let shared = Shared::new();
     shared
         .run(&["report"], &["--run", "7"])
-        .exits(2)
+        .exits(1)
         .says("has no run 7. `image-syncer report` without --run lists the runs.");
     shared.run(&["report"], &["-o", "list.json"]).exits(2).says(
         "--output FILE needs --run. Write --output table or --output json for the list of runs.",
