@@ -65,6 +65,8 @@ mod service_hooks;
 mod service_page;
 mod shards;
 #[cfg(feature = "share")]
+mod share;
+#[cfg(feature = "share")]
 mod sharing;
 mod signature_counts;
 mod signatures;

@@ -63,3 +63,11 @@ pub(crate) fn assert_arrived(
     assert_eq!(media_type, image.root().media_type);
     assert_eq!(bytes, image.root().bytes);
 }
+
+/// Returns a number that depends on `seed` and `n`.
+pub(crate) fn draw(seed: u64, n: u64) -> u64 {
+    let mut z = seed.wrapping_add((n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

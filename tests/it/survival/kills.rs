@@ -4,6 +4,7 @@ use testkit::real::DockerRegistry;
 use testkit::{Image, Layer};
 
 use super::World;
+use crate::support::draw;
 
 /// Returns the number of kills; `scripts/reliability --long` sets the variable.
 fn kills() -> u64 {
@@ -63,12 +64,4 @@ fn a_killed_run_leaves_complete_tags_and_the_next_one_sends_little_twice() {
         let sent = world.relay.sent() - before;
         assert!(sent * 2 <= unique * 3, "{name}: {sent} sent for {unique}");
     }
-}
-
-/// Returns a number that depends on `seed` and `n`.
-fn draw(seed: u64, n: u64) -> u64 {
-    let mut z = seed.wrapping_add((n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

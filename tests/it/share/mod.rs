@@ -1,0 +1,9 @@
+//! Runs that several processes share, over a real `PostgreSQL` server.
+
+mod copying;
+mod kills;
+mod outages;
+mod pauses;
+mod refusals;
+mod signals;
+mod support;
