@@ -162,12 +162,6 @@ impl CommandLine {
                 "image-syncer syncs without a command: write image-syncer {rest}"
             ));
         }
-        if command.is_none() && word == "work" {
-            return Some(
-                "work does not exist yet, and the key share has no effect. Use image-syncer serve on one machine"
-                    .to_owned(),
-            );
-        }
         if self.has_flag("--images") && is_file(word) {
             return Some(self.file(word));
         }

@@ -79,14 +79,6 @@ fn there_is_no_tip_without_a_better_suggestion() {
         .does_not_say("tip:");
 }
 
-#[test]
-fn commands_of_later_versions_are_named() {
-    Place::new()
-        .run(&["work", "--config", "sync.yaml"])
-        .exits(2)
-        .says("tip: work does not exist yet, and the key share has no effect. Use image-syncer serve on one machine");
-}
-
 /// Checks that `line` is refused because of `word`, with this tip.
 fn unexpected(line: &str, word: &str, tip: &str) {
     let words: Vec<&str> = line.split(' ').collect();
