@@ -391,9 +391,10 @@ impl Shared {
                 Err(failed) => error = failed,
             }
             if !is_reported && server.away.fetch_add(1, Ordering::SeqCst) == 0 {
-                (server.report)(&format!(
-                    "{error}. Transfers go on, and this is tried again."
-                ));
+                let why = error.to_string();
+                // Some words of the server end a sentence, and others do not.
+                let why = why.trim_end_matches('.');
+                (server.report)(&format!("{why}. Transfers go on, and this is tried again."));
             }
             is_reported = true;
             sleep(pause).await;
