@@ -5,6 +5,8 @@
 #[error("{message}")]
 pub(crate) struct ShareError {
     message: String,
+    #[cfg_attr(not(all(feature = "service", feature = "share")), allow(dead_code))]
+    is_away: bool,
 }
 
 impl ShareError {
@@ -12,6 +14,22 @@ impl ShareError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            is_away: false,
         }
+    }
+
+    /// Creates an error of a server that could not be reached for too long.
+    #[cfg(feature = "share")]
+    pub(crate) fn away(message: impl Into<String>) -> Self {
+        Self {
+            is_away: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Returns true if the server could not be reached, so that the same may succeed later.
+    #[cfg(all(feature = "service", feature = "share"))]
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away
     }
 }

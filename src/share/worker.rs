@@ -85,29 +85,35 @@ impl Worker {
     async fn carry_out(&self, unit: ClaimedUnit) -> Result<(), ShareError> {
         let rules = unit_rules::of_run(&self.rules, &unit.work);
         let rules = rules.and_then(|run| unit_rules::of_unit(&run, &unit.spec));
-        let end = match rules {
-            Ok(rules) => {
-                match unit.spec {
-                    UnitSpec::Start => {
-                        // Readers of the run need not have the files.
-                        for rule in rules.descriptions() {
-                            unit.listener.event(&Event::RuleStarted { rule });
-                        }
-                        let units = unit_rules::first_units(&rules);
-                        self.share.add(&unit, units).await?;
-                    }
-                    UnitSpec::List => self.list(&unit, rules).await?,
-                    _ => self.copy(&unit, rules).await,
-                }
-                if self.stop.cancel.is_cancelled() {
-                    UnitEnd::Returned
-                } else {
-                    UnitEnd::Done
-                }
-            }
-            Err(reason) => UnitEnd::Failed(reason),
+        let (end, failure) = match rules {
+            Err(reason) => (UnitEnd::Failed(reason), None),
+            Ok(rules) => match self.perform(&unit, rules).await {
+                Err(error) => (UnitEnd::Returned, Some(error)),
+                Ok(()) if self.stop.cancel.is_cancelled() => (UnitEnd::Returned, None),
+                Ok(()) => (UnitEnd::Done, None),
+            },
         };
-        self.share.end(&unit, end).await.map(drop)
+        let ended = self.share.end(&unit, end).await.map(drop);
+        failure.map_or(ended, Err)
+    }
+
+    /// Does the work of a unit.
+    async fn perform(&self, unit: &ClaimedUnit, rules: RuleSet) -> Result<(), ShareError> {
+        match unit.spec {
+            UnitSpec::Start => {
+                // Readers of the run need not have the files.
+                for rule in rules.descriptions() {
+                    unit.listener.event(&Event::RuleStarted { rule });
+                }
+                let units = unit_rules::first_units(&rules);
+                self.share.add(unit, units).await.map(drop)
+            }
+            UnitSpec::List => self.list(unit, rules).await,
+            _ => {
+                self.copy(unit, rules).await;
+                Ok(())
+            }
+        }
     }
 
     /// Copies the images of `rules`.

@@ -136,8 +136,11 @@ impl Replica {
         };
         let lines = self.0.lines.clone();
         let task = tokio::spawn(async move {
-            if let Err(error) = worker.work().await {
-                lines.print(LineLabel::Warning, &error.to_string());
+            let mut reported = LastReport::default();
+            // A service outlives any outage of the server.
+            while let Err(error) = worker.work().await {
+                reported.print(&lines, &error.to_string());
+                tokio::time::sleep(PAUSE).await;
             }
         });
         let mut workers = lock(&self.0.workers);
@@ -146,6 +149,7 @@ impl Replica {
             .iter()
             .filter(|worker| worker.digest == digest)
             .for_each(|worker| worker.stop.cancel.cancel());
+        workers.retain(|worker| !worker.task.is_finished());
         workers.push(RulesWorker { digest, stop, task });
     }
 
@@ -250,6 +254,7 @@ impl Replica {
         let limit = i64::try_from(self.0.settings.runs).unwrap_or(i64::MAX);
         let mut seen = HashMap::new();
         let mut looked: Option<Instant> = None;
+        let mut reported = LastReport::default();
         loop {
             let now = Instant::now();
             let back = looked.map_or(FIRST_LOOK, |looked| looked.elapsed() + AGAIN);
@@ -258,8 +263,15 @@ impl Replica {
                 share.start_service_runs(limit).await?;
                 share.service_runs(back.as_secs_f64()).await
             };
-            // Errors are reported by the connection; the next look sees what this one missed.
-            if let Ok(found) = found.await {
+            // The next look sees what this one missed.
+            let found = found.await;
+            match &found {
+                Ok(_) => reported = LastReport::default(),
+                // The connection reports that.
+                Err(error) if error.is_away() => {}
+                Err(error) => reported.print(&self.0.lines, &error.to_string()),
+            }
+            if let Ok(found) = found {
                 for run in &found {
                     // Once it began, this replica follows it to its end.
                     let is_followed = run.started.is_some() || run.state.is_over();
@@ -285,6 +297,19 @@ impl Replica {
                 }
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Prints each warning once, however often it repeats.
+#[derive(Default)]
+struct LastReport(String);
+
+impl LastReport {
+    fn print(&mut self, lines: &LineWriter, text: &str) {
+        if self.0 != text {
+            lines.print(LineLabel::Warning, text);
+            text.clone_into(&mut self.0);
         }
     }
 }
@@ -361,12 +386,20 @@ impl Replicas for Replica {
 async fn follow(share: &PostgresShare, run: RunKey, mut events: RunEvents) -> FollowedEnd {
     let mut seen = 0;
     let state = loop {
-        let Ok(news) = share.news(run, seen).await else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
+        let news = match share.news(run, seen).await {
+            Ok(news) => news,
+            Err(error) if error.is_away() => continue,
+            // Somebody deleted the run.
+            Err(error) => {
+                break SharedRunState::Abandoned {
+                    reason: error.to_string(),
+                };
+            }
         };
         seen = news.last;
-        news.units.into_iter().for_each(|unit| events.add(unit));
+        for unit in news.units {
+            events.add(unit);
+        }
         if news.state.is_over() {
             break news.state;
         }

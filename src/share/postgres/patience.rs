@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::share::ShareError;
 use crate::share::postgres::{DatabaseConnection, DatabaseError};
+use crate::ui::units::count;
 
 /// Pauses between attempts, from the shortest to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -46,9 +47,12 @@ impl<'a> Patience<'a> {
         let now = Instant::now();
         let deadline = *self.deadline.get_or_insert(now + self.limit);
         if now >= deadline {
-            let seconds = self.limit.as_secs();
-            return Err(ShareError::new(format!(
-                "{error}. This was tried for {seconds} seconds, the time of --share-timeout."
+            let limit = count(self.limit.as_secs(), "second");
+            let why = error.to_string();
+            // Some words of the server end a sentence, and others do not.
+            let why = why.trim_end_matches('.');
+            return Err(ShareError::away(format!(
+                "{why}. This was tried for {limit}, the time of --share-timeout."
             )));
         }
         sleep(self.pause.min(deadline - now)).await;

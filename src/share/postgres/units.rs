@@ -68,10 +68,18 @@ impl PostgresShare {
             result,
             only_if_cancelled,
         };
+        let ended = self.store_end(&mut ending, returned).await;
+        // If it could not be stored, the lease is renewed no more, and another worker carries the unit out.
+        self.held.remove(attempt);
+        self.touch();
+        ended
+    }
+
+    async fn store_end(&self, ending: &mut Ending, returned: bool) -> Result<bool, ShareError> {
         let mut patience = Patience::new(&self.database.work, self.timeout);
-        let ended = loop {
+        loop {
             match ending.try_once(&self.database.work, returned).await {
-                Ok(ended) => break ended,
+                Ok(ended) => return Ok(ended),
                 // A result that no worker can store must not stop them one after another.
                 Err(error) if !error.is_temporary() && ending.state == "done" => {
                     ending.state = "failed";
@@ -79,10 +87,7 @@ impl PostgresShare {
                 }
                 Err(error) => patience.wait(error).await?,
             }
-        };
-        self.held.remove(attempt);
-        self.touch();
-        Ok(ended)
+        }
     }
 
     /// Adds units to the run of one that is held. Returns false if another worker has it.

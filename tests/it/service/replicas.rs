@@ -2,7 +2,7 @@
 
 use testkit::{Action, Fault, Gate, Kind};
 
-use crate::support::postgres::Postgres;
+use crate::support::postgres::{Postgres, StopMode};
 use crate::support::{PATIENCE, Service, World, image};
 
 /// A server, and registries with a rule that runs on request.
@@ -12,8 +12,12 @@ struct Scene {
 }
 
 impl Scene {
-    /// Returns the scene; `None` without the Debian package.
+    /// Returns the scene with a rule that runs once a day; `None` without the Debian package.
     fn new() -> Option<Self> {
+        Self::every("24h")
+    }
+
+    fn every(interval: &str) -> Option<Self> {
         if !Postgres::is_installed() {
             return None;
         }
@@ -26,8 +30,8 @@ registries:
   {source}: {{tls: {{plain-http: true}}}}
   {destination}: {{tls: {{plain-http: true}}}}
 rules:
-- {{name: all, from: {source}/a, to: {destination}/a, schedule: {{every: 24h, jitter: 0s}}}}
-share: {url}
+- {{name: all, from: {source}/a, to: {destination}/a, schedule: {{every: {interval}, jitter: 0s}}}}
+share: {{url: \"{url}\", timeout: 1s}}
 ",
             source = world.source.host(),
             destination = world.destination.host(),
@@ -118,4 +122,49 @@ fn a_run_goes_on_at_the_others_after_a_kill_and_after_an_end() {
             );
         }
     }
+}
+
+#[test]
+fn a_replica_works_again_after_an_outage_beyond_the_time_limit() {
+    let Some(mut scene) = Scene::every("1s") else {
+        return;
+    };
+    let mut replica = scene.replica("one");
+    replica.until("of all succeeded: 1 copied");
+    scene.postgres.stop(StopMode::Immediate);
+    replica.until("This was tried for 1 second, the time of --share-timeout.");
+    scene.postgres.resume();
+    replica.until("is back after");
+    scene.world.source.push("a", Some("v2"), &image("b"));
+    for _ in 0..2 {
+        replica.until("of all started (schedule)");
+        replica.until("of all succeeded:");
+    }
+    scene.world.arrived("a", "v2", &image("b"));
+    replica.stop().exits(0);
+}
+
+#[test]
+fn tables_that_fail_are_reported_once_and_a_run_that_was_deleted_ends() {
+    let Some(scene) = Scene::new() else { return };
+    let gate = Gate::new();
+    let fault = Fault::on(Kind::ManifestPut).repository("a");
+    scene
+        .world
+        .destination
+        .fault(fault, Action::Hold(gate.clone()));
+    let mut replica = scene.replica("one");
+    replica.until("of all started (schedule)");
+    gate.wait(1, PATIENCE).unwrap();
+    scene.postgres.sql("DELETE FROM image_syncer.runs");
+    replica.until("of all interrupted: ");
+    scene
+        .postgres
+        .sql("ALTER TABLE image_syncer.runs RENAME TO gone");
+    replica.until("relation \"image_syncer.runs\" does not exist");
+    gate.open();
+    let lines = replica.stop().exits(0).stderr;
+    assert!(lines.contains("has no run "), "{lines}");
+    let message = "relation \"image_syncer.runs\" does not exist";
+    assert!(lines.matches(message).count() <= 3, "{lines}");
 }

@@ -143,7 +143,7 @@ async fn a_server_that_stays_away_is_an_error_in_the_end() {
     let text = error.to_string();
     assert!(text.contains("connection refused"), "{text}");
     assert!(
-        text.ends_with("This was tried for 1 seconds, the time of --share-timeout."),
+        text.ends_with("This was tried for 1 second, the time of --share-timeout."),
         "{text}"
     );
     let error: ShareError = units.claim(1).await.err().unwrap();
