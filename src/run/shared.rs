@@ -196,6 +196,7 @@ pub(super) async fn begin(
         stop: Stop::new(stop.grace),
         progress: Arc::default(),
     };
+    server.show_progress(&worker.progress);
     Ok(ActiveRun {
         worker,
         stop,

@@ -97,18 +97,8 @@ impl TerminalRunner {
             warnings,
         } = self;
         let outputs = open_outputs(&spec, &options, outputs, beside, &log, &stop)?;
-        for warning in &warnings {
-            outputs.lines.print(LineLabel::Warning, warning);
-        }
-        for note in &spec.notes {
-            outputs.lines.print(LineLabel::Note, note);
-        }
         let records = spec.records.open(spec.intent, &outputs.lines, &log);
-        if records.is_none() {
-            for warning in spec.warnings_without_records() {
-                outputs.lines.print(LineLabel::Warning, warning);
-            }
-        }
+        print_warnings(&spec, &warnings, records.is_some(), &outputs.lines);
         let runtime = process::runtime(&log)?;
         let (rules, intent) = (spec.rules.clone(), spec.intent);
         let shard = spec.shard.clone();
@@ -145,6 +135,21 @@ impl TerminalRunner {
         // A name that is still being resolved must not hold the process.
         runtime.shutdown_background();
         Ok(exit)
+    }
+}
+
+/// Prints what is known before the run.
+fn print_warnings(spec: &RunSpec, warnings: &[String], has_records: bool, lines: &LineWriter) {
+    for warning in warnings {
+        lines.print(LineLabel::Warning, warning);
+    }
+    for note in &spec.notes {
+        lines.print(LineLabel::Note, note);
+    }
+    if !has_records {
+        for warning in spec.warnings_without_records() {
+            lines.print(LineLabel::Warning, warning);
+        }
     }
 }
 

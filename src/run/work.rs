@@ -121,6 +121,7 @@ async fn drive(
         stop: Stop::new(spec.grace),
         progress: Arc::default(),
     };
+    server.show_progress(&worker.progress);
     let ended = tokio::select! {
         ended = worker.work() => ended,
         () = handle_signals(&worker.session, &worker.stop, signals, lines) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use image_syncer_sync::Config;
 use image_syncer_sync::config::ServiceConfig;
 
 use crate::exit::Exit;
@@ -117,12 +118,7 @@ impl Service {
         let http = http.map_err(anyhow::Error::msg)?;
         let (watchers, past) = Watchers::open(spec, &config, &access, lines)?;
         let sessions = watchers.sessions(spec, lines, log);
-        let limits = RunLimits {
-            runs: config.service.runs.unwrap_or(RUNS),
-            grace: spec.grace,
-            listing: spec.listing,
-            clock: watchers.clock,
-        };
+        let limits = run_limits(spec, &config, &watchers);
         let (reload, reloader) = Reload::new(reader, config.files.clone());
         let rules = Arc::new(RuleBook::new(&config));
         let sharing = Sharing::open(spec, &config, limits.runs, lines).await?;
@@ -221,6 +217,15 @@ impl Service {
             lines.print(LineLabel::Warning, &error.to_string());
         }
         Ok(Exit::Done)
+    }
+}
+
+fn run_limits(spec: &ServiceSpec, config: &Config, watchers: &Watchers) -> RunLimits {
+    RunLimits {
+        runs: config.service.runs.unwrap_or(RUNS),
+        grace: spec.grace,
+        listing: spec.listing,
+        clock: watchers.clock,
     }
 }
 

@@ -66,7 +66,7 @@ impl Throughput {
         self.samples.push(sample);
     }
 
-    /// Adds the last state, whatever its second is.
+    /// Adds the last state, also within a second that has one.
     pub(crate) fn finish(&mut self, sample: Sample) {
         if self
             .samples

@@ -20,7 +20,7 @@ pub(crate) struct FinishedUnit {
     pub(crate) result: Result<Vec<Event>, String>,
 }
 
-/// Puts the events of a run together: each rule starts once and ends once, whatever number of units carried it out.
+/// Puts the events of a run together: each rule starts once and ends once, for any number of units.
 pub(crate) struct RunEvents {
     rules: HashMap<RuleId, RuleState>,
     /// Ids of the patterns, by their positions.

@@ -12,7 +12,7 @@ use crate::cli::args::values::path;
 pub struct Sharding {
     /// Copy only a part of the repositories
     ///
-    /// Part INDEX, from 0, of COUNT: every source repository belongs to one part, whatever the machine. `auto/COUNT`
+    /// Part INDEX, from 0, of COUNT: every source repository belongs to one part, on all machines the same. `auto/COUNT`
     /// reads the index from `JOB_COMPLETION_INDEX`, which Kubernetes sets. Limits of registries are divided by COUNT.
     #[arg(long, value_name = "INDEX/COUNT")]
     pub shard: Option<String>,

@@ -134,6 +134,7 @@ impl Replica {
             stop: stop.clone(),
             progress: Arc::default(),
         };
+        self.0.share.show_progress(&worker.progress);
         let lines = self.0.lines.clone();
         let task = tokio::spawn(async move {
             let mut reported = LastReport::default();

@@ -1,8 +1,8 @@
 //! Limits and pauses of registries, which all workers share.
 //!
 //! A row has the time at which everything granted so far is paid for. A draw moves it on, and is granted for the time
-//! before: so workers queue in their order, each waits for its own grant, and none polls. The rate is exact, whatever
-//! the number of workers. All times are the server's.
+//! before: so workers queue in their order, each waits for its own grant, and none polls. The rate is exact for
+//! any number of workers. All times are the server's.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{join3, maybe_done};
-use jiff::Timestamp;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::AbortHandle;
@@ -19,6 +18,7 @@ use tokio_postgres::{AsyncMessage, Client, Row, Socket};
 use crate::share::postgres::failure::{DatabaseError, DatabaseErrorKind, Step};
 use crate::share::postgres::tls::{Encrypted, Tls};
 use crate::share::postgres::url::ServerUrl;
+use crate::ui::units::count;
 
 /// Time limit of a connection attempt, with the login.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -114,24 +114,7 @@ pub(super) struct Server {
 #[derive(Clone)]
 enum State {
     Up(Arc<Client>),
-    Away { since: Since, error: DatabaseError },
-}
-
-#[derive(Clone, Copy)]
-struct Since {
-    time: Timestamp,
-    instant: Instant,
-}
-
-/// Outage of the server.
-#[derive(Clone, Debug)]
-pub(crate) struct Outage {
-    /// Its begin.
-    pub(crate) since: Timestamp,
-    /// Its length so far.
-    pub(crate) elapsed: Duration,
-    /// The reason.
-    pub(crate) error: DatabaseError,
+    Away { error: DatabaseError },
 }
 
 /// Connection of tokio-postgres, without its client.
@@ -260,16 +243,10 @@ impl DatabaseConnection {
         Err(error)
     }
 
-    /// Returns the outage, if the server is away.
-    pub(crate) fn outage(&self) -> Option<Outage> {
-        match &*self.0.shared.state.borrow() {
-            State::Up(_) => None,
-            State::Away { since, error } => Some(Outage {
-                since: since.time,
-                elapsed: since.instant.elapsed(),
-                error: error.clone(),
-            }),
-        }
+    /// Returns true while the server is away.
+    #[cfg(test)]
+    pub(super) fn is_away(&self) -> bool {
+        matches!(&*self.0.shared.state.borrow(), State::Away { .. })
     }
 
     /// Waits until the server is there.
@@ -362,17 +339,13 @@ impl Shared {
 
     /// Connects, again and again.
     async fn reconnect(&self, mut error: DatabaseError) -> Wire {
-        let since = Since {
-            time: Timestamp::now(),
-            instant: Instant::now(),
-        };
+        let since = Instant::now();
         let server = &self.server;
         // The first attempt is made at once: a server that restarts ends its connections first.
         let mut pause = BACKOFF.0;
         let mut is_reported = false;
         loop {
             let state = State::Away {
-                since,
                 error: error.clone(),
             };
             self.state.send_replace(state);
@@ -382,9 +355,9 @@ impl Shared {
                     let _ = self.reset.notified().now_or_never();
                     self.state.send_replace(State::Up(Arc::new(client)));
                     if is_reported && server.away.fetch_sub(1, Ordering::SeqCst) == 1 {
-                        let seconds = since.instant.elapsed().as_secs();
+                        let time = count(since.elapsed().as_secs(), "second");
                         let url = server.url();
-                        (server.report)(&format!("{url} is back after {seconds} seconds"));
+                        (server.report)(&format!("{url} is back after {time}"));
                     }
                     return wire;
                 }

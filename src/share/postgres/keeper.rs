@@ -22,7 +22,7 @@ const PRUNINGS: u32 = 240;
 const KEPT_DAYS: i32 = 30;
 /// Number of leases after which a run without workers is abandoned.
 const ABANDONED: u32 = 5;
-/// Shortest interval of renewals, whatever hints there are.
+/// Shortest interval of renewals, if hints arrive more often.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// Renews the leases until the share is dropped.

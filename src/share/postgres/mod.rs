@@ -5,8 +5,6 @@
 //! prepared statements and without state of the session. Notifications are hints beside polling. All times are the
 //! server's.
 
-#![allow(dead_code, reason = "tests look at the queue through the rest")]
-
 mod budgets;
 mod claims;
 mod clock;
@@ -35,10 +33,7 @@ pub(crate) use budgets::Budgets;
 pub(crate) use connection::{DatabaseConnection, Parameter, ServerReport};
 pub(crate) use facts::Facts;
 pub(crate) use failure::DatabaseError;
-pub(crate) use model::{
-    NewRun, OpenedRun, QueueOverview, RunNews, ShareOptions, SharedRun, SharedRunState,
-    SharedWorker,
-};
+pub(crate) use model::{NewRun, OpenedRun, RunNews, ShareOptions, SharedRun, SharedRunState};
 #[cfg(feature = "service")]
 pub(crate) use service_runs::{ServiceRun, ServiceWorker};
 pub(crate) use share::PostgresShare;

@@ -110,48 +110,10 @@ pub(crate) struct SharedRun {
     pub(crate) started: Option<Timestamp>,
     /// Time of the end.
     pub(crate) ended: Option<Timestamp>,
-    /// True once it is to be cancelled.
-    pub(crate) is_cancelled: bool,
     /// Worker that opened it.
     pub(crate) owner: String,
     /// Number of units so far.
     pub(crate) units: i64,
     /// Number of units that ended.
     pub(crate) finished: i64,
-}
-
-/// A worker that was seen lately.
-#[derive(Clone, Debug)]
-pub(crate) struct SharedWorker {
-    /// Its id.
-    pub(crate) id: String,
-    /// Its machine.
-    pub(crate) host: String,
-    /// Version of its program.
-    pub(crate) version: String,
-    /// Identity of its rules.
-    pub(crate) digest: String,
-    /// Time of its start.
-    pub(crate) started: Timestamp,
-    /// Time at which it was seen.
-    pub(crate) seen: Timestamp,
-    /// Its progress, as it reported it.
-    pub(crate) progress: serde_json::Value,
-}
-
-/// Numbers of units of a run by their states.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct QueueOverview {
-    /// Wait for a worker.
-    pub(crate) queued: i64,
-    /// Are carried out.
-    pub(crate) running: i64,
-    /// Ended.
-    pub(crate) done: i64,
-    /// Could not be carried out by any worker.
-    pub(crate) failed: i64,
-    /// Were carried out as the run was cancelled.
-    pub(crate) interrupted: i64,
-    /// Time since the end of the oldest lease; negative while it is held, `None` without leases.
-    pub(crate) oldest_lease: Option<f64>,
 }

@@ -11,8 +11,8 @@ use crate::share::postgres::gatherer::result_of;
 use crate::share::postgres::patience::Patience;
 use crate::share::postgres::units::UnitColumns;
 use crate::share::postgres::{
-    DatabaseError, NewRun, OpenedRun, PostgresShare, QueueOverview, RunNews, SharedRun,
-    SharedRunState, SharedWorker, facts, parameters, statements,
+    DatabaseError, NewRun, OpenedRun, PostgresShare, RunNews, SharedRun, SharedRunState, facts,
+    parameters, statements,
 };
 use crate::share::{NewUnit, RunKey, ShareError, UnitSpec};
 
@@ -221,38 +221,6 @@ impl PostgresShare {
         found.ok_or_else(|| self.no_such_run(run))
     }
 
-    /// Returns the workers that were seen lately.
-    ///
-    /// # Errors
-    /// The server refuses, or is away for too long.
-    pub(crate) async fn workers(&self) -> Result<Vec<SharedWorker>, ShareError> {
-        let seconds = self.lease.as_secs_f64();
-        let rows = self
-            .read(statements::WORKERS, &parameters!(seconds: f64))
-            .await?;
-        Ok(rows.iter().filter_map(shared_worker).collect())
-    }
-
-    /// Returns the numbers of units of a run.
-    ///
-    /// # Errors
-    /// The server refuses, or is away for too long.
-    pub(crate) async fn overview(&self, run: RunKey) -> Result<QueueOverview, ShareError> {
-        let run = run.0;
-        let rows = self
-            .read(statements::OVERVIEW, &parameters!(run: i64))
-            .await?;
-        let number = |index| rows.first().and_then(|row| column(row, index));
-        Ok(QueueOverview {
-            queued: number(0).unwrap_or_default(),
-            running: number(1).unwrap_or_default(),
-            done: number(2).unwrap_or_default(),
-            failed: number(3).unwrap_or_default(),
-            interrupted: number(4).unwrap_or_default(),
-            oldest_lease: rows.first().and_then(|row| column(row, 5)).flatten(),
-        })
-    }
-
     /// Deletes runs that ended more than `days` ago, and old hints about blobs. Returns the number of runs.
     ///
     /// # Errors
@@ -303,21 +271,8 @@ pub(super) fn shared_run(row: &Row) -> Option<SharedRun> {
         requested: column(row, 9)?,
         started: column(row, 10)?,
         ended: column(row, 11)?,
-        is_cancelled: column(row, 12)?,
-        owner: column(row, 13)?,
-        units: column(row, 14)?,
-        finished: column(row, 15)?,
-    })
-}
-
-fn shared_worker(row: &Row) -> Option<SharedWorker> {
-    Some(SharedWorker {
-        id: column(row, 0)?,
-        host: column(row, 1)?,
-        version: column(row, 2)?,
-        digest: column(row, 3)?,
-        started: column(row, 4)?,
-        seen: column(row, 5)?,
-        progress: json(row, 6)?,
+        owner: column(row, 12)?,
+        units: column(row, 13)?,
+        finished: column(row, 14)?,
     })
 }

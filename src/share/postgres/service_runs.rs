@@ -43,6 +43,12 @@ const START: &str = "UPDATE image_syncer.runs \
      ) \
      RETURNING id";
 
+/// Returns the runs of rules that are not over, or ended within a number of seconds. Parameters: seconds, limit.
+const RUNS: &str = "SELECT id, digest, program, work::text, cause, rule, slot, state, failure, \
+     requested, started, ended, owner, units, finished FROM image_syncer.runs \
+     WHERE rule IS NOT NULL AND (state IN ('queued', 'running') \
+     OR ended > clock_timestamp() - make_interval(secs => $1)) ORDER BY id LIMIT $2";
+
 /// Lets one replica report the end of a run. Parameters: run, worker.
 const ANNOUNCE: &str = "UPDATE image_syncer.runs SET announced = $2 \
      WHERE id = $1 AND COALESCE(announced, $2) = $2 RETURNING id";
@@ -155,11 +161,7 @@ impl PostgresShare {
     /// The server refuses, or is away.
     pub(crate) async fn service_runs(&self, seconds: f64) -> Result<Vec<SharedRun>, DatabaseError> {
         let values = parameters!(seconds: f64, PAGE: i64);
-        let rows = self
-            .database
-            .work
-            .query(statements::SERVICE_RUNS, &values)
-            .await?;
+        let rows = self.database.work.query(RUNS, &values).await?;
         Ok(rows.iter().filter_map(shared_run).collect())
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image_syncer_sync::Listener;
+use image_syncer_sync::transfer::Progress;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_postgres::Row;
@@ -11,7 +12,6 @@ use tokio_postgres::Row;
 use crate::lock::lock;
 use crate::share::postgres::claims::{Claims, RunShare};
 use crate::share::postgres::connection::Hints;
-use crate::share::postgres::gatherer::without_nul;
 use crate::share::postgres::held::HeldUnits;
 use crate::share::postgres::patience::Patience;
 use crate::share::postgres::{
@@ -40,14 +40,11 @@ pub(crate) struct PostgresShare {
     /// True once nothing is claimed any more. Held by each claim.
     pub(super) closing: tokio::sync::Mutex<bool>,
     active: Mutex<Instant>,
-    progress: Mutex<Option<ProgressSource>>,
+    progress: Mutex<Option<Arc<Progress>>>,
     report: ServerReport,
     url: ServerUrl,
     keeper: Mutex<Option<AbortHandle>>,
 }
-
-/// Supplies the progress of this worker.
-type ProgressSource = Box<dyn Fn() -> serde_json::Value + Send + Sync>;
 
 /// Identity of a worker.
 #[derive(Clone, Debug)]
@@ -172,6 +169,7 @@ impl PostgresShare {
     }
 
     /// Sets the identity of the rules of this worker.
+    #[cfg_attr(not(feature = "service"), allow(dead_code))]
     pub(crate) fn set_digest(&self, digest: String) {
         *lock(&self.digest) = digest;
     }
@@ -181,22 +179,14 @@ impl PostgresShare {
         lock(&self.digest).clone()
     }
 
-    /// Sets the source of the progress that this worker reports.
-    pub(crate) fn set_progress(
-        &self,
-        source: impl Fn() -> serde_json::Value + Send + Sync + 'static,
-    ) {
-        *lock(&self.progress) = Some(Box::new(source));
+    /// Reports these counters with each renewal, for operators.
+    pub(crate) fn show_progress(&self, progress: &Arc<Progress>) {
+        *lock(&self.progress) = Some(Arc::clone(progress));
     }
 
     /// Returns the connections.
     pub(crate) fn database(&self) -> &Database {
         &self.database
-    }
-
-    /// Returns the id of this worker.
-    pub(crate) fn worker_id(&self) -> &str {
-        &self.worker.id
     }
 
     /// Returns the URL, which displays without its password.
@@ -255,9 +245,17 @@ impl PostgresShare {
     }
 
     pub(super) fn progress_text(&self) -> String {
-        let progress = lock(&self.progress).as_ref().map(|source| source());
-        let progress = progress.unwrap_or_else(|| serde_json::json!({}));
-        without_nul(&progress.to_string())
+        let progress = lock(&self.progress).clone();
+        let progress = progress.map(|progress| {
+            serde_json::json!({
+                "fetched_bytes": progress.bytes_fetched(),
+                "sent_bytes": progress.bytes_streamed(),
+                "uploads": progress.uploads_under_way(),
+            })
+        });
+        progress
+            .unwrap_or_else(|| serde_json::json!({}))
+            .to_string()
     }
 
     pub(super) fn report_line(&self, line: &str) {

@@ -128,26 +128,8 @@ pub(super) const UNFINISHED: &str = "SELECT spec::text FROM image_syncer.units \
 
 /// Returns runs, the latest first. Parameters: run or none, limit.
 pub(super) const RUNS: &str = "SELECT id, digest, program, work::text, cause, rule, slot, state, failure, requested, \
-     started, ended, cancel, owner, units, finished FROM image_syncer.runs \
+     started, ended, owner, units, finished FROM image_syncer.runs \
      WHERE $1::bigint IS NULL OR id = $1 ORDER BY id DESC LIMIT $2";
-
-/// Returns the runs of rules that are not over, or ended within a number of seconds. Parameters: seconds, limit.
-pub(super) const SERVICE_RUNS: &str = "SELECT id, digest, program, work::text, cause, rule, slot, state, failure, \
-     requested, started, ended, cancel, owner, units, finished FROM image_syncer.runs \
-     WHERE rule IS NOT NULL AND (state IN ('queued', 'running') \
-     OR ended > clock_timestamp() - make_interval(secs => $1)) ORDER BY id LIMIT $2";
-
-/// Returns the workers that were seen within this number of seconds.
-pub(super) const WORKERS: &str = "SELECT id, host, version, digest, started, seen, progress::text \
-     FROM image_syncer.workers WHERE NOT has_left \
-     AND seen > clock_timestamp() - make_interval(secs => $1) ORDER BY started, id LIMIT 10000";
-
-/// Counts the units of a run.
-pub(super) const OVERVIEW: &str = "SELECT count(*) FILTER (WHERE state = 'queued'), \
-     count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'done'), \
-     count(*) FILTER (WHERE state = 'failed'), count(*) FILTER (WHERE state = 'interrupted'), \
-     extract(epoch FROM clock_timestamp() - min(lease_until) FILTER (WHERE state = 'running'))::float8 \
-     FROM image_syncer.units WHERE run = $1";
 
 /// Deletes finished runs, some at a time. Parameters: days.
 pub(super) const PRUNE: &str = "DELETE FROM image_syncer.runs WHERE id IN (SELECT id FROM image_syncer.runs \

@@ -46,11 +46,7 @@ impl RuleSearch<'_> {
                     && self.pattern.is_none()
                     && let Some(ahead) = pages.ahead()
                 {
-                    let will_send = |listed: &&ListedTag| self.will_send(pattern, &listed.tag);
-                    let ahead = ahead.iter().filter(will_send);
-                    let here = tags.iter().skip(number).filter(will_send);
-                    let images = self.wanted + here.count() + ahead.count();
-                    report_image_count(&*self.discoverer.listener, self.rule, images);
+                    self.announce(pattern, tags.iter().skip(number).chain(&ahead));
                     announced = true;
                 }
                 let tag = &listed.tag;
@@ -74,17 +70,14 @@ impl RuleSearch<'_> {
         if self.may_divide() {
             report_image_count(&*self.discoverer.listener, self.rule, self.wanted);
         }
-        Ok(match pattern {
-            _ if looked_at == 0 => Some("the repository has no tags".to_owned()),
-            Some(pattern) if matched == 0 => Some(match looked_at {
-                1 => format!("the only tag does not match /{}/", pattern.as_str()),
-                _ => format!(
-                    "no tag matches /{}/ ({looked_at} tags looked at)",
-                    pattern.as_str()
-                ),
-            }),
-            _ => None,
-        })
+        Ok(nothing_found(pattern, looked_at, matched))
+    }
+
+    /// Reports the expected number of images, with those of the tags that are `left`.
+    fn announce<'t>(&self, pattern: Option<&Pattern>, left: impl Iterator<Item = &'t ListedTag>) {
+        let left = left.filter(|listed| self.will_send(pattern, &listed.tag));
+        let images = self.wanted + left.count();
+        report_image_count(&*self.discoverer.listener, self.rule, images);
     }
 
     /// Returns true if a tag of the list will be sent as an image.
@@ -92,6 +85,21 @@ impl RuleSearch<'_> {
         pattern.is_none_or(|pattern| pattern.matches(tag))
             && self.rule.has_own(tag)
             && !self.is_held_back(tag)
+    }
+}
+
+/// Returns the reason if no tag of the list is selected.
+fn nothing_found(pattern: Option<&Pattern>, looked_at: usize, matched: usize) -> Option<String> {
+    match pattern {
+        _ if looked_at == 0 => Some("the repository has no tags".to_owned()),
+        Some(pattern) if matched == 0 => Some(match looked_at {
+            1 => format!("the only tag does not match /{}/", pattern.as_str()),
+            _ => format!(
+                "no tag matches /{}/ ({looked_at} tags looked at)",
+                pattern.as_str()
+            ),
+        }),
+        _ => None,
     }
 }
 

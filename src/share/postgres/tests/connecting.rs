@@ -156,7 +156,7 @@ async fn a_server_that_stops_is_reported_and_used_again() {
     let mut server = Postgres::start();
     let (database, lines) = database_with_lines(&server.url()).await.unwrap();
     server.stop(StopMode::Immediate);
-    until(|| database.work.outage().is_some() && database.control.outage().is_some()).await;
+    until(|| database.work.is_away() && database.control.is_away()).await;
     let error = number(&database).await.unwrap_err();
     assert!(error.is_temporary(), "{error}");
     until(|| !lines.lock().unwrap().is_empty()).await;

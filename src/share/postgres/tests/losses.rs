@@ -30,9 +30,9 @@ async fn leaving_gives_back_what_is_held_also_by_a_claim_that_nobody_waits_for()
     );
     assert!(units.claim(1).await.unwrap().is_none());
     assert!(!units.end(&held, UnitEnd::Done).await.unwrap());
-    let overview = two.overview(run).await.unwrap();
-    assert_eq!((overview.queued, overview.running), (4, 0));
-    assert_eq!(two.workers().await.unwrap().len(), 1);
+    assert_eq!(units_by_state(&server), "queued|4");
+    let workers = "SELECT count(*) FROM image_syncer.workers WHERE NOT has_left";
+    assert_eq!(server.sql(workers), "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +54,7 @@ async fn a_unit_that_workers_are_lost_with_is_given_up() {
     let reason = format!(
         "5 workers were lost while they worked on this, the last one {}. Look for the reason there, such as too \
          little memory.",
-        share.worker_id()
+        share.worker.id
     );
     assert_eq!(news.units[0].result, Err(reason.clone()));
     let results = "SELECT source, outcome, detail FROM image_syncer.results";
@@ -104,7 +104,7 @@ async fn everything_goes_on_after_the_server_was_away() {
     let units = share.for_run(run);
     let unit = claim_one(&units).await;
     server.stop(StopMode::Immediate);
-    until(|| share.database.work.outage().is_some()).await;
+    until(|| share.database.work.is_away()).await;
     let ended = units.end(&unit, UnitEnd::Done);
     let waiting = units.claim(1);
     let back = async {
@@ -138,7 +138,7 @@ async fn a_server_that_stays_away_is_an_error_in_the_end() {
     let units = share.for_run(run);
     let unit = claim_one(&units).await;
     server.stop(StopMode::Immediate);
-    until(|| share.database.work.outage().is_some()).await;
+    until(|| share.database.work.is_away()).await;
     let error = units.end(&unit, UnitEnd::Done).await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("connection refused"), "{text}");
@@ -224,7 +224,7 @@ async fn a_server_without_space_is_waited_for() {
     );
     let ending = super::super::units::Ending {
         attempt: (&unit).into(),
-        owner: share.worker_id().to_owned(),
+        owner: share.worker.id.clone(),
         state: "done",
         result: "[]".to_owned(),
         only_if_cancelled: false,

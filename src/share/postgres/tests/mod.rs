@@ -41,3 +41,8 @@ async fn until(mut condition: impl FnMut() -> bool) {
     }
     panic!("this does not happen");
 }
+
+/// Returns the number of units in each state, by state.
+fn units_by_state(server: &Postgres) -> String {
+    server.sql("SELECT state, count(*) FROM image_syncer.units GROUP BY state ORDER BY state")
+}
