@@ -140,7 +140,8 @@ impl Replica {
             let mut reported = LastReport::default();
             // A service outlives any outage of the server.
             while let Err(error) = worker.work().await {
-                reported.print(&lines, &error.to_string());
+                let text = format!("{error} The service goes on, and tries again.");
+                reported.print(&lines, &text);
                 tokio::time::sleep(PAUSE).await;
             }
         });
