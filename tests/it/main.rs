@@ -49,6 +49,7 @@ mod native;
 mod native_files;
 mod outcomes;
 mod output;
+mod packaging;
 mod plan;
 mod readme;
 mod real_registry;

@@ -37,7 +37,8 @@ fn the_job_starts_each_shard_and_ends_one_with_wrong_files() {
     let usage = json!({"action": "FailIndex", "onExitCodes": {
         "containerName": container["name"], "operator": "In", "values": [2]}});
     assert!(rules.contains(&usage), "{rules:#?}");
-    let evicted = json!({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]});
+    let evicted = json!({"action": "Ignore",
+        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]});
     assert!(rules.contains(&evicted), "{rules:#?}");
     let arguments: Vec<&str> = container["args"]
         .as_array()

@@ -1,0 +1,4 @@
+//! Manifests for Kubernetes, the chart, the action and the release.
+
+mod kustomize;
+mod manifests;
