@@ -22,6 +22,7 @@ mod compat_platforms;
 mod compiler;
 mod completions;
 mod conflict_policy;
+mod container_image;
 mod convert;
 mod copy_command;
 mod copying;

@@ -91,6 +91,7 @@
 pub mod auth;
 pub mod blob;
 pub mod digest;
+pub mod elf;
 pub mod fault;
 pub mod fuzz;
 pub mod image;
