@@ -5,12 +5,13 @@ const OPERATORS: [&str; 12] = [
     "|", "||", "&&", ";", "&", "then", "do", "done", "fi", "else", "{", "}",
 ];
 /// Commands whose arguments may name the program without calling it.
-const HANDLERS: [&str; 16] = [
+const HANDLERS: [&str; 17] = [
     "cargo",
     "command",
     "cp",
     "docker",
     "git",
+    "helm",
     "install",
     "journalctl",
     "kubectl",

@@ -1,4 +1,5 @@
 //! Manifests for Kubernetes, the chart, the action and the release.
 
+mod helm;
 mod kustomize;
 mod manifests;
