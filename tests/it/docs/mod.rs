@@ -9,5 +9,5 @@ mod languages;
 mod links;
 mod pictures;
 mod recipes;
-mod shell;
+pub(crate) mod shell;
 mod units;

@@ -5,11 +5,12 @@ const OPERATORS: [&str; 12] = [
     "|", "||", "&&", ";", "&", "then", "do", "done", "fi", "else", "{", "}",
 ];
 /// Commands whose arguments may name the program without calling it.
-const HANDLERS: [&str; 17] = [
+const HANDLERS: [&str; 19] = [
     "cargo",
     "command",
     "cp",
     "docker",
+    "gh",
     "git",
     "helm",
     "install",
@@ -19,6 +20,7 @@ const HANDLERS: [&str; 17] = [
     "mkdir",
     "mv",
     "podman",
+    "scripts/archive",
     "ssh",
     "systemctl",
     "systemd-analyze",
@@ -26,7 +28,7 @@ const HANDLERS: [&str; 17] = [
 ];
 
 /// Returns the arguments of every call in `script`, the program's name first.
-pub(super) fn calls(script: &str) -> Vec<Vec<String>> {
+pub(crate) fn calls(script: &str) -> Vec<Vec<String>> {
     let script = script.replace("\\\n", " ");
     let lines = script.lines().filter(|line| line.contains("image-syncer"));
     lines.flat_map(calls_in_line).collect()
