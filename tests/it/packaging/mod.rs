@@ -1,5 +1,6 @@
 //! Manifests for Kubernetes, the chart, the action and the release.
 
+mod action;
 mod helm;
 mod kustomize;
 mod manifests;
