@@ -14,7 +14,6 @@ use image_syncer_registry::{Registry, clean_text};
 use image_syncer_sync::Session;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::lock::lock;
 use crate::login::{self, LoginIdentity};
@@ -59,7 +58,8 @@ struct Stats {
 }
 
 /// State of a registry.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct RegistryRow {
     /// Its name.
     pub(crate) registry: String,
@@ -88,7 +88,7 @@ pub(crate) struct RegistryRow {
     pub(crate) pulls_remaining: Option<u64>,
     /// Time of the last answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = Option<String>, format = DateTime))]
     pub(crate) last_answer: Option<Timestamp>,
     /// The last request without an answer, or with 403, 429 or a status of the server's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,17 +101,19 @@ pub(crate) struct RegistryRow {
 }
 
 /// Time without requests to a registry.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct RegistryPause {
     /// Its end.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub(crate) until: Timestamp,
     /// `rate-limit` or `overload`.
     pub(crate) why: &'static str,
 }
 
 /// Maximum numbers of requests in flight, which adjust themselves; absent before the first request of the kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct RegistryWindow {
     /// Small requests.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,17 +127,19 @@ pub(crate) struct RegistryWindow {
 }
 
 /// A failed request.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct RegistryError {
     /// The request and its failure.
     pub(crate) text: String,
     /// Its time.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(test, schema(value_type = String, format = DateTime))]
     pub(crate) at: Timestamp,
 }
 
 /// Latency of the last answers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct RegistryLatency {
     /// Median, in milliseconds.
     pub(crate) p50_ms: f64,
@@ -146,12 +150,13 @@ pub(crate) struct RegistryLatency {
 }
 
 /// A login, without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct RegistryLogin {
     /// The registry, or a part of it.
     pub(crate) prefix: String,
     /// Kind of the login, and the user.
-    #[schema(value_type = String)]
+    #[cfg_attr(test, schema(value_type = String))]
     pub(crate) login: LoginIdentity,
     /// Place of the entry in the files; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]

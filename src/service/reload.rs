@@ -22,7 +22,8 @@ const WAITING: usize = 16;
 pub(crate) type FileReader = Box<dyn Fn(&mut Problems) -> LoadedFiles + Send + Sync>;
 
 /// Result of a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct ReloadOutcome {
     /// Number of rules of the files.
     pub(crate) rules: usize,

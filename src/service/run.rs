@@ -13,21 +13,10 @@ use serde::{Deserialize, Serialize};
 ///
 /// The number is the time at which the run was requested, in milliseconds since 1970, times 1,000, plus a counter. So it
 /// fits in 53 bits, and in an `INTEGER` of `SQLite`.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(into = "String", try_from = "String")]
-#[schema(value_type = String, min_length = 11, max_length = 11, pattern = "^[0-9a-hjkmnp-tv-z]{11}$")]
+#[cfg_attr(test, schema(value_type = String, min_length = 11, max_length = 11, pattern = "^[0-9a-hjkmnp-tv-z]{11}$"))]
 pub(crate) struct RunId(u64);
 
 /// Error of a text that is not a [`RunId`].
@@ -114,10 +103,10 @@ impl TryFrom<String> for RunId {
     Hash,
     Serialize,
     Deserialize,
-    utoipa::ToSchema,
     strum::Display,
     strum::EnumString,
 )]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum Cause {
@@ -141,11 +130,11 @@ pub(crate) enum Cause {
     Hash,
     Serialize,
     Deserialize,
-    utoipa::ToSchema,
     strum::Display,
     strum::EnumString,
     strum::VariantArray,
 )]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum RunState {
@@ -181,10 +170,10 @@ impl RunState {
     Hash,
     Serialize,
     Deserialize,
-    utoipa::ToSchema,
     strum::Display,
     strum::EnumString,
 )]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum RunPurpose {
@@ -196,7 +185,8 @@ pub(crate) enum RunPurpose {
 }
 
 /// Part of a rule that a run copies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(default)]
 pub(crate) struct Scope {
     /// Source repository; `None` for all of the rule.
@@ -233,7 +223,8 @@ impl Scope {
 }
 
 /// Numbers of a run. Images count once for each destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct RunCounts {
     /// Known images.
     pub(crate) images: u64,
@@ -287,7 +278,8 @@ impl RunCounts {
 }
 
 /// A run of one rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct Run {
     /// Its id.
     pub(crate) id: RunId,

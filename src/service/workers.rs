@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::lock::lock;
 
 /// A worker that was seen lately: a replica of the service, or `image-syncer work`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct WorkerRow {
     /// Its id.
     pub(crate) id: String,

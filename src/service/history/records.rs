@@ -10,17 +10,8 @@ use serde::Serialize;
 use crate::service::run::{RunId, RunState};
 
 /// Outcome of an image that was not unchanged.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    utoipa::ToSchema,
-    strum::Display,
-    strum::EnumString,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display, strum::EnumString)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum ImageOutcome {
@@ -37,17 +28,8 @@ pub(crate) enum ImageOutcome {
 }
 
 /// Difference that a comparison found.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    utoipa::ToSchema,
-    strum::Display,
-    strum::EnumString,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display, strum::EnumString)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum ChangeKind {
@@ -62,7 +44,8 @@ pub(crate) enum ChangeKind {
 }
 
 /// An image of a run, or a list that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct ImageRecord {
     /// Its number in the run, in the order of the ends.
     pub(crate) number: i64,
@@ -75,11 +58,11 @@ pub(crate) struct ImageRecord {
     pub(crate) outcome: ImageOutcome,
     /// Digest that the destination has, or would have.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub(crate) digest: Option<Digest>,
     /// Digest that the tag had before, or has until the image is copied.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub(crate) replaced: Option<Digest>,
     /// Bytes of blobs that were sent.
     pub(crate) bytes: u64,
@@ -100,7 +83,8 @@ pub(crate) struct ImageRecord {
 }
 
 /// Group of a failure.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct FailureKey {
     /// `source`, `destination` or `local`.
     pub(crate) side: String,
@@ -111,7 +95,8 @@ pub(crate) struct FailureKey {
 }
 
 /// Failures of a run with one side, cause and host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct FailureGroup {
     /// Side, cause and host.
     #[serde(flatten)]
@@ -152,7 +137,8 @@ pub(crate) struct ImageFilter {
 }
 
 /// Images of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct ImagePage {
     /// The images, in the order of their ends.
     pub(crate) images: Vec<ImageRecord>,

@@ -26,7 +26,8 @@ const MAX_BODY: usize = 1 << 20;
 const RETRY_AFTER: u32 = 10;
 
 /// Answer to a hook.
-#[derive(Debug, Serialize, PartialEq, Eq, utoipa::ToSchema)]
+#[derive(Debug, Serialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub(in crate::service) enum HookAnswer {
     /// Rules copy what was pushed.
@@ -64,7 +65,7 @@ enum Refusal {
 }
 
 /// Receives the call of a registry. Its form depends on the kind.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/hooks/{kind}", tag = "hooks",
     params(("kind" = String, Path, description = "kind of the hook, such as `harbor`")),
     request_body(content = Object, content_type = "application/json"),
@@ -78,7 +79,7 @@ enum Refusal {
             content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service) async fn call(
     State(hooks): State<Hooks>,
     Path(kind): Path<String>,
@@ -89,7 +90,7 @@ pub(in crate::service) async fn call(
 }
 
 /// Receives the call of a registry that cannot send a header, with the secret in the path.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/hooks/{kind}/{token}", tag = "hooks",
     params(
         ("kind" = String, Path, description = "kind of the hook, such as `hub`"),
@@ -106,7 +107,7 @@ pub(in crate::service) async fn call(
             content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service) async fn call_with_token(
     State(hooks): State<Hooks>,
     Path((kind, token)): Path<(String, String)>,

@@ -26,17 +26,18 @@ pub(super) fn routes(state: &Arc<ServiceState>) -> Routes {
 }
 
 /// Login of the page.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct LoginForm {
     /// The token.
-    #[schema(format = Password)]
+    #[cfg_attr(test, schema(format = Password))]
     token: String,
     /// Path of the page that a browser opens next.
     back: Option<String>,
 }
 
 /// Starts a login: the answer sets a cookie. A browser is sent to a page, others get 204.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/login", tag = "login", security(()),
     request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
     responses(
@@ -45,7 +46,7 @@ pub(super) struct LoginForm {
         (status = 401, description = "the token is unknown", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(super) async fn log_in(
     State(state): State<Arc<ServiceState>>,
     Extension(connection): Extension<Connection>,
@@ -95,14 +96,14 @@ async fn start(
 }
 
 /// Ends the login.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/logout", tag = "login", security(()),
     responses(
         (status = 204, description = "the cookie is removed"),
         (status = 303, description = "the cookie is removed; for browsers"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(super) async fn log_out(
     State(state): State<Arc<ServiceState>>,
     headers: HeaderMap,

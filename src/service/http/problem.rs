@@ -9,7 +9,8 @@ use serde::Serialize;
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Error of the API.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct Problem {
     /// `about:blank`: the status says all.
     #[serde(rename = "type")]
@@ -17,7 +18,7 @@ pub(crate) struct Problem {
     /// Name of the status.
     title: &'static str,
     /// Status of the answer.
-    #[schema(value_type = u16, minimum = 400, maximum = 599)]
+    #[cfg_attr(test, schema(value_type = u16, minimum = 400, maximum = 599))]
     #[serde(serialize_with = "number")]
     status: StatusCode,
     /// Sentences that say what failed, why, and what to do.

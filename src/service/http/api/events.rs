@@ -23,8 +23,9 @@ use crate::service::state::ServiceState;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Selection of events.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub(in crate::service::http) struct EventQuery {
     /// Number of the last event that the client has. The header `Last-Event-ID` of a browser that connects again goes
     /// first.
@@ -35,7 +36,7 @@ pub(in crate::service::http) struct EventQuery {
 
 /// Sends events as they happen: new states of runs, images that ended and were not unchanged, the progress of runs once
 /// a second, and pauses of registries. The event `missed` says that events were lost: read the state again.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(EventQuery),
     security((), ("token" = ["read"]), ("cookie" = ["read"])),
     responses(
@@ -44,7 +45,7 @@ pub(in crate::service::http) struct EventQuery {
             content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn events(
     State(state): State<Arc<ServiceState>>,
     Query(query): Query<EventQuery>,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::service::history::{ImageFilter, ImageOutcome, ImagePage};
 use crate::service::http::api::{Problem, find_run, flush, run_id};
+#[cfg(test)]
 use crate::service::run::RunId;
 use crate::service::state::ServiceState;
 
@@ -17,23 +18,24 @@ const PAGE: usize = 100;
 pub(super) const MAX_PAGE: usize = 1_000;
 
 /// Selection of images.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub(in crate::service::http) struct ImageQuery {
     /// Outcome.
-    #[param(value_type = Option<ImageOutcome>)]
+    #[cfg_attr(test, param(value_type = Option<ImageOutcome>))]
     outcome: Option<String>,
     /// Part of the reference at the source or destination; upper and lower case are the same.
     q: Option<String>,
     /// Number of an image: only later ones.
     after: Option<i64>,
     /// Maximum number of images: 1 to 1000, by default 100.
-    #[param(minimum = 1, maximum = 1000)]
+    #[cfg_attr(test, param(minimum = 1, maximum = 1000))]
     limit: Option<usize>,
 }
 
 /// Lists the images of a run that were not unchanged, in the order in which they ended.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/api/v1/runs/{id}/images", tag = "runs",
     params(("id" = RunId, Path, description = "id of the run"), ImageQuery),
     security((), ("token" = ["read"]), ("cookie" = ["read"])),
@@ -44,7 +46,7 @@ pub(in crate::service::http) struct ImageQuery {
             content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn images(
     State(state): State<Arc<ServiceState>>,
     Path(id): Path<String>,

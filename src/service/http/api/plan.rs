@@ -26,7 +26,7 @@ const MAX_SIZE: usize = 64 * 1024 * 1024;
 
 /// Compares the sources of a rule with its destinations, and writes nothing. The answer is the document of
 /// `plan --output json`.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/api/v1/rules/{name}/plan", tag = "rules",
     params(("name" = String, Path, description = "name of the rule, percent-encoded")),
     request_body(content = Option<SyncRequest>, content_type = "application/json"),
@@ -42,7 +42,7 @@ const MAX_SIZE: usize = 64 * 1024 * 1024;
             content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn plan(
     State(state): State<Arc<ServiceState>>,
     Path(name): Path<String>,

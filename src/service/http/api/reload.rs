@@ -11,7 +11,7 @@ use crate::service::reload::ReloadOutcome;
 use crate::service::state::ServiceState;
 
 /// Reads the files again. Runs in progress finish under the old rules; files with mistakes leave them in force.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/api/v1/reload", tag = "service",
     security((), ("token" = ["sync"]), ("cookie" = ["sync"])),
     responses(
@@ -20,7 +20,7 @@ use crate::service::state::ServiceState;
             content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn reload(
     State(state): State<Arc<ServiceState>>,
 ) -> Result<Json<ReloadOutcome>, Problem> {

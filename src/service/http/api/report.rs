@@ -10,7 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::json;
 
-use crate::service::history::{FailureGroup, History, ImageFilter, ImageRecord};
+#[cfg(test)]
+use crate::service::history::ImageRecord;
+use crate::service::history::{FailureGroup, History, ImageFilter};
 use crate::service::http::api::images::MAX_PAGE;
 use crate::service::http::api::{Problem, find_run, flush, run_id};
 use crate::service::run::{Run, RunId};
@@ -20,13 +22,14 @@ use crate::service::state::ServiceState;
 const VERSION: u32 = 1;
 
 /// The document, for its schema. It is written a page of images at a time.
+#[cfg(test)]
 #[derive(utoipa::ToSchema)]
 #[allow(dead_code, reason = "the document is written in parts")]
 pub(in crate::service::http) struct RunReport {
     /// Version of the document: 1.
     version: u32,
     /// The program.
-    #[schema(value_type = Object)]
+    #[cfg_attr(test, schema(value_type = Object))]
     program: (),
     /// The run.
     run: Run,
@@ -37,7 +40,7 @@ pub(in crate::service::http) struct RunReport {
 }
 
 /// Shows all that the history knows about a run, as one document.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/api/v1/runs/{id}/report", tag = "runs",
     params(("id" = RunId, Path, description = "id of the run")),
     security((), ("token" = ["read"]), ("cookie" = ["read"])),
@@ -48,7 +51,7 @@ pub(in crate::service::http) struct RunReport {
             content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn report(
     State(state): State<Arc<ServiceState>>,
     Path(id): Path<String>,

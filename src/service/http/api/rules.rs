@@ -21,14 +21,16 @@ use crate::service::state::ServiceState;
 const LOOKED_AT: usize = 4;
 
 /// Rules of the files.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(in crate::service::http) struct RuleList {
     /// The rules, in the order of the files.
     rules: Vec<RuleEntry>,
 }
 
 /// A rule with its runs.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(in crate::service::http) struct RuleEntry {
     /// Its name, which no other rule has.
     name: Arc<str>,
@@ -55,22 +57,23 @@ pub(in crate::service::http) struct RuleEntry {
 }
 
 /// Selection of rules.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub(in crate::service::http) struct RuleQuery {
     /// Text in the name, a source or a destination; upper and lower case are the same.
     q: Option<String>,
 }
 
 /// Lists the rules.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/api/v1/rules", tag = "rules", params(RuleQuery),
     security((), ("token" = ["read"]), ("cookie" = ["read"])),
     responses(
         (status = 200, description = "the rules", body = RuleList),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn list(
     State(state): State<Arc<ServiceState>>,
     Query(query): Query<RuleQuery>,
@@ -87,7 +90,7 @@ pub(in crate::service::http) async fn list(
 }
 
 /// Shows a rule.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/api/v1/rules/{name}", tag = "rules",
     params(("name" = String, Path, description = "name of the rule, percent-encoded")),
     security((), ("token" = ["read"]), ("cookie" = ["read"])),
@@ -96,7 +99,7 @@ pub(in crate::service::http) async fn list(
         (status = 404, description = "there is no such rule", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn show(
     State(state): State<Arc<ServiceState>>,
     Path(name): Path<String>,

@@ -19,7 +19,8 @@ const PAGE: usize = 50;
 const MAX_PAGE: usize = 500;
 
 /// A page of runs.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(in crate::service::http) struct RunList {
     /// The runs, the newest first.
     runs: Vec<Run>,
@@ -29,8 +30,9 @@ pub(in crate::service::http) struct RunList {
 }
 
 /// Selection of runs.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub(in crate::service::http) struct RunQuery {
     /// Name of the rule.
     rule: Option<String>,
@@ -39,19 +41,19 @@ pub(in crate::service::http) struct RunQuery {
     /// Id of a run: only older ones.
     before: Option<RunId>,
     /// Maximum number of runs: 1 to 500, by default 50.
-    #[param(minimum = 1, maximum = 500)]
+    #[cfg_attr(test, param(minimum = 1, maximum = 500))]
     limit: Option<usize>,
 }
 
 /// Lists runs, the newest first: those that wait or are in progress, and those of the history.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/api/v1/runs", tag = "runs", params(RunQuery),
     security((), ("token" = ["read"]), ("cookie" = ["read"])),
     responses(
         (status = 200, description = "a page of runs", body = RunList),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn list(
     State(state): State<Arc<ServiceState>>,
     Query(query): Query<RunQuery>,
@@ -100,7 +102,7 @@ impl RunQuery {
 }
 
 /// Shows a run.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/api/v1/runs/{id}", tag = "runs",
     params(("id" = RunId, Path, description = "id of the run")),
     security((), ("token" = ["read"]), ("cookie" = ["read"])),
@@ -109,7 +111,7 @@ impl RunQuery {
         (status = 404, description = "there is no such run", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn show(
     State(state): State<Arc<ServiceState>>,
     Path(id): Path<String>,
@@ -118,7 +120,7 @@ pub(in crate::service::http) async fn show(
 }
 
 /// Cancels a run. Its images in flight may go on for the grace period.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/api/v1/runs/{id}/cancel", tag = "runs",
     params(("id" = RunId, Path, description = "id of the run")),
     security((), ("token" = ["sync"]), ("cookie" = ["sync"])),
@@ -128,7 +130,7 @@ pub(in crate::service::http) async fn show(
         (status = 409, description = "the run is over", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn cancel(
     State(state): State<Arc<ServiceState>>,
     Path(id): Path<String>,

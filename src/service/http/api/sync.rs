@@ -22,11 +22,12 @@ const MAX_WAIT: u64 = 600;
 const MAX_TAGS: usize = 1_000;
 
 /// Part of a rule.
-#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::service::http) struct SyncRequest {
     /// Tags; all of the rule by default. A rule over several repositories needs `repository` as well.
-    #[schema(max_items = 1000)]
+    #[cfg_attr(test, schema(max_items = 1000))]
     tags: Vec<String>,
     /// Source repository; all of the rule by default.
     repository: Option<String>,
@@ -39,15 +40,17 @@ pub(in crate::service::http) struct SyncRequest {
 }
 
 /// Waiting for a run.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub(in crate::service::http) struct WaitQuery {
     /// Time to wait for the end of the run, such as `60s` or `5m`; at most `10m`.
     wait: Option<String>,
 }
 
 /// Accepted request.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(in crate::service::http) struct AcceptedRun {
     /// Id of the run.
     id: RunId,
@@ -73,7 +76,7 @@ impl SyncRequest {
 }
 
 /// Requests a run of a rule. A request during a run of the rule waits for its end, and further ones are merged.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/api/v1/rules/{name}/sync", tag = "rules",
     params(("name" = String, Path, description = "name of the rule, percent-encoded"), WaitQuery),
     request_body(content = Option<SyncRequest>, content_type = "application/json"),
@@ -89,7 +92,7 @@ impl SyncRequest {
             content_type = "application/problem+json"),
         (status = "default", description = "an error", body = Problem, content_type = "application/problem+json"),
     ),
-)]
+))]
 pub(in crate::service::http) async fn sync(
     State(state): State<Arc<ServiceState>>,
     Path(name): Path<String>,

@@ -6,7 +6,8 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
 use utoipa::OpenApi as _;
 
-use crate::service::http::api::openapi::Document;
+use crate::service::http::api::openapi::FILE;
+use crate::service::http::api::openapi::derived::Document;
 use crate::service::http::routes;
 use crate::service::http::tests::support::{Answer, Setting, TestService};
 
@@ -77,6 +78,21 @@ async fn send(service: &TestService, line: &str, headers: &[&str]) -> Answer {
         (&[][..], "")
     };
     service.send(line, &[headers, form].concat(), body).await
+}
+
+#[test]
+fn the_file_is_derived_from_the_routes() {
+    let mut derived = serde_json::to_string_pretty(&Document::openapi()).unwrap();
+    derived.push('\n');
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        std::fs::write(file, &derived).unwrap();
+        return;
+    }
+    assert!(
+        derived == FILE,
+        "docs/openapi.json is old: UPDATE_DOCS=1 cargo test --lib the_file_is_derived"
+    );
 }
 
 #[tokio::test]
