@@ -239,15 +239,19 @@ Exit codes:
 pub(super) const TAGS: &str = "\
 Examples:
   image-syncer tags docker.io/library/alpine
+  image-syncer tags -l quay.io/coreos/etcd:v3.5.9
   image-syncer tags 'quay.io/prometheus/prometheus:/^v3/' --output json
+  image-syncer tags 'harbor.example.com/team/*'
+  image-syncer tags oci:./store
   image-syncer tags --config sync.yaml --rule 'base*'
 
-Digests and times of pushes come from the lists of registries. A registry whose list has only names
-shows names.
+Digests come from the list of the registry, with times of pushes, or from a HEAD request for each
+tag. An image that cannot be read is in the list with the reason, and the others are listed all the
+same.
 
 Exit codes:
     0  the list is complete
-    1  the tags could not be listed
+    1  a list or an image could not be read
     2  the command line or a file is wrong";
 
 /// Text after the help of `convert`.

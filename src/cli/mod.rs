@@ -21,7 +21,7 @@ pub use args::{
     Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, ListingChoice, LogFormat,
     LogLevel, Logging, ManArgs, Output, Parts, PlanFormat, Platforms, Progress, ProgressMode,
     RecordsFile, Referrers, RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Sharding,
-    Shell, Showing, TagsFormat, Transfer, WhichReferrers,
+    Shell, Showing, TagsDetail, TagsFormat, Transfer, WhichReferrers,
 };
 #[cfg(feature = "share")]
 pub use args::{ShareLimits, Sharing, WorkSharing};
@@ -98,7 +98,7 @@ pub enum Command {
     #[cfg(feature = "share")]
     #[command(after_help = help::WORK, args_override_self = true)]
     Work(Box<WorkArgs>),
-    /// List the tags of a repository, with digests and push times
+    /// List what a registry, a repository or a file holds: names, digests, platforms, sizes
     #[command(after_help = help::TAGS, args_override_self = true)]
     Tags(TagsArgs),
     /// Print the native file that does the same as the classic files
@@ -311,10 +311,12 @@ pub struct ValidateArgs {
 /// Arguments of `tags`.
 #[derive(Debug, clap::Args)]
 pub struct TagsArgs {
-    /// Repository: `registry/repository`
+    /// Repository, registry or file: `registry/repository`
     ///
-    /// Or `…:/regex/` for the tags that match. Without it, the tags that the rules of the files select, with an explanation
-    /// of each selection.
+    /// Or `…:v1,v2`, `…:/regex/` or `…@sha256:…` for some of its images; `registry` or `registry/team/*` for
+    /// repositories, `registry/team/*:/regex/` for their images; `oci:DIRECTORY` for all images of an OCI layout,
+    /// `oci:DIRECTORY#NAME` or `oci:DIRECTORY#GLOB` for some. Without it, the tags that the rules of the files select,
+    /// with an explanation of each selection.
     #[arg(value_name = "SOURCE", required_unless_present_any = ["config", "images"])]
     pub source: Option<String>,
     /// The files.
@@ -329,10 +331,13 @@ pub struct TagsArgs {
     /// Hosts that registries may redirect to.
     #[command(flatten)]
     pub safety: Safety,
-    /// Format of the tags on stdout
+    /// Details of the images.
+    #[command(flatten)]
+    pub detail: TagsDetail,
+    /// Format of the list on stdout
     ///
-    /// `table`: columns on a terminal, elsewhere a line for each tag, with tabs between tag, digest and time of the push.
-    /// `json`: a list of objects.
+    /// `table`: columns on a terminal, elsewhere a line for each image, with tabs between its fields. `json`: an array
+    /// of objects. docs/tags.md describes both.
     #[arg(
         long,
         value_name = "table|json",

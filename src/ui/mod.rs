@@ -15,6 +15,7 @@ pub(crate) mod screen;
 pub(crate) mod stdout;
 mod style;
 mod summary;
+pub(crate) mod tags;
 pub(crate) mod units;
 
 pub(crate) use copy_unit::CopyUnit;

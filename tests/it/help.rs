@@ -34,6 +34,11 @@ fn of_check() {
 }
 
 #[test]
+fn of_tags() {
+    insta::assert_snapshot!(help(&["tags", "--help"]));
+}
+
+#[test]
 fn of_validate() {
     insta::assert_snapshot!(help(&["validate", "--help"]));
 }

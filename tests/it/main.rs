@@ -76,7 +76,7 @@ mod slow_readers;
 mod survival;
 mod tag_conflicts;
 mod tag_policies;
-mod tags;
+mod tags_command;
 mod templates;
 mod terminal;
 mod time_limits;

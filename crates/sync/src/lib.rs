@@ -73,6 +73,7 @@ pub mod failure;
 pub mod fuzzing;
 mod graph;
 mod id;
+pub mod image_list;
 pub mod inventory;
 mod keyed;
 mod lock;

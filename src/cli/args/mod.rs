@@ -25,7 +25,7 @@ pub use sharding::Sharding;
 #[cfg(feature = "share")]
 pub use sharing::{ShareLimits, Sharing, WorkSharing};
 pub use shell::{CompletionsArgs, ManArgs, Shell};
-pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing, TagsFormat};
+pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing, TagsDetail, TagsFormat};
 pub(in crate::cli) use values::days;
 pub(in crate::cli) use values::path;
 

@@ -76,13 +76,30 @@ pub enum CheckFormat {
     Json,
 }
 
+/// Details of a list of images.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct TagsDetail {
+    /// Show platforms and sizes
+    ///
+    /// Reads the manifests: a request for each image and platform, and for the config of an image for one platform.
+    /// Files show them in any case.
+    #[arg(short, long, requires = "source", conflicts_with = "names")]
+    pub long: bool,
+    /// Show names alone
+    ///
+    /// Without a request for each tag, which a digest needs if the registry does not list digests.
+    #[arg(long, requires = "source")]
+    pub names: bool,
+}
+
 /// The format of tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TagsFormat {
-    /// Columns on a terminal, a line for each tag elsewhere.
+    /// Columns on a terminal, a line for each image elsewhere.
     #[default]
     Table,
-    /// A list of objects.
+    /// An array of objects.
     Json,
 }
 

@@ -1,16 +1,15 @@
 //! The command `tags`.
 
-mod table;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use futures_util::StreamExt as _;
 use image_syncer_registry::transport::{Observer, PauseReason};
+use image_syncer_sync::Session;
 use image_syncer_sync::config::Config;
-use image_syncer_sync::rule::{RuleSource, Selection};
-use image_syncer_sync::store::StoreError;
-use image_syncer_sync::{Failure, Session};
+use image_syncer_sync::image_list::{ImageDetail, ImageListItem, ImageScope};
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, TagsArgs};
 use crate::commands::connection_flags::ConnectionFlags;
@@ -22,11 +21,11 @@ use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::run::{self, SessionParts};
 use crate::ui::listing::ListingForm;
+use crate::ui::stdout::{StartWriting, Stdout};
+use crate::ui::tags::{TagColumns, TagsForm, TagsOutput};
 use crate::ui::{Printer, full_reason, units};
 
-use table::TagTable;
-
-/// Prints the tags of a repository.
+/// Prints the images of a source.
 pub(super) fn execute(
     arguments: TagsArgs,
     mut problems: Problems,
@@ -35,7 +34,8 @@ pub(super) fn execute(
     let Some(written) = &arguments.source else {
         return selected(arguments, problems, printer);
     };
-    let source = problems.collect(source(written));
+    let scope = problems.collect(scope(written, arguments.detail));
+    let form = form(arguments.output);
     let config = problems
         .collect(registries(arguments.files))
         .unwrap_or_default();
@@ -50,7 +50,7 @@ pub(super) fn execute(
     };
     let access = connections.access(&config, &mut problems);
     problems.print(printer)?;
-    let source = source.context("no source is named")?;
+    let scope = scope.context("no source is named")?;
     let observer = Arc::new(Warnings(printer.clone()));
     let parts = SessionParts {
         transfers: None,
@@ -62,10 +62,11 @@ pub(super) fn execute(
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let printed = runtime.block_on(print(&session, &source, arguments.output, printer));
+    let detail = detail(arguments.detail, &scope);
+    let printed = runtime.block_on(print(&session, &scope, detail, form, printer));
     // A name that is still being resolved must not hold the process.
     runtime.shutdown_background();
-    Ok(printed)
+    printed
 }
 
 /// Prints the tags that the rules of the files select.
@@ -116,55 +117,105 @@ fn registries(files: cli::Files) -> anyhow::Result<Config> {
 }
 
 /// Parses the source.
-fn source(written: &str) -> anyhow::Result<RuleSource> {
-    let source = RuleSource::parse(written)?;
-    if let Selection::Digest { .. } = source.select {
-        let repository = &source.repository;
+fn scope(written: &str, detail: cli::TagsDetail) -> anyhow::Result<ImageScope> {
+    let scope = ImageScope::parse(written)?;
+    if scope.has_repositories() && (detail.long || detail.names) {
+        let flag = if detail.long { "--long" } else { "--names" };
         bail!(
-            "{written} names one image by its digest. Write {repository} for the tags of the repository."
+            "{flag} has no effect on repositories, which {written} lists. Write {written}{}:/./ for all of their tags, or leave the flag out.",
+            if written.contains('/') { "" } else { "/**" }
         );
     }
-    Ok(source)
+    Ok(scope)
 }
 
-/// Prints the tags page by page, so that a long list does not wait for its end.
-async fn print(
-    session: &Session,
-    source: &RuleSource,
-    format: cli::TagsFormat,
-    printer: &Printer,
-) -> Exit {
-    let mut table = TagTable::new(format, Printer::stdout_width().is_some());
-    let listed = async {
-        let mut tags = session.tags(&source.repository).await?;
-        while let Some(page) = tags.next().await? {
-            let page = page.iter().filter(|listed| selects(source, &listed.tag));
-            printer.out(&table.page(page));
-        }
-        Ok::<(), StoreError>(())
-    };
-    match listed.await {
-        Ok(()) => {
-            printer.out(&table.end());
-            if table.is_empty() {
-                printer.warning(&format!("{}: no tag", source.repository));
-            }
-            Exit::Done
-        }
-        Err(error) => {
-            let reason = full_reason(&Failure::from(error));
-            printer.error(&format!("{}: {reason}", source.repository));
-            Exit::Failed
-        }
+/// Returns the details of the list. Files have all of them without a request.
+fn detail(flags: cli::TagsDetail, scope: &ImageScope) -> ImageDetail {
+    if flags.names {
+        ImageDetail::Names
+    } else if flags.long || scope.is_local() {
+        ImageDetail::Contents
+    } else {
+        ImageDetail::Digests
     }
 }
 
-/// Returns true if the text of the source selects the tag.
-fn selects(source: &RuleSource, tag: &image_syncer_registry::Tag) -> bool {
-    match &source.select {
-        Selection::Matching(pattern) => pattern.matches(tag),
-        Selection::Tags(tags) => tags.contains(tag),
-        _ => true,
+/// Returns the form of the output.
+fn form(format: cli::TagsFormat) -> TagsForm {
+    match (format, Printer::stdout_width()) {
+        (cli::TagsFormat::Json, _) => TagsForm::Json,
+        (cli::TagsFormat::Table, None) => TagsForm::Lines,
+        (cli::TagsFormat::Table, Some(width)) => TagsForm::Table {
+            width,
+            colours: Printer::stdout_colours(),
+        },
+    }
+}
+
+/// Prints the images part by part, so that a long list does not wait for its end. Ends early if nobody reads it.
+async fn print(
+    session: &Session,
+    scope: &ImageScope,
+    detail: ImageDetail,
+    form: TagsForm,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    let columns = if scope.has_repositories() {
+        TagColumns::Repositories
+    } else {
+        TagColumns::Images {
+            detail,
+            is_local: scope.is_local(),
+        }
+    };
+    let gone = CancellationToken::new();
+    let stdout = Stdout::start(StartWriting::AtOnce, {
+        let gone = gone.clone();
+        move || gone.cancel()
+    })
+    .context("cannot start the thread that writes to stdout")?;
+    let mut output = TagsOutput::new(form, columns);
+    let mut exit = Exit::Done;
+    let mut list = std::pin::pin!(session.list_images(scope, detail));
+    while let Some(Some(items)) = gone.run_until_cancelled(list.next()).await {
+        let text = output.part(&items);
+        stdout.send(move |out| out.write_all(text.as_bytes()));
+        for item in &items {
+            if let ImageListItem::Failed { place, failure } = item {
+                printer.error(&format!("{place}: {}", full_reason(failure)));
+                exit = Exit::Failed;
+            }
+        }
+    }
+    let end = output.end();
+    stdout.send(move |out| out.write_all(end.as_bytes()));
+    let written = stdout.finish(std::future::pending::<()>()).await;
+    if output.failed() > 0 {
+        let failed = units::grouped(output.failed());
+        let all = units::count(output.count(), "image");
+        printer.error(&format!(
+            "{failed} of {all} could not be read. The list has the reasons."
+        ));
+        exit = Exit::Failed;
+    }
+    if output.count() == 0 && exit == Exit::Done && !gone.is_cancelled() {
+        printer.warning(&format!("{}: {}", scope, empty(scope)));
+    }
+    if let Err(error) = written {
+        printer.error(&format!("cannot write to stdout: {error}"));
+        exit = Exit::Failed;
+    }
+    Ok(exit)
+}
+
+/// Returns the description of an empty list.
+fn empty(scope: &ImageScope) -> &'static str {
+    if scope.has_repositories() {
+        "no repository"
+    } else if scope.is_local() {
+        "no image"
+    } else {
+        "no tag"
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) use order::by_name;
 pub(crate) use places::split_reference;
 pub use totals::totals;
 pub(crate) use totals::{print_check_summary, print_plan_summary};
+pub(in crate::ui) use wrap::wrap;
 
 use std::io::{Result, Write};
 

@@ -1,7 +1,7 @@
 //! Line breaks for sentences.
 
 /// Returns the lines of `text`, of at most `width` characters if its words allow that.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(in crate::ui) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut room = 0;
     for word in text.split_whitespace() {

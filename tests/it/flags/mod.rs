@@ -48,7 +48,7 @@ const TAGS: &[&str] = &["tags"];
 type Entry = (&'static str, &'static [&'static str], Proof);
 
 fn table() -> Vec<Entry> {
-    use Proof::{Here, Read, Test};
+    use Proof::{Here, Test};
     let mut table: Vec<Entry> = vec![
         ("images", READING, Here(about::images)),
         ("auth", NAMING, Here(about::auth)),
@@ -94,19 +94,57 @@ fn table() -> Vec<Entry> {
             Test(crate::man_pages::each_command_has_a_page),
         ),
         (
+            "list",
+            &["validate"],
+            Test(crate::native::commands::a_listed_file_shows_repositories_tags_and_destinations),
+        ),
+        (
+            "version",
+            &[SYNC],
+            Test(crate::help::the_version_is_one_line_on_stdout),
+        ),
+    ];
+    table.extend(copying());
+    table.extend(tags());
+    table.extend(shards());
+    #[cfg(feature = "share")]
+    table.extend(sharing());
+    table.extend(showing());
+    table.extend(
+        asking()
+            .into_iter()
+            .map(|(flag, proof)| (flag, ASKING, proof)),
+    );
+    table
+}
+
+fn tags() -> Vec<Entry> {
+    use Proof::{Read, Test};
+    vec![
+        (
             "auth",
             TAGS,
-            Test(crate::tags::a_list_of_names_has_a_line_for_each_tag),
+            Test(crate::tags_command::a_list_of_names_has_a_line_for_each_tag),
         ),
         (
             "insecure",
             TAGS,
-            Test(crate::tags::a_list_of_names_has_a_line_for_each_tag),
+            Test(crate::tags_command::a_list_of_names_has_a_line_for_each_tag),
         ),
         (
             "output",
             TAGS,
-            Test(crate::tags::a_list_of_names_has_a_line_for_each_tag),
+            Test(crate::tags_command::a_list_of_names_has_a_line_for_each_tag),
+        ),
+        (
+            "long",
+            TAGS,
+            Test(crate::tags_command::platforms_and_sizes_are_read_once_for_all_tags),
+        ),
+        (
+            "names",
+            TAGS,
+            Test(crate::tags_command::names_need_no_request_for_each_tag),
         ),
         (
             "images",
@@ -123,30 +161,9 @@ fn table() -> Vec<Entry> {
             TAGS,
             Test(crate::native::commands::the_tags_of_a_rule_are_explained),
         ),
-        (
-            "list",
-            &["validate"],
-            Test(crate::native::commands::a_listed_file_shows_repositories_tags_and_destinations),
-        ),
         ("allow-private", TAGS, Read("http://r.example")),
         ("trust-realm", TAGS, Read("http://r.example")),
-        (
-            "version",
-            &[SYNC],
-            Test(crate::help::the_version_is_one_line_on_stdout),
-        ),
-    ];
-    table.extend(copying());
-    table.extend(shards());
-    #[cfg(feature = "share")]
-    table.extend(sharing());
-    table.extend(showing());
-    table.extend(
-        asking()
-            .into_iter()
-            .map(|(flag, proof)| (flag, ASKING, proof)),
-    );
-    table
+    ]
 }
 
 /// Flags of runs that several processes share.

@@ -45,6 +45,7 @@ pub(crate) use tag_ages::TagAges;
 pub(crate) use tag_claims::Rival;
 pub(crate) use tag_claims::located;
 use tag_claims::{Claimant, EarlierRules, TagClaims, Verdict};
+pub(crate) use tag_pages::{RepositoryEnd, TagPages};
 
 /// One image of one rule, and its destinations.
 #[derive(Debug, Clone)]

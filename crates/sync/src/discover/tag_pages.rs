@@ -20,13 +20,13 @@ pub(super) const SEVERAL: usize = 3;
 pub(super) const MANY: usize = 20;
 
 /// A repository at one end of a copy.
-pub(super) enum RepositoryEnd {
+pub(crate) enum RepositoryEnd {
     Source(Arc<dyn Source>),
     Destination(Arc<dyn Destination>),
 }
 
 /// Pages of the tags of a repository.
-pub(super) struct TagPages {
+pub(crate) struct TagPages {
     end: RepositoryEnd,
     pages: Box<dyn Tags>,
     /// True before the first page of a list of names that may begin again with digests.
@@ -58,7 +58,7 @@ impl RepositoryEnd {
 impl TagPages {
     /// Opens the list, of which `wanted` tags or more are of interest. With `TagDetail::Digests`, lists digests as soon as the
     /// store is known to have them.
-    pub(super) async fn open(end: RepositoryEnd, detail: TagDetail, wanted: usize) -> Self {
+    pub(crate) async fn open(end: RepositoryEnd, detail: TagDetail, wanted: usize) -> Self {
         let wants_digests = detail == TagDetail::Digests;
         let with_digests = wants_digests && end.lists_digests(wanted.max(SEVERAL)).await;
         let detail = if with_digests {
@@ -78,7 +78,7 @@ impl TagPages {
         self.with_digests
     }
     /// Returns the next page, or `None` at the end.
-    pub(super) async fn next(&mut self) -> StoreResult<Option<Vec<ListedTag>>> {
+    pub(crate) async fn next(&mut self) -> StoreResult<Option<Vec<ListedTag>>> {
         let page = self.pages.next().await?;
         let first = std::mem::take(&mut self.may_begin_again);
         let tags = page.as_ref().map_or(0, Vec::len);

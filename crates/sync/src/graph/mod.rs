@@ -18,6 +18,7 @@ mod manifests;
 mod measure;
 mod sparse;
 mod subject_referrers;
+mod summary;
 mod walk;
 
 use std::collections::HashMap;
@@ -41,6 +42,7 @@ pub(crate) use filter::IMAGE_CONFIGS;
 pub(crate) use manifests::ManifestCache;
 pub(crate) use sparse::WANTS_ALL_CHILDREN;
 pub(crate) use subject_referrers::{ReferrerQueries, SubjectReferrers, may_list_referrers};
+pub use summary::{ImageKind, ImageSummary, PlatformSummary};
 pub(crate) use walk::ImageContent;
 pub(crate) use walk::{FoundEntry, names_blob, names_manifest};
 
@@ -262,27 +264,28 @@ impl SourceImage {
             let head = self.store.resolve(&self.target).await;
             head?
         };
-        head.ok_or_else(|| {
-            let (path, target) = (self.store.repository().path(), &self.target);
-            let is_registry = self.store.repository().endpoint().registry().is_some();
-            let (action, missing) = match path {
-                "" => (format!("find {target}"), "the layout does not have it"),
-                _ if is_registry => (
-                    format!("find {path}:{target}"),
-                    "the registry does not have it",
-                ),
-                _ => (
-                    format!("find {path}:{target}"),
-                    "the layout does not have it",
-                ),
-            };
-            Failure {
-                status: is_registry.then_some(404),
-                ..self.failure(ErrorKind::NotFound, action, missing)
-            }
-        })
+        head.ok_or_else(|| self.missing())
     }
 
+    /// Returns the failure of an image that the source does not have.
+    pub(crate) fn missing(&self) -> Failure {
+        let repository = self.store.repository();
+        let is_registry = repository.endpoint().registry().is_some();
+        let action = match (repository.path(), &self.target) {
+            ("", target) => format!("find {target}"),
+            (path, Target::Tag(tag)) => format!("find {path}:{tag}"),
+            (path, Target::Digest(digest)) => format!("find {path}@{digest}"),
+        };
+        let missing = if is_registry {
+            "the registry does not have it"
+        } else {
+            "the layout does not have it"
+        };
+        Failure {
+            status: is_registry.then_some(404),
+            ..self.failure(ErrorKind::NotFound, action, missing)
+        }
+    }
     /// Returns the root before the filter: one GET by digest for all callers, unless [`SourceImage::head`] has it
     /// already.
     ///

@@ -25,7 +25,6 @@ mod lease;
 mod options;
 mod repositories;
 mod tag_divider;
-mod tags;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -198,6 +197,11 @@ impl Session {
         registries
             .map(|registries| registries.transport.registry_limits(registry))
             .unwrap_or_default()
+    }
+
+    /// Returns the stores, for requests outside of a run.
+    pub(crate) fn stores(&self) -> Arc<dyn Stores> {
+        Arc::clone(&self.inner.shared.stores)
     }
 
     /// Returns the state for a further run. A run that writes nothing shares no facts: its plans are none for others.

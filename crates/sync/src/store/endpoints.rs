@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use crate::store::layout::LayoutStores;
 use crate::store::{
     Destination, Endpoint, Repository, RepositoryPages, RepositoryScope, Source, StoreResult,
-    Stores, UnfinishedEndpoint,
+    StoredRoot, Stores, UnfinishedEndpoint,
 };
 
 /// Stores of registries and of image layouts.
@@ -51,6 +51,12 @@ impl Stores for EndpointStores {
         scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
         self.of_kind(endpoint).repositories(endpoint, scope)
+    }
+    fn roots<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
+        self.of_kind(endpoint).roots(endpoint)
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         self.layouts.finish()

@@ -13,7 +13,7 @@ use image_syncer_registry::{
 use crate::session::Lease;
 use crate::store::{
     Destination, Endpoint, Repository, RepositoryPages, RepositoryScope, Source, StartedUpload,
-    StoreError, StoreResult, Stores, TagDetail, Tags, UnfinishedEndpoint, UploadStart,
+    StoreError, StoreResult, StoredRoot, Stores, TagDetail, Tags, UnfinishedEndpoint, UploadStart,
 };
 
 /// Reason of writes that are not made.
@@ -75,6 +75,12 @@ impl Stores for LeasedStores {
         scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
         self.stores.repositories(endpoint, scope)
+    }
+    fn roots<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
+        self.stores.roots(endpoint)
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         self.stores.finish()

@@ -19,6 +19,7 @@ mod read_only;
 mod registry_store;
 mod repository;
 mod repository_scope;
+mod stored_root;
 
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub(crate) use read_only::ReadOnlyStores;
 pub use registry_store::RegistryStores;
 pub use repository::{Endpoint, Repository};
 pub use repository_scope::RepositoryScope;
+pub use stored_root::StoredRoot;
 
 /// Result of a call to a store.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -170,6 +172,15 @@ pub trait Stores: Send + Sync {
         endpoint: &'a Endpoint,
         scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>>;
+    /// Returns the images of `endpoint`, those without a name included. `None` for an endpoint that finds images by their
+    /// repository only.
+    fn roots<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
+        let _ = endpoint;
+        std::future::ready(Ok(None)).boxed()
+    }
     /// Completes the files that a run has written, at its end. Returns the endpoints that are not complete.
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         std::future::ready(Vec::new()).boxed()

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::event::{Event, Listener};
 use crate::store::{
     Destination, Endpoint, FallbackTag, Repository, RepositoryPages, RepositoryScope, Source,
-    SourceCapabilities, StoreResult, Stores, TagDetail, Tags, UnfinishedEndpoint,
+    SourceCapabilities, StoreResult, StoredRoot, Stores, TagDetail, Tags, UnfinishedEndpoint,
 };
 
 /// Pauses between two looks at a tag that is not as reported.
@@ -136,6 +136,12 @@ impl Stores for PushedStores {
         scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
         self.stores.repositories(endpoint, scope)
+    }
+    fn roots<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
+        self.stores.roots(endpoint)
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         self.stores.finish()

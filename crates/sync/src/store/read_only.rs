@@ -11,7 +11,7 @@ use image_syncer_registry::{
 
 use crate::store::{
     Destination, Endpoint, Repository, RepositoryPages, RepositoryScope, Source, StartedUpload,
-    StoreError, StoreResult, Stores, TagDetail, Tags, UnfinishedEndpoint, UploadStart,
+    StoreError, StoreResult, StoredRoot, Stores, TagDetail, Tags, UnfinishedEndpoint, UploadStart,
 };
 
 /// Stores of a run that writes nothing: reads are real, pushed manifests are accepted and discarded. An upload of a
@@ -43,6 +43,12 @@ impl Stores for ReadOnlyStores {
         scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
         self.0.repositories(endpoint, scope)
+    }
+    fn roots<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
+        self.0.roots(endpoint)
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         self.0.finish()

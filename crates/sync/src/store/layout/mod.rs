@@ -22,6 +22,7 @@ mod index;
 mod index_file;
 mod name;
 mod reading;
+mod roots;
 mod stores;
 #[cfg(test)]
 mod tests;

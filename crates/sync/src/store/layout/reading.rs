@@ -14,7 +14,6 @@ use super::directory::LayoutDirectory;
 use super::error::LayoutError;
 use super::index::LayoutRoot;
 use super::name::{LayoutName, RootName};
-use super::walk::Walk;
 use super::{Layout, blob_path, blob_reader, run_blocking};
 use crate::lock::lock;
 
@@ -237,16 +236,8 @@ impl Layout {
         let Ok(directory) = self.directory() else {
             return Ok(Vec::new());
         };
-        let walk = self.walk.get_or_try_init(|| {
-            let roots = lock(&self.state).roots();
-            run_blocking(&directory, |directory| Ok(Walk::run(directory, roots)))
-        });
-        let mut found = walk
-            .await?
-            .referrers
-            .get(subject)
-            .cloned()
-            .unwrap_or_default();
+        let walk = self.walk().await?;
+        let mut found = walk.referrers.get(subject).cloned().unwrap_or_default();
         found.extend(
             lock(&self.new_referrers)
                 .get(subject)
@@ -256,6 +247,9 @@ impl Layout {
         );
         let mut known = HashSet::new();
         found.retain(|digest| known.insert(digest.clone()));
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
         if found.len() > MAX_REFERRERS {
             let action = format!("list the referrers of {subject}");
             let why = format!("there are more than {MAX_REFERRERS}");

@@ -12,6 +12,7 @@ use image_syncer_registry::{
     ListedTag, Manifest, ManifestHead, ManifestPresence, Presence, Target,
 };
 
+use super::name::RootName;
 use super::upload::LayoutUpload;
 use super::{Layout, LayoutError};
 use crate::keyed::KeyedLock;
@@ -20,8 +21,8 @@ use crate::store::layout::reading::NameScope;
 use crate::store::repository::is_below;
 use crate::store::{
     Destination, Endpoint, FallbackTag, FilePath, Repository, RepositoryPage, RepositoryPages,
-    RepositoryScope, Source, StartedUpload, StoreError, StoreResult, Stores, TagDetail, Tags,
-    UnfinishedEndpoint, UploadSession, UploadStart,
+    RepositoryScope, Source, StartedUpload, StoreError, StoreResult, StoredRoot, Stores, TagDetail,
+    Tags, UnfinishedEndpoint, UploadSession, UploadStart,
 };
 
 /// Maximum number of names in a message.
@@ -85,6 +86,25 @@ impl LayoutStores {
         let page = repositories.collect();
         Ok(Box::new(LayoutRepositories(Some(page))))
     }
+    async fn list_roots(&self, endpoint: &Endpoint) -> Result<Vec<StoredRoot>, Error> {
+        let layout = self.open_layout(endpoint).await?;
+        layout.require()?;
+        let images = layout.images().await?.into_iter();
+        let stored = images.filter_map(|(name, head)| {
+            let (path, tag) = match name {
+                RootName::Full(name) => (name.repository, Some(name.tag)),
+                RootName::Tag(tag) => (String::new(), Some(tag)),
+                RootName::Unnamed => (String::new(), None),
+            };
+            let repository = Repository::at(endpoint, &path)?;
+            Some(StoredRoot {
+                repository,
+                tag,
+                head,
+            })
+        });
+        Ok(stored.collect())
+    }
     async fn open_source(&self, repository: &Repository) -> Result<Arc<dyn Source>, Error> {
         let store = self.open(repository).await?;
         store.layout.require()?;
@@ -138,6 +158,13 @@ impl Stores for LayoutStores {
         scope: &'a RepositoryScope,
     ) -> BoxFuture<'a, StoreResult<Box<dyn RepositoryPages>>> {
         let listed = self.list_repositories(endpoint, scope.prefix());
+        listed.map_err(StoreError::source).boxed()
+    }
+    fn roots<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
+        let listed = self.list_roots(endpoint).map_ok(Some);
         listed.map_err(StoreError::source).boxed()
     }
     fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {

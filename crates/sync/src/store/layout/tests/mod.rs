@@ -11,6 +11,7 @@ mod opening;
 mod programs;
 mod reading;
 mod referrers;
+mod roots;
 mod runs;
 mod writing;
 
