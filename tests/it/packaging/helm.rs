@@ -36,7 +36,7 @@ fn helm(place: &Place, arguments: &[&str]) -> Outcome {
 }
 
 /// Renders the chart with the text of a file of values.
-fn template(values: &str) -> Outcome {
+pub(super) fn template(values: &str) -> Outcome {
     let place = Place::new().file("values.yaml", values);
     let chart = chart().display().to_string();
     helm(
@@ -45,11 +45,15 @@ fn template(values: &str) -> Outcome {
     )
 }
 
+/// Returns a file of `ci`.
+pub(super) fn values(mode: &str) -> String {
+    read(&format!("ci/{mode}-values.yaml"))
+}
+
 /// Renders the chart with a file of `ci`, and checks all that holds for any values.
 #[track_caller]
 fn sound(mode: &str) -> Vec<Value> {
-    let values = read(&format!("ci/{mode}-values.yaml"));
-    let rendered = template(&values).exits(0);
+    let rendered = template(&values(mode)).exits(0);
     assert_eq!(rendered.stderr, "", "{mode}");
     assert_sound(&format!("{}{RULES}", rendered.stdout), &SECRETS)
 }
@@ -273,7 +277,7 @@ fn wrong_values_are_refused() {
             "or there are several",
         ),
         (
-            "mode: deamon",
+            "mode: nightly",
             "value must be one of 'cronjob', 'job', 'indexed', 'service'",
         ),
         ("crons: {}", "additional properties 'crons' not allowed"),

@@ -16,7 +16,7 @@ fn directory() -> String {
 
 /// Renders a base.
 #[track_caller]
-fn render(base: &str) -> String {
+pub(super) fn render(base: &str) -> String {
     let mut kustomize = Command::new("kubectl");
     kustomize.args(["kustomize", &format!("{}/{base}", directory())]);
     let rendered = Outcome::of(kustomize.output().unwrap()).exits(0);

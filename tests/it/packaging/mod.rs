@@ -5,3 +5,5 @@ mod helm;
 mod kustomize;
 mod manifests;
 mod release;
+#[cfg(feature = "service")]
+mod running;

@@ -1,7 +1,7 @@
 //! The service as a child process.
 
 use std::io::{BufRead, BufReader};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
@@ -20,7 +20,12 @@ impl Service {
     /// Starts `serve` on a free port of this machine, with its state in the directory `state`.
     pub(crate) fn start(place: &Place, arguments: &[&str]) -> Self {
         let own = ["serve", "--listen", "127.0.0.1:0", "--state", "state"];
-        let mut child = place.command(&[&own, arguments].concat()).spawn().unwrap();
+        Self::spawn(&mut place.command(&[&own, arguments].concat()))
+    }
+
+    /// Starts a command of the service.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         let reader = std::thread::spawn(move || {
