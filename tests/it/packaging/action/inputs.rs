@@ -77,6 +77,7 @@ fn inputs_become_flags() {
     testkit::needs!("jq");
     for (inputs, expected) in [
         (&[("config", "sync.yaml")][..], "--config sync.yaml"),
+        (&[("config", "sync.yaml\n")], "--config sync.yaml"),
         (
             &[("images", "i.yaml"), ("auth", "a.yaml")],
             "--images i.yaml --auth a.yaml",
@@ -162,8 +163,10 @@ fn inputs_that_contradict_each_other_are_refused() {
     let outcome = job
         .run("Run", &[("images", "a"), ("images_file", "b")])
         .exits(2);
-    outcome.says(
-        "::error title=image-syncer::the inputs images and images_file differ: set one of them",
+    let message = "the inputs images and images_file differ: set one of them";
+    assert_eq!(
+        outcome.stdout,
+        format!("::error title=image-syncer::{message}\n")
     );
     let outcome = job.run("Run", &[("args", "--rule 'a")]).exits(2);
     assert!(

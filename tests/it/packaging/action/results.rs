@@ -1,5 +1,7 @@
 //! Outputs, annotations and the page of a run.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -111,6 +113,20 @@ fn a_plan_has_a_page_of_what_it_would_copy() {
     );
     assert!(page.contains(&row), "{page}");
     assert_eq!(job.outputs()[0], "exit-code=3");
+}
+
+#[test]
+fn a_run_keeps_its_exit_code_without_jq() {
+    let script =
+        "#!/bin/sh\nwhile [ \"$1\" != --report ]; do shift; done\necho '{}' > \"$2\"\nexit 1\n";
+    let job = Job::with_program(Place::new(), script);
+    std::fs::write(job.place.path("bin/jq"), "#!/bin/sh\nexit 127\n").unwrap();
+    std::fs::set_permissions(job.place.path("bin/jq"), Permissions::from_mode(0o755)).unwrap();
+    let outcome = job.run("Run", &[("config", "c")]).exits(1);
+    let warning =
+        "::warning title=image-syncer::the report cannot be summarised: jq failed or is missing\n";
+    assert!(outcome.stdout.ends_with(warning), "{}", outcome.stdout);
+    assert_eq!(job.outputs()[0], "exit-code=1");
 }
 
 #[test]
