@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures_util::StreamExt as _;
 use image_syncer_registry::transport::{Observer, PauseReason};
-use image_syncer_sync::Session;
 use image_syncer_sync::config::Config;
 use image_syncer_sync::image_list::{ImageDetail, ImageListItem, ImageScope};
+use image_syncer_sync::{Failure, Session};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, TagsArgs};
@@ -18,12 +18,16 @@ use crate::commands::run_flags::RunFlags;
 use crate::commands::setup;
 use crate::escape;
 use crate::exit::Exit;
+use crate::hint::hint;
 use crate::problems::Problems;
 use crate::run::{self, SessionParts};
 use crate::ui::listing::ListingForm;
 use crate::ui::stdout::{StartWriting, Stdout};
 use crate::ui::tags::{TagColumns, TagsForm, TagsOutput};
 use crate::ui::{Printer, full_reason, units};
+
+/// Maximum number of hints below a list.
+const MAX_HINTS: usize = 3;
 
 /// Prints the images of a source.
 pub(super) fn execute(
@@ -176,14 +180,22 @@ async fn print(
     .context("cannot start the thread that writes to stdout")?;
     let mut output = TagsOutput::new(form, columns);
     let mut exit = Exit::Done;
+    let mut hints = Hints::default();
     let mut list = std::pin::pin!(session.list_images(scope, detail));
     while let Some(Some(items)) = gone.run_until_cancelled(list.next()).await {
         let text = output.part(&items);
         stdout.send(move |out| out.write_all(text.as_bytes()));
         for item in &items {
-            if let ImageListItem::Failed { place, failure } = item {
-                printer.error(&format!("{place}: {}", full_reason(failure)));
-                exit = Exit::Failed;
+            match item {
+                ImageListItem::Failed { place, failure } => {
+                    printer.error(&format!("{place}: {}", full_reason(failure)));
+                    hints.add(failure);
+                    exit = Exit::Failed;
+                }
+                ImageListItem::Image(image) => {
+                    image.failure.iter().for_each(|failure| hints.add(failure));
+                }
+                ImageListItem::Repository(_) => {}
             }
         }
     }
@@ -198,6 +210,7 @@ async fn print(
         ));
         exit = Exit::Failed;
     }
+    hints.print(printer);
     if output.count() == 0 && exit == Exit::Done && !gone.is_cancelled() {
         printer.warning(&format!("{}: {}", scope, empty(scope)));
     }
@@ -206,6 +219,27 @@ async fn print(
         exit = Exit::Failed;
     }
     Ok(exit)
+}
+
+/// Advice on the failures of a list, each once.
+#[derive(Default)]
+struct Hints(Vec<String>);
+
+impl Hints {
+    fn add(&mut self, failure: &Failure) {
+        if self.0.len() < MAX_HINTS
+            && let Some(hint) = hint(failure)
+            && !self.0.contains(&hint)
+        {
+            self.0.push(hint);
+        }
+    }
+
+    fn print(&self, printer: &Printer) {
+        for hint in &self.0 {
+            printer.line(&format!("hint: {}", escape::line(hint)));
+        }
+    }
 }
 
 /// Returns the description of an empty list.

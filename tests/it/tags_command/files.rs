@@ -57,6 +57,31 @@ fn names(stdout: &str) -> Vec<&str> {
 }
 
 #[test]
+fn every_field_of_the_json_is_described() {
+    let (place, ..) = stored();
+    let outcome = place.run(&[
+        "tags",
+        "oci:store#quay.io/team/app:v1,v9",
+        "--output",
+        "json",
+    ]);
+    let images: Vec<Value> = serde_json::from_str(&outcome.exits(1).stdout).unwrap();
+    let document =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tags.md")).unwrap();
+    let described = |value: &Value| {
+        for (key, value) in value.as_object().unwrap() {
+            assert!(document.contains(&format!("`{key}`")), "{key}");
+            let items = value.as_array().into_iter().flatten();
+            for (key, _) in items.flat_map(|item| item.as_object().unwrap()) {
+                assert!(document.contains(&format!("`{key}`")), "{key}");
+            }
+        }
+    };
+    assert_eq!(images.len(), 2);
+    images.iter().for_each(described);
+}
+
+#[test]
 fn a_layout_shows_all_details_and_its_referrers_are_counted() {
     let (place, multi, chart) = stored();
     let outcome = place.run(&["tags", "oci:store"]).exits(0);

@@ -42,8 +42,12 @@ impl Layout {
         }
         Ok(images)
     }
-    /// Returns the manifests that refer to another one of the layout.
+    /// Returns the manifests that refer to another one of the layout, if a root without a name may be one.
     async fn attached(&self) -> Result<HashSet<Digest>, LayoutError> {
+        let is_unnamed = |root: &LayoutRoot| root.name == RootName::Unnamed;
+        if !lock(&self.state).index.roots().any(is_unnamed) {
+            return Ok(HashSet::new());
+        }
         let walk = self.walk().await?;
         let referrers = walk.referrers.iter();
         let attached = referrers.filter(|(subject, _)| walk.reached.contains(subject));
