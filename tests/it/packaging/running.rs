@@ -16,8 +16,12 @@ use super::manifests::{arguments, container, of_kind, only, parsed, pod};
 use super::{helm, kustomize};
 use crate::support::{Outcome, Place, Service, assert_arrived, image, registry};
 
-/// Keys of the Secret that users create, and their values.
-const LOGINS: [(&str, &str); 2] = [("registry", "hunter2"), ("ops", "0123456789abcdef-token")];
+/// Keys of the Secret that users create, and their values: a password, a token, and the password of the database.
+const LOGINS: [(&str, &str); 3] = [
+    ("registry", "hunter2"),
+    ("ops", "0123456789abcdef-token"),
+    ("password", "s3cret-p@ss"),
+];
 
 /// The two registries that the rules name.
 struct Registries {
@@ -63,6 +67,7 @@ impl Registries {
 struct Container {
     place: Place,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Container {
@@ -100,8 +105,11 @@ impl Container {
                 std::fs::set_permissions(file, Permissions::from_mode(0o440)).unwrap();
             }
         }
-        let arguments = arguments(pod).into_iter().map(moved).collect();
-        Self { place, arguments }
+        Self {
+            arguments: arguments(pod).into_iter().map(moved).collect(),
+            variables: variables(pod),
+            place,
+        }
     }
 
     /// Returns the program, ready to start as the shard `index` of an Indexed Job.
@@ -112,6 +120,7 @@ impl Container {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut command = self.place.command(&words);
         command.env("JOB_COMPLETION_INDEX", &index);
+        command.envs(self.variables.iter().cloned());
         command
     }
 
@@ -124,6 +133,24 @@ impl Container {
     fn has(&self, path: &str) -> bool {
         self.place.path(&format!("root/{path}")).is_file()
     }
+}
+
+/// Returns the variables of a container, with values of the Secret that users create.
+fn variables(pod: &Value) -> Vec<(String, String)> {
+    let all = container(pod)["env"].as_array();
+    let all = all.map(Vec::as_slice).unwrap_or_default().iter();
+    let value = |variable: &Value| {
+        let key = variable.pointer("/valueFrom/secretKeyRef/key");
+        let secret = LOGINS
+            .iter()
+            .find(|(name, _)| key.is_some_and(|key| key == name));
+        let value = secret.map_or_else(|| variable["value"].as_str().unwrap(), |(_, value)| value);
+        (
+            variable["name"].as_str().unwrap().to_owned(),
+            value.to_owned(),
+        )
+    };
+    all.map(value).collect()
 }
 
 /// Returns the files of a volume: those of a `ConfigMap` or a Secret.
@@ -290,6 +317,48 @@ fn the_service_answers_its_probes_and_copies_with_its_token() {
             );
         }
     }
+}
+
+#[cfg(feature = "share")]
+#[test]
+fn workers_join_the_run_of_the_cron_job() {
+    use crate::support::postgres::{PASSWORD, Postgres};
+
+    testkit::needs!("helm");
+    if !Postgres::is_installed() {
+        return;
+    }
+    assert_eq!(LOGINS[2].1, PASSWORD);
+    let server = Postgres::start();
+    let url = format!(
+        "postgres://syncer@127.0.0.1:{}/syncer?sslmode=disable",
+        server.port()
+    );
+    let values = helm::values("workers")
+        .replace("tags: 1.10", "tags: v1")
+        .replace(
+            "postgres://syncer@postgres.example.com/syncer?sslmode=require",
+            &url,
+        );
+    let manifests = chart(&values);
+    let registries = Registries::new(&["team-a/app", "team-b/app"]);
+    let [worker, run] = ["Deployment", "CronJob"].map(|kind| {
+        let pod = pod(only(&manifests, kind)).unwrap();
+        Container::new(&manifests, pod, &registries)
+    });
+    let worker = Service::spawn(worker.command(0).stdout(Stdio::null()));
+    run.run(0);
+    for repository in ["team-a/app", "team-b/app"] {
+        assert_arrived(
+            &registries.destination,
+            repository,
+            "v1",
+            &image(repository),
+        );
+    }
+    worker.stop().exits(0);
+    let workers = "SELECT count(*) FROM image_syncer.workers";
+    assert_eq!(server.sql(workers).trim(), "2");
 }
 
 /// Sends a request, and returns the status.
