@@ -1,5 +1,6 @@
 //! Units of a run in one process: one, with everything.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
@@ -9,7 +10,9 @@ use image_syncer_sync::settings::Intent;
 use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
-use crate::share::{ClaimedUnit, NewUnit, RunKey, RunWork, Share, ShareError, UnitEnd, UnitSpec};
+use crate::share::{
+    ClaimedUnit, NewUnit, RunKey, RunWork, Share, ShareError, UnitCost, UnitEnd, UnitSpec,
+};
 
 /// Shares nothing: its only unit is a whole run, whose events go to the listener of the run at once.
 pub(crate) struct LocalShare(Mutex<Option<ClaimedUnit>>);
@@ -47,6 +50,21 @@ impl Share for LocalShare {
     ) -> BoxFuture<'a, Result<bool, ShareError>> {
         let error = "this run is not shared; this is a defect of image-syncer, please report it";
         ready(Err(ShareError::new(error))).boxed()
+    }
+
+    fn parts<'a>(
+        &'a self,
+        _unit: &'a ClaimedUnit,
+    ) -> BoxFuture<'a, Result<HashSet<String>, ShareError>> {
+        ready(Ok(HashSet::new())).boxed()
+    }
+
+    fn costs<'a>(
+        &'a self,
+        _unit: &'a ClaimedUnit,
+        _keys: Vec<String>,
+    ) -> BoxFuture<'a, HashMap<String, UnitCost>> {
+        ready(HashMap::new()).boxed()
     }
 
     fn end<'a>(

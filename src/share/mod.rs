@@ -9,6 +9,7 @@
 
 #![cfg_attr(not(feature = "share"), allow(dead_code))]
 
+mod backlog;
 mod divider;
 mod error;
 mod local;
@@ -16,9 +17,14 @@ mod local;
 pub(crate) mod postgres;
 #[cfg(feature = "share")]
 mod run_events;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)]
+mod simulation;
 mod unit;
 mod unit_rules;
 mod worker;
+
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::BoxFuture;
 
@@ -26,7 +32,7 @@ pub(crate) use error::ShareError;
 pub(crate) use local::LocalShare;
 #[cfg(feature = "share")]
 pub(crate) use run_events::{FinishedUnit, RunEvents};
-pub(crate) use unit::{ClaimedUnit, NewUnit, RunKey, RunWork, UnitEnd, UnitSpec};
+pub(crate) use unit::{ClaimedUnit, NewUnit, RunKey, RunWork, UnitCost, UnitEnd, UnitSpec};
 #[cfg(all(feature = "service", feature = "share"))]
 pub(crate) use unit_rules::of_run as rules_of_run;
 pub(crate) use worker::Worker;
@@ -50,6 +56,22 @@ pub(crate) trait Share: Send + Sync {
         unit: &'a ClaimedUnit,
         units: Vec<NewUnit>,
     ) -> BoxFuture<'a, Result<bool, ShareError>>;
+
+    /// Returns the tags that units have which `unit` added, in this attempt or an earlier one.
+    ///
+    /// # Errors
+    /// The server refuses, or could not be reached for too long.
+    fn parts<'a>(
+        &'a self,
+        unit: &'a ClaimedUnit,
+    ) -> BoxFuture<'a, Result<HashSet<String>, ShareError>>;
+
+    /// Returns what units with these keys cost in the last run of the same work, as far as that is known.
+    fn costs<'a>(
+        &'a self,
+        unit: &'a ClaimedUnit,
+        keys: Vec<String>,
+    ) -> BoxFuture<'a, HashMap<String, UnitCost>>;
 
     /// Ends a unit. The last one ends its run. Returns false, and changes nothing, if the lease of `unit` has ended:
     /// another worker carries it out.

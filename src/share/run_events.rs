@@ -235,7 +235,7 @@ impl RunEvents {
                 self.named.iter().chain(&self.patterns).copied().collect()
             }
             UnitSpec::List => self.patterns.clone(),
-            UnitSpec::Rules { rules } => {
+            UnitSpec::Rules { rules, .. } => {
                 let rules = rules.iter();
                 rules.filter_map(|it| at(&self.named, it)).collect()
             }
@@ -351,7 +351,10 @@ mod tests {
 
     #[test]
     fn a_rule_that_was_divided_starts_and_ends_once() {
-        let whole = UnitSpec::Rules { rules: vec![0] };
+        let whole = UnitSpec::Rules {
+            rules: vec![0],
+            image_bytes: None,
+        };
         let units = vec![
             unit(part("v2"), vec![discovered(1), finished("v2")]),
             unit(whole, vec![discovered(1), finished("v1")]),

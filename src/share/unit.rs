@@ -29,6 +29,9 @@ pub(crate) enum UnitSpec {
     Rules {
         /// Positions among the rules that name their repositories.
         rules: Vec<usize>,
+        /// Bytes that a former run sent for an image, on average.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image_bytes: Option<u64>,
     },
     /// Copies the images of a repository that a pattern selects.
     Repository {
@@ -36,6 +39,9 @@ pub(crate) enum UnitSpec {
         pattern: usize,
         /// The repository at the source.
         repository: String,
+        /// Bytes that a former run sent for an image, on average.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image_bytes: Option<u64>,
     },
     /// Copies tags of a repository that another unit selected and handed over.
     Part {
@@ -67,6 +73,17 @@ pub(crate) struct NewUnit {
     pub(crate) weight: i64,
     /// Its work.
     pub(crate) spec: UnitSpec,
+}
+
+/// Cost of a unit and its parts in a former run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UnitCost {
+    /// Number of pairs of image and destination.
+    pub(crate) images: u64,
+    /// Bytes of blobs that were sent.
+    pub(crate) bytes: u64,
+    /// Time of all images together, in milliseconds.
+    pub(crate) milliseconds: u64,
 }
 
 /// A unit that this worker carries out.

@@ -12,12 +12,16 @@ use image_syncer_sync::{Event, Session};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::share::backlog::Backlog;
 use crate::share::divider::UnitDivider;
 use crate::share::unit_rules;
-use crate::share::{ClaimedUnit, Share, ShareError, UnitEnd, UnitSpec};
+use crate::share::{ClaimedUnit, NewUnit, Share, ShareError, UnitEnd, UnitSpec};
 
 /// Maximum number of units that a worker carries out at a time. The images in flight have a limit of their own.
-const UNITS: usize = 16;
+pub(super) const UNITS: usize = 16;
+
+/// Maximum number of units that a worker claims at a time, so that several workers take turns.
+pub(super) const CLAIMED: usize = 4;
 
 /// Maximum number of units that are added at a time.
 const ADDED: usize = 1_000;
@@ -48,12 +52,26 @@ impl Worker {
     /// # Panics
     /// If a unit panics.
     pub(crate) async fn work(&self) -> Result<(), ShareError> {
+        let backlog = Arc::new(Backlog::default());
         let mut running = JoinSet::new();
         let mut claims = true;
+        let mut claiming = None;
         let mut failure = None;
         loop {
-            let free = UNITS.saturating_sub(running.len());
             claims &= !self.stop.cancel.is_cancelled();
+            let free = free_places(running.len(), &backlog);
+            if !claims {
+                claiming = None;
+            } else if claiming.is_none() && free > 0 {
+                claiming = Some(self.share.claim(free));
+            }
+            let is_claiming = claiming.is_some();
+            let claimed = async {
+                match claiming.as_mut() {
+                    Some(claiming) => claiming.await,
+                    None => Ok(None),
+                }
+            };
             tokio::select! {
                 biased;
                 () = self.stop.cancel.cancelled(), if claims => {}
@@ -62,19 +80,23 @@ impl Worker {
                         failure.get_or_insert(error);
                     }
                 }
-                claimed = self.share.claim(free), if claims && free > 0 => match claimed {
-                    Ok(Some(units)) => {
-                        for unit in units {
-                            let worker = self.clone();
-                            running.spawn(async move { worker.carry_out(unit).await });
+                claimed = claimed, if is_claiming => {
+                    claiming = None;
+                    match claimed {
+                        Ok(Some(units)) => {
+                            for unit in units {
+                                let (worker, backlog) = (self.clone(), Arc::clone(&backlog));
+                                running.spawn(async move { worker.carry_out(unit, &backlog).await });
+                            }
+                        }
+                        Ok(None) => claims = false,
+                        Err(error) => {
+                            claims = false;
+                            failure.get_or_insert(error);
                         }
                     }
-                    Ok(None) => claims = false,
-                    Err(error) => {
-                        claims = false;
-                        failure.get_or_insert(error);
-                    }
-                },
+                }
+                () = backlog.changed(), if claims && !is_claiming => {}
                 else => break,
             }
         }
@@ -82,12 +104,12 @@ impl Worker {
     }
 
     /// Carries out one unit, and ends it. Work that this worker stopped has to be done by another one.
-    async fn carry_out(&self, unit: ClaimedUnit) -> Result<(), ShareError> {
+    async fn carry_out(&self, unit: ClaimedUnit, backlog: &Arc<Backlog>) -> Result<(), ShareError> {
         let rules = unit_rules::of_run(&self.rules, &unit.work);
         let rules = rules.and_then(|run| unit_rules::of_unit(&run, &unit.spec));
         let (end, failure) = match rules {
             Err(reason) => (UnitEnd::Failed(reason), None),
-            Ok(rules) => match self.perform(&unit, rules).await {
+            Ok(rules) => match self.perform(&unit, rules, backlog).await {
                 Err(error) => (UnitEnd::Returned, Some(error)),
                 Ok(()) if self.stop.cancel.is_cancelled() => (UnitEnd::Returned, None),
                 Ok(()) => (UnitEnd::Done, None),
@@ -98,7 +120,12 @@ impl Worker {
     }
 
     /// Does the work of a unit.
-    async fn perform(&self, unit: &ClaimedUnit, rules: RuleSet) -> Result<(), ShareError> {
+    async fn perform(
+        &self,
+        unit: &ClaimedUnit,
+        rules: RuleSet,
+        backlog: &Arc<Backlog>,
+    ) -> Result<(), ShareError> {
         match unit.spec {
             UnitSpec::Start => {
                 // Readers of the run need not have the files.
@@ -106,18 +133,26 @@ impl Worker {
                     unit.listener.event(&Event::RuleStarted { rule });
                 }
                 let units = unit_rules::first_units(&rules);
-                self.share.add(unit, units).await.map(drop)
+                self.add(unit, units).await.map(drop)
             }
             UnitSpec::List => self.list(unit, rules).await,
             _ => {
-                self.copy(unit, rules).await;
+                self.copy(unit, rules, backlog).await;
                 Ok(())
             }
         }
     }
 
+    /// Adds units, heavy ones of a former run first. Returns false if the lease of `unit` has ended.
+    async fn add(&self, unit: &ClaimedUnit, mut units: Vec<NewUnit>) -> Result<bool, ShareError> {
+        let keys = units.iter().map(|unit| unit.key.clone());
+        let costs = self.share.costs(unit, keys.collect()).await;
+        unit_rules::weigh(&mut units, &costs);
+        self.share.add(unit, units).await
+    }
+
     /// Copies the images of `rules`.
-    async fn copy(&self, unit: &ClaimedUnit, rules: RuleSet) {
+    async fn copy(&self, unit: &ClaimedUnit, rules: RuleSet, backlog: &Arc<Backlog>) {
         let stop = self.unit_stop();
         let options = RunOptions::default()
             .with_intent(unit.work.intent)
@@ -127,9 +162,7 @@ impl Worker {
             .with_pushed(PushedTags::named(&unit.work.pushed))
             .with_lease(unit.lease.clone())
             .with_tag_divider(UnitDivider::for_unit(&self.share, unit));
-        let mut handle = self
-            .session
-            .run_with(rules, options, Arc::clone(&unit.listener));
+        let mut handle = self.session.run_with(rules, options, backlog.listen(unit));
         tokio::select! {
             _ = handle.ended() => return,
             () = unit.ended.cancelled() => handle.abandon(),
@@ -152,7 +185,7 @@ impl Worker {
             while found.recv_many(&mut batch, ADDED).await > 0 {
                 let units = batch.drain(..);
                 let units = units.map(|it| unit_rules::repository_unit(it.pattern, &it.repository));
-                if !self.share.add(unit, units.collect()).await? {
+                if !self.add(unit, units.collect()).await? {
                     cancel.cancel();
                     break;
                 }
@@ -171,6 +204,14 @@ impl Worker {
             grace: self.stop.grace,
         }
     }
+}
+
+/// Returns the number of units to claim, with this number in progress.
+fn free_places(running: usize, backlog: &Backlog) -> usize {
+    if running > 0 && backlog.suffices() {
+        return 0;
+    }
+    UNITS.saturating_sub(running).min(CLAIMED)
 }
 
 /// Continues the panic of a task. A task that was dropped has no result.

@@ -1,9 +1,9 @@
 //! Measures how a shared run gets faster with workers, on registries with latency and a limited bandwidth for each
 //! connection, so that the network is the limit and not this machine.
 //!
-//! `workers BINARY URL SHARE` copies the same repositories with 1, 2, 4 and 8 workers over the `PostgreSQL` database at
-//! SHARE's URL, and prints a table in Markdown. `SHARE` is the part of the bytes in one large repository, in percent; 0
-//! for equal repositories.
+//! `workers BINARY URL SHARE COUNT…` copies the same repositories with each number of workers over the `PostgreSQL`
+//! database at `URL`, and prints a table in Markdown. The first number should be 1, with which the others are compared.
+//! `SHARE` is the part of the bytes in one large repository, in percent; 0 for equal repositories.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -34,15 +34,16 @@ const LARGE_TAGS: u64 = 600;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [binary, url, share] = arguments.as_slice() else {
-        panic!("BINARY URL SHARE");
+    let [binary, url, share, counts @ ..] = arguments.as_slice() else {
+        panic!("BINARY URL SHARE COUNT…");
     };
     let share: u64 = share.parse().expect("a part in percent");
     let directory = tempfile::tempdir().expect("a directory");
     println!("| Workers | Time | Ideal | Speed-up | Requests | Bytes sent | Sent twice |");
     println!("|---|---|---|---|---|---|---|");
     let mut alone = None;
-    for workers in [1_u32, 2, 4, 8] {
+    for workers in counts {
+        let workers: u32 = workers.parse().expect("a number of workers");
         let source = Registry::builder()
             .profile(Profile::distribution())
             .latency(LATENCY)

@@ -1,5 +1,6 @@
 //! Claims of units.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::share::postgres::gatherer::Gatherer;
 use crate::share::postgres::held::Attempt;
 use crate::share::postgres::patience::Patience;
 use crate::share::postgres::{DatabaseError, LOSSES, PostgresShare, clock, parameters, statements};
-use crate::share::{ClaimedUnit, NewUnit, RunKey, Share, ShareError, UnitEnd};
+use crate::share::{ClaimedUnit, NewUnit, RunKey, Share, ShareError, UnitCost, UnitEnd};
 
 /// Pauses between looks at an empty queue, from the shortest to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
@@ -78,6 +79,21 @@ impl Share for RunShare {
         units: Vec<NewUnit>,
     ) -> BoxFuture<'a, Result<bool, ShareError>> {
         async move { self.claims.share.add_units(unit.into(), &units).await }.boxed()
+    }
+
+    fn parts<'a>(
+        &'a self,
+        unit: &'a ClaimedUnit,
+    ) -> BoxFuture<'a, Result<HashSet<String>, ShareError>> {
+        async move { self.claims.share.parts_of(unit).await }.boxed()
+    }
+
+    fn costs<'a>(
+        &'a self,
+        unit: &'a ClaimedUnit,
+        keys: Vec<String>,
+    ) -> BoxFuture<'a, HashMap<String, UnitCost>> {
+        async move { self.claims.share.former_costs(unit.run, keys).await }.boxed()
     }
 
     fn end<'a>(

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use image_syncer_sync::{Event, Listener};
+use image_syncer_sync::{Event, Listener, Outcome};
 
 use crate::lock::lock;
-use crate::share::FinishedUnit;
+use crate::share::{FinishedUnit, UnitCost};
 
 /// Gathers the events of a unit that its result needs.
 pub(super) struct Gatherer {
@@ -21,6 +21,25 @@ impl Gatherer {
             events: Mutex::default(),
             next,
         }
+    }
+
+    /// Returns the cost of the images that ended.
+    pub(super) fn cost(&self) -> UnitCost {
+        let mut cost = UnitCost::default();
+        for event in lock(&self.events).iter() {
+            if let Event::ImageFinished {
+                outcome, elapsed, ..
+            } = event
+            {
+                cost.images += 1;
+                let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+                cost.milliseconds = cost.milliseconds.saturating_add(milliseconds);
+                if let Outcome::Copied(copied) = outcome {
+                    cost.bytes = cost.bytes.saturating_add(copied.volume.bytes);
+                }
+            }
+        }
+        cost
     }
 
     /// Returns the events so far as JSON.

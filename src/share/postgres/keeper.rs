@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_postgres::Row;
 
-use crate::share::RunKey;
 use crate::share::postgres::connection::Hints;
 use crate::share::postgres::gatherer::json_text;
 use crate::share::postgres::held::Attempt;
 use crate::share::postgres::units::Ending;
 use crate::share::postgres::{DatabaseError, LOSSES, PostgresShare, clock, parameters, statements};
+use crate::share::{RunKey, UnitCost};
 
 /// Renewals in the time of a lease.
 const RENEWALS: u32 = 4;
@@ -166,6 +166,7 @@ impl PostgresShare {
             owner,
             state: "failed",
             result: json_text(&reason),
+            cost: UnitCost::default(),
             only_if_cancelled: false,
         };
         ending.try_once(&self.database.control, false).await?;

@@ -6,7 +6,8 @@
 /// Claims units. Parameters: digest, run or none, number of free places, worker, seconds of a lease, limit of losses.
 ///
 /// The run with the fewest units in progress comes first, so that a large run does not keep others
-/// waiting. The workers that were seen within a lease divide the units evenly.
+/// waiting. The workers that were seen within a lease divide the units evenly, and claim parts of
+/// large repositories one at a time.
 pub(super) const CLAIM: &str = include_str!("statements/claim.sql");
 
 /// Returns the state of a run.
@@ -19,9 +20,11 @@ pub(super) const LOCK_RUN: &str = "SELECT FROM image_syncer.runs WHERE id = $1 F
 pub(super) const LOCK_UNIT: &str = "SELECT FROM image_syncer.units \
      WHERE run = $1 AND id = $2 AND owner = $3 AND attempt = $4 AND state = 'running' FOR UPDATE";
 
-/// Ends a unit. Parameters: run, unit, worker, attempt, state, result, true if only for a cancelled run.
+/// Ends a unit. Parameters: run, unit, worker, attempt, state, result, true if only for a cancelled run,
+/// images, bytes, milliseconds.
 pub(super) const FINISH: &str = "UPDATE image_syncer.units AS unit \
-     SET state = $5, result = $6::jsonb, lease_until = NULL, seq = run.finished + 1 \
+     SET state = $5, result = $6::jsonb, lease_until = NULL, seq = run.finished + 1, \
+     images = $8, bytes = $9, milliseconds = $10 \
      FROM image_syncer.runs AS run \
      WHERE run.id = $1 AND run.state = 'running' AND (run.cancel OR NOT $7) \
      AND unit.run = $1 AND unit.id = $2 AND unit.owner = $3 AND unit.attempt = $4 AND unit.state = 'running' \
@@ -44,6 +47,14 @@ pub(super) const HAS_FINISHED: &str = "SELECT FROM image_syncer.units \
 
 /// Adds units to the run of one that is held. Parameters: run, unit, worker, attempt, keys, weights, kinds, works.
 pub(super) const ADD: &str = include_str!("statements/add.sql");
+
+/// Returns the tags of parts. Parameters: run, first key, key after the last.
+pub(super) const PARTS: &str = "SELECT jsonb_array_elements_text(spec -> 'tags') FROM image_syncer.units \
+     WHERE run = $1 AND key >= $2 AND key < $3 AND kind = 'part'";
+
+/// Returns what units and their parts cost in the last run with the same work. Parameters: run, keys, first keys of their
+/// parts, keys after the last part.
+pub(super) const COSTS: &str = include_str!("statements/costs.sql");
 
 /// Opens a run. Parameters: digest, program, work, purpose, cause, slot, worker, keys, weights, kinds, works.
 pub(super) const OPEN: &str = include_str!("statements/open.sql");

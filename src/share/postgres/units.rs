@@ -1,12 +1,17 @@
 //! Ends of units, and new ones.
 
+use std::collections::{HashMap, HashSet};
+
+use tokio_postgres::Row;
+
 use crate::share::postgres::gatherer::json_text;
 use crate::share::postgres::held::Attempt;
 use crate::share::postgres::patience::Patience;
 use crate::share::postgres::{
     DatabaseConnection, DatabaseError, PostgresShare, parameters, statements,
 };
-use crate::share::{NewUnit, RunKey, ShareError, UnitEnd};
+use crate::share::unit_rules;
+use crate::share::{ClaimedUnit, NewUnit, RunKey, ShareError, UnitCost, UnitEnd};
 
 /// Units as columns.
 pub(super) struct UnitColumns {
@@ -38,6 +43,11 @@ impl UnitColumns {
     }
 }
 
+/// Returns the first key that a part of the unit `key` may have, and the one after the last.
+fn part_keys(key: &str) -> [String; 2] {
+    unit_rules::PART_KEYS.map(|mark| format!("{key}{mark}").replace('\0', ""))
+}
+
 /// Maximum number of units in one statement.
 const ADDED: usize = 10_000;
 
@@ -66,6 +76,7 @@ impl PostgresShare {
             owner: self.worker.id.clone(),
             state,
             result,
+            cost: unit.gatherer.cost(),
             only_if_cancelled,
         };
         let ended = self.store_end(&mut ending, returned).await;
@@ -73,6 +84,46 @@ impl PostgresShare {
         self.held.remove(attempt);
         self.touch();
         ended
+    }
+
+    /// Returns the tags of the units that `unit` added.
+    pub(super) async fn parts_of(&self, unit: &ClaimedUnit) -> Result<HashSet<String>, ShareError> {
+        let (run, [from, to]) = (unit.run.0, part_keys(&unit_rules::key(&unit.spec)));
+        let values = parameters!(run: i64, from: String, to: String);
+        let rows = self.read(statements::PARTS, &values).await?;
+        Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
+    }
+
+    /// Returns what units with these keys, and their parts, cost in the last run before `run` with the same work. It is
+    /// a hint: without an answer of the server, nothing is known.
+    pub(super) async fn former_costs(
+        &self,
+        RunKey(run): RunKey,
+        keys: Vec<String>,
+    ) -> HashMap<String, UnitCost> {
+        let (from, to): (Vec<String>, Vec<String>) = keys
+            .iter()
+            .map(|key| {
+                let [from, to] = part_keys(key);
+                (from, to)
+            })
+            .unzip();
+        let values = parameters!(run: i64, keys: Vec<String>, from: Vec<String>, to: Vec<String>);
+        let rows = self.database.work.query(statements::COSTS, &values).await;
+        let rows = rows.unwrap_or_default();
+        let number = |row: &Row, column| {
+            let number: Option<i64> = row.try_get(column).ok();
+            u64::try_from(number.unwrap_or_default()).unwrap_or_default()
+        };
+        let costs = rows.iter().filter_map(|row| {
+            let cost = UnitCost {
+                images: number(row, 1),
+                bytes: number(row, 2),
+                milliseconds: number(row, 3),
+            };
+            Some((row.try_get(0).ok()?, cost))
+        });
+        costs.collect()
     }
 
     async fn store_end(&self, ending: &mut Ending, returned: bool) -> Result<bool, ShareError> {
@@ -155,6 +206,7 @@ pub(super) struct Ending {
     pub(super) owner: String,
     pub(super) state: &'static str,
     pub(super) result: String,
+    pub(super) cost: UnitCost,
     pub(super) only_if_cancelled: bool,
 }
 
@@ -178,10 +230,14 @@ impl Ending {
             only_if_cancelled,
             ..
         } = self;
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let (images, bytes) = (number(self.cost.images), number(self.cost.bytes));
+        let milliseconds = number(self.cost.milliseconds);
         let the_run = parameters!(run: i64);
         let unit = parameters!(run: i64, id: i64, owner: String, attempt: i32);
         let end = parameters!(
             run: i64, id: i64, owner: String, attempt: i32, state: &str, result: String, only_if_cancelled: bool,
+            images: i64, bytes: i64, milliseconds: i64,
         );
         let count = parameters!(run: i64, id: i64);
         let mut all: Vec<(&str, &[_])> = vec![(statements::LOCK_RUN, &the_run)];

@@ -7,12 +7,12 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use image_syncer_registry::manifest::media_type;
 use image_syncer_registry::{Digest, ErrorKind, Tag, Target};
 
+use crate::discover::RuleSearch;
 use crate::discover::referrer_tags::{ReferrerTag, TagSubject};
-use crate::discover::{Claimant, RuleSearch};
 use crate::failure::Failure;
 use crate::graph::{SourceImage, may_list_referrers};
 use crate::rule::Naming;
-use crate::store::Source;
+use crate::store::{ListedDigest, Source};
 
 /// Maximum number of tags of a repository that are handed over while tags of referrers are deferred: their images are
 /// looked up if such a tag is left. Further tags are kept.
@@ -45,6 +45,50 @@ impl RuleSearch<'_> {
         self.discoverer.divider.is_some()
     }
 
+    /// Offers `tags`, in this order, to other processes, except those that lists of both ends show as unchanged: these
+    /// cost no request here. Returns those that others copy. The lists of the destinations know of the rest.
+    pub(super) async fn hand_over_listed(
+        &mut self,
+        tags: Vec<(Tag, Option<ListedDigest>)>,
+    ) -> HashSet<Tag> {
+        let index = &self.discoverer.destination_index;
+        let (count, has_digests) = (tags.len(), tags.iter().any(|(_, digest)| digest.is_some()));
+        if self.may_divide() && has_digests {
+            index.want(self.rule, count).await;
+            let mut offered = Vec::new();
+            for (tag, listed) in tags {
+                if !self.is_unchanged(&tag, listed.as_ref()).await {
+                    offered.push(tag);
+                }
+            }
+            return self.hand_over(offered).await;
+        }
+        let tags = tags.into_iter().map(|(tag, _)| tag);
+        let others = self.hand_over(tags.collect()).await;
+        index.want(self.rule, count - others.len()).await;
+        others
+    }
+
+    /// Returns true if lists show the digest of `tag` at all destinations.
+    async fn is_unchanged(&self, tag: &Tag, listed: Option<&ListedDigest>) -> bool {
+        let Some(digest) = listed.and_then(ListedDigest::recent) else {
+            return false;
+        };
+        let target = Target::Tag(tag.clone());
+        let claimant = self.claimant();
+        for destination in &self.rule.destinations {
+            // A name by position needs the tags before it; these rules name their tags, and list nothing.
+            let Ok(place) = self.place(claimant, destination, Some(tag), 0) else {
+                return false;
+            };
+            let known = self.known(&target, &place).await;
+            if known.hint.listed_digest() != Some(digest) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Offers `tags`, in this order, to other processes. Returns those that they copy.
     pub(super) async fn hand_over(&mut self, tags: Vec<Tag>) -> HashSet<Tag> {
         let Some(divider) = self.discoverer.divider.as_ref() else {
@@ -56,13 +100,13 @@ impl RuleSearch<'_> {
         if offered.is_empty() || self.cancel.is_cancelled() {
             return HashSet::new();
         }
-        let kept = divider.divide(self.rule, &offered).await;
-        let others = offered.split_off(kept.min(offered.len()));
+        let others = divider.divide(self.rule, &offered).await;
         self.handed_over.count += others.len();
         if self.deferred.is_some() {
-            self.handed_over.remembered.extend(others.iter().cloned());
+            offered.retain(|tag| others.contains(tag));
+            self.handed_over.remembered.append(&mut offered);
         }
-        others.into_iter().collect()
+        others
     }
 
     /// Returns true if another process can copy `tag`: it goes to all destinations, and no other tag of the rule has
@@ -71,11 +115,7 @@ impl RuleSearch<'_> {
         if self.deferred.is_some() && ReferrerTag::parse(tag.as_str()).is_some() {
             return false;
         }
-        let claimant = Claimant {
-            rank: self.rank,
-            rule: self.rule,
-            leftovers: false,
-        };
+        let claimant = self.claimant();
         let target = Target::Tag(tag.clone());
         // Names by position are spelled out, and were claimed before the run.
         let names = self.rule.destinations.iter();

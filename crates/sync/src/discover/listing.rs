@@ -20,7 +20,8 @@ impl RuleSearch<'_> {
         self.deferred = DeferredReferrerTags::for_rule(self.rule, pages.list());
         let (mut looked_at, mut matched) = (0_usize, 0_usize);
         // Which tags this process keeps is known page by page.
-        let mut announced = self.may_divide();
+        let divides = self.may_divide();
+        let mut announced = divides;
         loop {
             let page = tokio::select! {
                 biased;
@@ -31,16 +32,13 @@ impl RuleSearch<'_> {
             let Some(tags) = page else { break };
             looked_at += tags.len();
             let will_send = |listed: &&ListedTag| self.will_send(pattern, &listed.tag);
-            let offered = tags
-                .iter()
-                .filter(will_send)
-                .map(|listed| listed.tag.clone());
-            let offered: Vec<Tag> = offered.collect();
-            let selected = offered.len();
-            let others = self.hand_over(offered).await;
-            let wanted = selected - others.len();
-            let index = &self.discoverer.destination_index;
-            index.want(self.rule, wanted).await;
+            let offered = tags.iter().filter(will_send);
+            let offered = offered.map(|listed| {
+                let digest = divides.then(|| pages.list().listed_digest(listed));
+                (listed.tag.clone(), digest.flatten())
+            });
+            let offered = offered.collect();
+            let others = self.hand_over_listed(offered).await;
             for (number, listed) in tags.iter().enumerate() {
                 if !announced
                     && self.pattern.is_none()
@@ -67,7 +65,7 @@ impl RuleSearch<'_> {
                 }
             }
         }
-        if self.may_divide() {
+        if divides {
             report_image_count(&*self.discoverer.listener, self.rule, self.wanted);
         }
         Ok(nothing_found(pattern, looked_at, matched))

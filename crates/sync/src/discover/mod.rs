@@ -244,6 +244,16 @@ impl Discoverer {
     }
 }
 
+impl<'a> RuleSearch<'a> {
+    fn claimant(&self) -> Claimant<'a> {
+        Claimant {
+            rank: self.rank,
+            rule: self.rule,
+            leftovers: self.sends_leftovers,
+        }
+    }
+}
+
 impl RuleSearch<'_> {
     /// Ends the search with its event.
     pub(crate) fn finish(self) {
@@ -356,11 +366,7 @@ impl RuleSearch<'_> {
     ) -> Result<(), Failure> {
         let listed = self.listed.take();
         let claims = &self.discoverer.claims;
-        let claimant = Claimant {
-            rank: self.rank,
-            rule: self.rule,
-            leftovers: self.sends_leftovers,
-        };
+        let claimant = self.claimant();
         let mut places: Vec<ImageDestination> = Vec::with_capacity(destinations.len());
         for destination in destinations {
             let mut place = self.place(claimant, destination, tag, position)?;

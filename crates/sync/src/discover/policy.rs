@@ -44,7 +44,9 @@ impl RuleSearch<'_> {
             };
             let Some(tags) = page else { break };
             self.offer(policy, &mut pipeline, tags).await?;
-            let ready = self.keep(policy, pipeline.drain_ready()).await;
+            let ready = self
+                .keep(policy, pipeline.drain_ready(), pages.list())
+                .await;
             self.send_selected(policy, ready, pages.list()).await?;
         }
         loop {
@@ -150,7 +152,7 @@ impl RuleSearch<'_> {
                 counted(policy.at_least as u64),
             )));
         }
-        let tags = self.keep(policy, result.tags).await;
+        let tags = self.keep(policy, result.tags, list).await;
         let selected = tags.iter().map(|it| &it.tag);
         let shown = selected.chain(result.quarantined.iter().map(|it| &it.tag));
         let count = self.wanted + shown.filter(|tag| self.rule.has_own(tag)).count();
@@ -165,15 +167,27 @@ impl RuleSearch<'_> {
         Ok(is_empty.then(|| format!("no tag is left: {explanation}")))
     }
 
-    /// Returns those of the selected tags that no other process copies.
-    async fn keep(&mut self, policy: &TagPolicy, mut tags: Vec<SelectedTag>) -> Vec<SelectedTag> {
+    /// Returns those of the selected tags of `list` that no other process copies.
+    async fn keep(
+        &mut self,
+        policy: &TagPolicy,
+        mut tags: Vec<SelectedTag>,
+        list: &SourceList,
+    ) -> Vec<SelectedTag> {
+        tags.retain(|it| self.rule.has_own(&it.tag));
         // A part would copy what a tag names then, which may be too young.
-        if self.may_divide() && policy.older_than.is_none() {
-            let own = tags.iter().filter(|it| self.rule.has_own(&it.tag));
-            let offered = own.map(|it| it.tag.clone()).collect();
-            let others = self.hand_over(offered).await;
-            tags.retain(|it| !others.contains(&it.tag));
+        if policy.older_than.is_some() {
+            let index = &self.discoverer.destination_index;
+            index.want(self.rule, tags.len()).await;
+            return tags;
         }
+        let offered = tags.iter().map(|it| {
+            let listed = list.listed_digest(&listed_tag(it.clone()));
+            (it.tag.clone(), listed)
+        });
+        let offered = offered.collect();
+        let others = self.hand_over_listed(offered).await;
+        tags.retain(|it| !others.contains(&it.tag));
         tags
     }
 
@@ -185,18 +199,8 @@ impl RuleSearch<'_> {
         tags: Vec<SelectedTag>,
         list: &SourceList,
     ) -> Result<(), Failure> {
-        let rule = Arc::clone(self.rule);
-        let tags: Vec<SelectedTag> = tags
-            .into_iter()
-            .filter(|it| rule.has_own(&it.tag))
-            .collect();
-        let index = &self.discoverer.destination_index;
-        index.want(&rule, tags.len()).await;
-        for SelectedTag { tag, digest } in tags {
-            let listed = ListedTag {
-                digest,
-                ..ListedTag::from(tag)
-            };
+        for selected in tags {
+            let listed = listed_tag(selected);
             self.listed = list.listed_digest(&listed);
             let target = Target::Tag(listed.tag.clone());
             let is_pinned = policy.older_than.is_some();
@@ -218,6 +222,14 @@ impl RuleSearch<'_> {
         self.skip = None;
         self.wanted += 1;
         sent
+    }
+}
+
+/// Returns a selected tag as the list had it.
+fn listed_tag(SelectedTag { tag, digest }: SelectedTag) -> ListedTag {
+    ListedTag {
+        digest,
+        ..ListedTag::from(tag)
     }
 }
 

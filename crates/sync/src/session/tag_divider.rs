@@ -1,5 +1,6 @@
 //! Division of the tags of a large repository among processes.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 
 use futures_util::future::BoxFuture;
@@ -9,8 +10,8 @@ use crate::rule::Rule;
 
 /// Hands over tags of a repository to other processes, before a run copies them.
 ///
-/// A run offers the tags that its rule selects in the order of their list, as its pages arrive. It copies those that it
-/// keeps, and reports no others. Another run copies the rest: that of a part of the rule with exactly these tags
+/// A run offers the tags that its rule selects in the order of their list, as its pages arrive, except those that lists
+/// of both ends show as unchanged. It copies those that it keeps, and reports no others. Another run copies the rest: that of a part of the rule with exactly these tags
 /// ([`RuleScope::chosen`](crate::rule::RuleScope::chosen)), without a divider.
 ///
 /// The run that divides keeps everything that needs the whole list: the selection by a policy, tags in quarantine, and
@@ -18,6 +19,6 @@ use crate::rule::Rule;
 /// not know: with several rules, which may have tags in common, and with a minimum age of tags, whose digests are fixed
 /// when they are selected.
 pub trait TagDivider: Debug + Send + Sync {
-    /// Returns how many of `tags`, which are not empty, the run keeps: the first ones. The others were handed over.
-    fn divide<'a>(&'a self, rule: &'a Rule, tags: &'a [Tag]) -> BoxFuture<'a, usize>;
+    /// Returns those of `tags`, which are not empty, that were handed over. The run keeps the others.
+    fn divide<'a>(&'a self, rule: &'a Rule, tags: &'a [Tag]) -> BoxFuture<'a, HashSet<Tag>>;
 }

@@ -42,7 +42,8 @@ CREATE TABLE image_syncer.units (
     run bigint NOT NULL REFERENCES image_syncer.runs ON DELETE CASCADE,
     id bigint NOT NULL,
     kind text NOT NULL,
-    key text NOT NULL,
+    -- Bytewise, so that the keys of the parts of a repository follow its own.
+    key text COLLATE "C" NOT NULL,
     -- The largest is claimed first.
     weight bigint NOT NULL,
     -- 'failed': no worker can carry it out. 'interrupted': its run was cancelled while it was carried out.
@@ -56,6 +57,11 @@ CREATE TABLE image_syncer.units (
     spec jsonb NOT NULL,
     -- Events, or the reason as a string.
     result jsonb,
+    -- Number of images that ended, bytes that were sent for them, and their time together: the next run begins with
+    -- what took long.
+    images bigint,
+    bytes bigint,
+    milliseconds bigint,
     -- Order of completion in the run, without gaps.
     seq bigint,
     PRIMARY KEY (run, id),

@@ -31,10 +31,11 @@ expired AS (
     FOR UPDATE SKIP LOCKED
 ),
 waiting AS (
-    SELECT count(*) AS units
+    SELECT count(*) FILTER (WHERE queue.kind <> 'part') AS units
     FROM (
-        SELECT FROM image_syncer.units AS unit
+        SELECT unit.kind FROM image_syncer.units AS unit
         WHERE unit.run = (SELECT id FROM chosen) AND unit.state = 'queued'
+        ORDER BY unit.weight DESC, unit.id
         LIMIT $3 * (SELECT workers FROM live)
     ) AS queue
 ),

@@ -7,7 +7,7 @@ use super::queue::{DIGEST, claim_one, expire, open, state, unit, worker, worker_
 use super::server::StopMode;
 use super::*;
 use crate::share::postgres::{PostgresShare, ShareOptions, SharedRunState};
-use crate::share::{ShareError, UnitEnd};
+use crate::share::{ShareError, UnitCost, UnitEnd};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leaving_gives_back_what_is_held_also_by_a_claim_that_nobody_waits_for() {
@@ -227,6 +227,7 @@ async fn a_server_without_space_is_waited_for() {
         owner: share.worker.id.clone(),
         state: "done",
         result: "[]".to_owned(),
+        cost: UnitCost::default(),
         only_if_cancelled: false,
     };
     let error = ending

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod connecting;
+mod division;
 mod facts;
 mod loads;
 mod losses;

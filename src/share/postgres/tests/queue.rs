@@ -7,7 +7,7 @@ use image_syncer_sync::Event;
 
 use super::*;
 use crate::share::postgres::{NewRun, PostgresShare, ShareOptions, SharedRunState};
-use crate::share::{ClaimedUnit, NewUnit, RunKey, RunWork, Share, UnitEnd, UnitSpec};
+use crate::share::{ClaimedUnit, NewUnit, RunKey, RunWork, Share, UnitCost, UnitEnd, UnitSpec};
 
 /// Digest of the rules.
 pub(super) const DIGEST: &str = "sha256:abc";
@@ -42,6 +42,7 @@ pub(super) fn unit(number: usize, weight: i64) -> NewUnit {
         spec: UnitSpec::Repository {
             pattern: 0,
             repository,
+            image_bytes: None,
         },
     }
 }
@@ -165,6 +166,7 @@ async fn an_end_that_was_stored_is_no_error_the_second_time() {
         owner: share.worker.id.clone(),
         state: "done",
         result: "[]".to_owned(),
+        cost: UnitCost::default(),
         only_if_cancelled: false,
     };
     for _ in 0..2 {

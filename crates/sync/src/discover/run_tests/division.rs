@@ -1,5 +1,6 @@
 //! Tags that a run hands over to other processes.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use futures_util::FutureExt;
@@ -22,12 +23,13 @@ struct KeepFirst {
 }
 
 impl TagDivider for KeepFirst {
-    fn divide<'a>(&'a self, _rule: &'a Rule, tags: &'a [Tag]) -> BoxFuture<'a, usize> {
+    fn divide<'a>(&'a self, _rule: &'a Rule, tags: &'a [Tag]) -> BoxFuture<'a, HashSet<Tag>> {
         let mut left = lock(&self.left);
         let kept = tags.len().min(*left);
         *left -= kept;
         lock(&self.others).extend(tags[kept..].iter().map(ToString::to_string));
-        std::future::ready(kept).boxed()
+        let others = tags[kept..].iter().cloned().collect();
+        std::future::ready(others).boxed()
     }
 }
 
@@ -243,4 +245,29 @@ async fn images_that_were_handed_over_are_looked_up_for_leftover_tags_only() {
         "manifest src.example/app:b",
     ]);
     assert_eq!(lookups, [""; 0]);
+}
+
+#[tokio::test]
+async fn tags_that_both_lists_show_as_unchanged_stay_and_cost_no_request() {
+    let scenario = || {
+        let scenario = Scenario::new("src.example/app", &["dst.example/app"]);
+        scenario.image_for_each_tag("app", &["a", "b", "c", "d"]);
+        scenario.fill_destination();
+        scenario.image("new", &["c"], &["new"]);
+        for registry in ["src.example", "dst.example"] {
+            scenario.stores.list_digests(registry);
+        }
+        scenario
+    };
+    let whole = scenario();
+    whole.run().await;
+    let scenario = scenario();
+    let (events, others) = divided(&scenario, 0).await;
+    assert_eq!(others, ["c"]);
+    assert_eq!(events.summary().unchanged, 3);
+    // One page of each list.
+    assert_eq!(scenario.stores.calls().len(), 2);
+    let part = run_part(&scenario, &others).await;
+    assert_eq!(part.summary().copied, 1);
+    assert_eq!(scenario.stores.calls().len(), whole.stores.calls().len());
 }
