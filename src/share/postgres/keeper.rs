@@ -129,13 +129,12 @@ impl PostgresShare {
             self.give_up(row).await?;
         }
         for row in rows.get(4).into_iter().flatten() {
-            if let Ok(run) = row.try_get::<_, i64>(0)
+            let run = row.try_get::<_, i64>(0);
+            let other = (row.try_get(1).ok(), row.try_get(2).ok());
+            if let (Ok(run), (Some(program), Some(theirs))) = (run, other)
                 && foreign.insert(run)
             {
-                self.report_line(&format!(
-                    "this worker does not join the run {run}: its rules are others. Use the same files and flags for \
-                     all workers of a run."
-                ));
+                self.report_line(&foreign_run(run, program, (theirs, &digest)));
             }
         }
         Ok(())
@@ -182,4 +181,22 @@ fn renewal(row: &Row) -> Option<(Attempt, bool, bool)> {
         number: row.try_get(2).ok()?,
     };
     Some((attempt, row.try_get(3).ok()?, row.try_get(4).ok()?))
+}
+
+/// Returns a sentence about a run that a worker with other rules, or of another version, cannot join.
+fn foreign_run(run: i64, program: &str, (theirs, own): (&str, &str)) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    if program != version {
+        return format!(
+            "this worker does not join the run {run}: image-syncer {program} began it, and this is image-syncer \
+             {version}. Use the same version for all workers of a run."
+        );
+    }
+    let short = |digest: &str| digest.chars().take(19).collect::<String>();
+    format!(
+        "this worker does not join the run {run}: its rules are others ({}, and {} here). Use the same files and flags \
+         for all workers of a run.",
+        short(theirs),
+        short(own)
+    )
 }

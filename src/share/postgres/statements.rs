@@ -108,7 +108,7 @@ pub(super) const HOPELESS: &str = "SELECT unit.run, unit.id, unit.owner, unit.at
      AND unit.lease_until < clock_timestamp() AND unit.losses >= $1 LIMIT 100";
 
 /// Returns open runs that workers with these rules cannot join. Parameters: digest.
-pub(super) const FOREIGN_RUNS: &str = "SELECT id FROM image_syncer.runs \
+pub(super) const FOREIGN_RUNS: &str = "SELECT id, program, digest FROM image_syncer.runs \
      WHERE state = 'running' AND digest <> $1 ORDER BY id LIMIT 100";
 
 /// Deletes workers that are gone for a day.

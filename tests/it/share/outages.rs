@@ -1,8 +1,5 @@
 //! A server that is away for a while, or for good.
 
-use std::thread::sleep;
-use std::time::Duration;
-
 use super::support::{Shared, until, wait_for_workers};
 use crate::support::postgres::{Postgres, StopMode};
 
@@ -16,7 +13,8 @@ fn a_server_that_crashes_and_comes_back_loses_nothing() {
     }
     let mut server = Postgres::start();
     let shared = Shared::new(&server);
-    let workers = [shared.worker(), shared.worker()];
+    let logs = ["one.log", "two.log"];
+    let workers = logs.map(|log| shared.logged_worker(log));
     wait_for_workers(&server, 2);
     let mut run = shared.begin(&[]);
     assert!(shared.wait_for_requests(REQUESTS, &mut run));
@@ -24,7 +22,9 @@ fn a_server_that_crashes_and_comes_back_loses_nothing() {
     let before = shared.destination.totals().requests;
     // The images of the units in progress go on.
     until(|| shared.destination.totals().requests > before + 20);
-    sleep(Duration::from_secs(1));
+    for log in logs {
+        shared.wait_for_line(log, "Transfers go on, and this is tried again.");
+    }
     server.resume();
     run.outcome().exits(0);
     shared.has_all();

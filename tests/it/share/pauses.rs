@@ -1,10 +1,8 @@
 //! Workers that stand still for longer than their lease.
 
-use std::time::Duration;
-
 use testkit::{Action, Fault, Gate, Image, Kind, Layer};
 
-use super::support::{Process, Shared, rounds, until, wait_for_workers};
+use super::support::{Process, Shared, rounds, until, wait_for_renewals, wait_for_workers};
 use crate::support::PATIENCE;
 use crate::support::postgres::Postgres;
 
@@ -52,7 +50,7 @@ fn stand_still(server: &Postgres, round: u64) {
     let [worker, run] = processes;
     run.outcome().exits(0);
     // The stopped worker sends everything that it will send.
-    std::thread::sleep(Duration::from_millis(300));
+    wait_for_renewals(server);
     worker.terminate().exits(0);
     assert_eq!(arrived().as_deref(), Some(new.digest()), "round {round}");
     let puts = |it: &testkit::Request| {

@@ -1,7 +1,5 @@
 //! Servers that cannot be used, and workers that do not fit.
 
-use std::time::Duration;
-
 use super::support::{Shared, wait_for_workers};
 use crate::support::Outcome;
 use crate::support::postgres::{PASSWORD, Postgres};
@@ -87,7 +85,7 @@ fn a_worker_with_another_file_says_that_it_does_not_join() {
     let server = Postgres::start();
     let shared = Shared::new(&server);
     let other = Shared::empty(&server);
-    let stranger = other.worker();
+    let stranger = other.logged_worker("stranger.log");
     wait_for_workers(&server, 1);
     let run = shared.begin(&[]);
     run.outcome().exits(0);
@@ -97,10 +95,12 @@ fn a_worker_with_another_file_says_that_it_does_not_join() {
     // It looks for such runs once in a lease.
     server.sql("UPDATE image_syncer.runs SET state = 'running', requested = clock_timestamp()");
     let run = server.sql("SELECT id FROM image_syncer.runs");
-    std::thread::sleep(Duration::from_secs(3));
-    stranger.terminate().exits(0).says(&format!(
-        "this worker does not join the run {run}: its rules are others. Use the same files and flags for all workers \
-         of a run."
-    ));
+    let line = format!("this worker does not join the run {run}: its rules are others (sha256:");
+    other.wait_for_line("stranger.log", &line);
+    stranger
+        .terminate()
+        .exits(0)
+        .says(&line)
+        .says("Use the same files and flags for all workers of a run.");
     assert_eq!(other.source.requests().len(), 0);
 }

@@ -1,9 +1,9 @@
 //! Signals to one of several processes.
 
-use std::thread::sleep;
-use std::time::Duration;
+use testkit::{Action, Fault, Gate, Kind};
 
-use super::support::{IMAGES, Shared, until, wait_for_workers};
+use super::support::{IMAGES, Shared, until, wait_for_renewals, wait_for_workers};
+use crate::support::PATIENCE;
 use crate::support::postgres::Postgres;
 
 /// Number of requests after which a signal is sent; a run has more.
@@ -16,10 +16,15 @@ fn an_interrupt_of_the_process_that_began_the_run_cancels_it_for_all() {
     }
     let server = Postgres::start();
     let shared = Shared::new(&server);
+    // One repository is not listed before the signal.
+    let held = Fault::on(Kind::Tags).repository("team/app-20").always();
+    let gate = Gate::new();
+    shared.source.fault(held, Action::Hold(gate.clone()));
     let workers = [shared.worker(), shared.worker()];
     wait_for_workers(&server, 2);
     let mut run = shared.begin(&[]);
     assert!(shared.wait_for_requests(REQUESTS, &mut run));
+    gate.wait(1, PATIENCE).unwrap();
     run.signal("-INT");
     run.outcome().exits(130).says("SIGINT");
     let state = "SELECT state, cancel FROM image_syncer.runs";
@@ -30,9 +35,10 @@ fn an_interrupt_of_the_process_that_began_the_run_cancels_it_for_all() {
     assert_eq!(report["exit_code"], 130);
     assert!(report["summary"]["copied"].as_u64().unwrap() < IMAGES as u64);
     // No worker goes on.
-    sleep(Duration::from_millis(500));
+    gate.open();
+    wait_for_renewals(&server);
     let sent = shared.destination.totals().requests;
-    sleep(Duration::from_millis(500));
+    wait_for_renewals(&server);
     assert_eq!(shared.destination.totals().requests, sent);
     for worker in workers {
         worker.terminate().exits(0);

@@ -90,6 +90,18 @@ impl Shared {
         self.start(&["work", "--idle", "2s"])
     }
 
+    /// Starts a worker that also writes what it prints to a file.
+    pub(super) fn logged_worker(&self, log: &str) -> Process {
+        self.start(&["work", "--log", log])
+    }
+
+    /// Waits until a worker has written `text` to its log.
+    #[track_caller]
+    pub(super) fn wait_for_line(&self, log: &str, text: &str) {
+        let path = self.place.path(log);
+        until(|| std::fs::read_to_string(&path).is_ok_and(|lines| lines.contains(text)));
+    }
+
     fn start(&self, arguments: &[&str]) -> Process {
         let files = [
             "--config",
@@ -244,6 +256,18 @@ pub(super) fn wait_for_workers(server: &Postgres, count: usize) {
     const TABLE: &str = "SELECT to_regclass('image_syncer.workers') IS NOT NULL";
     const LIVE: &str = "SELECT count(*) FROM image_syncer.workers WHERE NOT has_left";
     until(|| server.sql(TABLE) == "t" && server.sql(LIVE).parse::<usize>().unwrap() >= count);
+}
+
+/// Waits until all workers have renewed their leases twice from now on: whatever they would do at once, they have begun.
+#[track_caller]
+pub(super) fn wait_for_renewals(server: &Postgres) {
+    for _ in 0..2 {
+        let now = server.sql("SELECT clock_timestamp()");
+        let late = format!(
+            "SELECT count(*) FROM image_syncer.workers WHERE NOT has_left AND seen <= '{now}'"
+        );
+        until(|| server.sql(&late) == "0");
+    }
 }
 
 /// Returns the number of rounds: `short`, or the number that `scripts/reliability --workers` sets.

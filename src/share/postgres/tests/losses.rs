@@ -75,11 +75,21 @@ async fn a_run_without_workers_is_abandoned_and_others_say_that_they_do_not_join
     other.tidy(&mut HashSet::new()).await.unwrap();
     assert_eq!(state(&other, run).await, SharedRunState::Running);
     let line = format!(
-        "this worker does not join the run {}: its rules are others. Use the same files and flags for all workers of \
-         a run.",
+        "this worker does not join the run {}: its rules are others (sha256:abc, and sha256:other here). Use the same \
+         files and flags for all workers of a run.",
         run.0
     );
     assert_eq!(lines.lock().unwrap()[0], line);
+    // The digest depends on the version.
+    server.sql("UPDATE image_syncer.runs SET program = '9.9.9'");
+    other.tidy(&mut HashSet::new()).await.unwrap();
+    let line = format!(
+        "this worker does not join the run {}: image-syncer 9.9.9 began it, and this is image-syncer {}. Use the same \
+         version for all workers of a run.",
+        run.0,
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(lines.lock().unwrap().last(), Some(&line));
     owner.leave().await.unwrap();
     server.sql("UPDATE image_syncer.workers SET seen = now() - interval '301 s' WHERE has_left");
     server.sql("UPDATE image_syncer.runs SET requested = now() - interval '301 s'");
