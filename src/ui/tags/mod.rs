@@ -3,6 +3,8 @@
 mod json;
 mod lines;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::time::SystemTime;
 
