@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures_util::StreamExt as _;
 use image_syncer_registry::transport::{Observer, PauseReason};
+use image_syncer_sync::Session;
 use image_syncer_sync::config::Config;
 use image_syncer_sync::image_list::{ImageDetail, ImageListItem, ImageScope};
-use image_syncer_sync::{Failure, Session};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, TagsArgs};
@@ -164,81 +164,93 @@ async fn print(
     form: TagsForm,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
-    let columns = if scope.has_repositories() {
-        TagColumns::Repositories
-    } else {
-        TagColumns::Images {
-            detail,
-            is_local: scope.is_local(),
-        }
-    };
     let gone = CancellationToken::new();
     let stdout = Stdout::start(StartWriting::AtOnce, {
         let gone = gone.clone();
         move || gone.cancel()
     })
     .context("cannot start the thread that writes to stdout")?;
-    let mut output = TagsOutput::new(form, columns);
-    let mut exit = Exit::Done;
-    let mut hints = Hints::default();
+    let mut output = TagsOutput::new(form, columns(scope, detail));
+    let mut failures = Failures::default();
     let mut list = std::pin::pin!(session.list_images(scope, detail));
     while let Some(Some(items)) = gone.run_until_cancelled(list.next()).await {
         let text = output.part(&items);
         stdout.send(move |out| out.write_all(text.as_bytes()));
         for item in &items {
-            match item {
-                ImageListItem::Failed { place, failure } => {
-                    printer.error(&format!("{place}: {}", full_reason(failure)));
-                    hints.add(failure);
-                    exit = Exit::Failed;
-                }
-                ImageListItem::Image(image) => {
-                    image.failure.iter().for_each(|failure| hints.add(failure));
-                }
-                ImageListItem::Repository(_) => {}
-            }
+            failures.add(item, printer);
         }
     }
     let end = output.end();
     stdout.send(move |out| out.write_all(end.as_bytes()));
     let written = stdout.finish(std::future::pending::<()>()).await;
-    if output.failed() > 0 {
-        let failed = units::grouped(output.failed());
-        let all = units::count(output.count(), "image");
-        printer.error(&format!(
-            "{failed} of {all} could not be read. The list has the reasons."
-        ));
-        exit = Exit::Failed;
-    }
-    hints.print(printer);
-    if output.count() == 0 && exit == Exit::Done && !gone.is_cancelled() {
-        printer.warning(&format!("{}: {}", scope, empty(scope)));
+    let is_complete = failures.print(&output, printer);
+    if is_complete && output.count() == 0 && !gone.is_cancelled() {
+        printer.warning(&format!("{scope}: {}", empty(scope)));
     }
     if let Err(error) = written {
         printer.error(&format!("cannot write to stdout: {error}"));
-        exit = Exit::Failed;
+        return Ok(Exit::Failed);
     }
-    Ok(exit)
+    Ok(if is_complete {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
-/// Advice on the failures of a list, each once.
-#[derive(Default)]
-struct Hints(Vec<String>);
+/// Returns the columns of the list.
+fn columns(scope: &ImageScope, detail: ImageDetail) -> TagColumns {
+    if scope.has_repositories() {
+        return TagColumns::Repositories;
+    }
+    TagColumns::Images {
+        detail,
+        is_local: scope.is_local(),
+    }
+}
 
-impl Hints {
-    fn add(&mut self, failure: &Failure) {
-        if self.0.len() < MAX_HINTS
-            && let Some(hint) = hint(failure)
-            && !self.0.contains(&hint)
+/// Failures of a list, and advice on them.
+#[derive(Default)]
+struct Failures {
+    /// Number of lists that are incomplete.
+    lists: u64,
+    /// Advice, each once.
+    hints: Vec<String>,
+}
+
+impl Failures {
+    /// Adds the failure of `item`, if it has one, and prints that of a list, which has no row.
+    fn add(&mut self, item: &ImageListItem, printer: &Printer) {
+        let failure = match item {
+            ImageListItem::Failed { place, failure } => {
+                printer.error(&format!("{place}: {}", full_reason(failure)));
+                self.lists += 1;
+                Some(failure)
+            }
+            ImageListItem::Image(image) => image.failure.as_ref(),
+            ImageListItem::Repository(_) => None,
+        };
+        if self.hints.len() < MAX_HINTS
+            && let Some(hint) = failure.and_then(hint)
+            && !self.hints.contains(&hint)
         {
-            self.0.push(hint);
+            self.hints.push(hint);
         }
     }
 
-    fn print(&self, printer: &Printer) {
-        for hint in &self.0 {
+    /// Prints the number of images with a failure, and the advice. Returns true if nothing failed.
+    fn print(&self, output: &TagsOutput, printer: &Printer) -> bool {
+        if output.failed() > 0 {
+            let failed = units::grouped(output.failed());
+            let all = units::count(output.count(), "image");
+            printer.error(&format!(
+                "{failed} of {all} could not be read. The list has the reasons."
+            ));
+        }
+        for hint in &self.hints {
             printer.line(&format!("hint: {}", escape::line(hint)));
         }
+        self.lists == 0 && output.failed() == 0
     }
 }
 

@@ -58,6 +58,14 @@ impl ImageScope {
             vec![ScopePart::Registry(Endpoint::Registry(registry))]
         } else {
             let SourcePattern { named, listed } = SourcePattern::parse(text)?;
+            if let (Some(named), Some(listed)) = (named.first(), listed.first())
+                && *listed.select() == Selection::All
+            {
+                let named = &named.repository;
+                return Err(RuleError(format!(
+                    "{text} stands for the repository {named} and the pattern {listed}. List them one after the other."
+                )));
+            }
             let named = named.into_iter().map(ScopePart::Repository);
             let parts = named.chain(listed.into_iter().map(|it| ScopePart::Pattern(it.into())));
             parts.collect()

@@ -317,7 +317,11 @@ fn scopes() {
     for (text, why) in [
         ("", "the source is empty"),
         ("r.example/app:/v/x", "the expression has no closing slash"),
-        ("oci:", "the directory is missing"),
+        (
+            "r.example/{a,b/*}",
+            "stands for the repository r.example/a and the pattern r.example/b/*. List them one after the other.",
+        ),
+        ("oci:", "oci:"),
         (&format!("{file}#[a"), "unclosed character class"),
     ] {
         let error = ImageScope::parse(text).unwrap_err().to_string();
