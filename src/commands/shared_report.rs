@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use image_syncer_sync::Listener;
 use image_syncer_sync::event::RuleDescription;
-use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::report::Report;
 use image_syncer_sync::settings::Intent;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::replacement::{self, AtomicFile};
 use crate::report::ReportWriter;
 use crate::run::Listeners;
-use crate::run_summary::{RunSummary, Traffic};
+use crate::run_summary::RunSummary;
 use crate::share::postgres::{PostgresShare, SharedRun, SharedRunState};
 use crate::share::{RunEvents, RunKey, ShareError};
 use crate::ui::Printer;
@@ -176,6 +176,7 @@ async fn write<W: Write + Send + 'static>(
     let report = Arc::new(Report::new());
     let all: Vec<Arc<dyn Listener>> = vec![document.clone(), report.clone()];
     let rules = replay(server, run, Arc::new(Listeners(all))).await?;
+    let usage = server.run_usage(run.run).await?;
     let mut summary = report.summary();
     let is_interrupted = !matches!(run.state, SharedRunState::Done);
     summary.finish(rules.len() as u64, is_interrupted);
@@ -184,9 +185,8 @@ async fn write<W: Write + Send + 'static>(
         summary: &summary,
         shard: None,
         rules: &rules,
-        // Requests are counted by each worker for itself.
-        hosts: &[],
-        traffic: traffic(&summary),
+        hosts: &usage.hosts,
+        traffic: usage.traffic,
         elapsed: Duration::try_from(finished.duration_since(started)).unwrap_or_default(),
         exit_code: summary.exit_code(),
     };
@@ -217,15 +217,6 @@ async fn replay(
     }
     events.end();
     Ok(rules)
-}
-
-/// Returns the bytes of blobs that were sent. Each of them was read once, as far as the units know.
-fn traffic(summary: &Summary) -> Traffic {
-    let sent = summary.volume.bytes;
-    Traffic {
-        fetched: sent,
-        sent,
-    }
 }
 
 fn command(run: &SharedRun) -> &'static str {

@@ -55,6 +55,8 @@ pub(super) fn execute(
         grace: Duration::from_secs(asking.grace),
         records: records(arguments.common.remembering),
         logging: arguments.logging,
+        #[cfg(feature = "service")]
+        metrics: arguments.metrics,
     };
     run::work(spec, &inputs, problems, printer)
 }

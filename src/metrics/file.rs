@@ -1,4 +1,4 @@
-//! Metrics of one run in a file, for the textfile collector of `node_exporter`.
+//! Metrics of one run or of a worker in a file, for the textfile collector of `node_exporter`.
 //!
 //! The file has the older text format, since that collector knows no other, and no metrics of the process, which the
 //! collector has itself. All series have the name of the file as a label, so that several jobs can share a directory.
@@ -38,6 +38,9 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 pub(crate) struct MetricsFile {
     metrics: Metrics,
     name: String,
+    /// The path of the flag.
+    #[cfg(feature = "share")]
+    path: std::path::PathBuf,
     /// Value of the label of all series.
     label: String,
     /// `None` after the end.
@@ -76,6 +79,8 @@ impl MetricsFile {
         Ok(Self {
             metrics: Metrics::default(),
             name: file.name(),
+            #[cfg(feature = "share")]
+            path: path.to_owned(),
             label: label.into_owned(),
             successes: read_successes(file.path()),
             file: Mutex::new(Some(file)),
@@ -112,23 +117,69 @@ impl MetricsFile {
         written.map_err(|error| replacement::failed(FLAG, &self.name, &error.into()))
     }
 
-    /// Adds the results of the rules, at the end of the run.
-    fn record_rules(&self, rules: &[Arc<RuleDescription>], summary: &Summary, intent: Intent) {
-        let now = Timestamp::now().as_second();
+    /// Puts the file of a worker in place, which carries out parts of runs of `rules`. May be repeated.
+    ///
+    /// # Errors
+    /// It could not be written; an existing file is unchanged.
+    #[cfg(feature = "share")]
+    pub(crate) fn refresh(
+        &self,
+        rules: &[Arc<RuleDescription>],
+        summary: &Summary,
+    ) -> anyhow::Result<()> {
+        self.record_images(rules, summary);
+        let next = AtomicFile::create(FLAG, &self.path)?;
+        let file = lock(&self.file).replace(next);
+        let Some(mut file) = file else { return Ok(()) };
+        let text = self.encode();
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.put());
+        written.map_err(|error| replacement::failed(FLAG, &self.name, &error.into()))
+    }
+
+    /// Sets the images of the rules so far. The whole runs are those of the process that began them.
+    #[cfg(feature = "share")]
+    fn record_images(&self, rules: &[Arc<RuleDescription>], summary: &Summary) {
+        let results = self.results(rules, summary);
+        let mut state = self.metrics.state();
+        state.set_rules(rules.iter().map(|rule| &rule.name));
+        for name in results.keys() {
+            state.rule(name).images = <_>::default();
+        }
+        for (name, result) in &results {
+            let images = state.rule(name).images.iter_mut();
+            for (total, number) in images.zip(result.images) {
+                *total += number;
+            }
+        }
+    }
+
+    /// Returns the results of the rules by name.
+    fn results<'a>(
+        &self,
+        rules: &'a [Arc<RuleDescription>],
+        summary: &Summary,
+    ) -> HashMap<&'a Arc<str>, NamedResult> {
         let by_id = summary.rules_by_id();
         let spans = lock(&self.spans);
         let mut results: HashMap<&Arc<str>, NamedResult> = HashMap::new();
         // Rules of other processes have no result here.
-        let rules = || rules.iter().filter(|rule| !rule.elsewhere);
-        for rule in rules() {
+        for rule in rules.iter().filter(|rule| !rule.elsewhere) {
             let result = results.entry(&rule.name).or_insert_with(|| NamedResult {
                 is_complete: true,
                 ..NamedResult::default()
             });
             result.add(by_id.get(&rule.id).copied(), spans.get(&rule.id).copied());
         }
+        results
+    }
+
+    /// Adds the results of the rules, at the end of the run.
+    fn record_rules(&self, rules: &[Arc<RuleDescription>], summary: &Summary, intent: Intent) {
+        let now = Timestamp::now().as_second();
+        let results = self.results(rules, summary);
+        let own = rules.iter().filter(|rule| !rule.elsewhere);
         let mut state = self.metrics.state();
-        state.set_rules(rules().map(|rule| &rule.name));
+        state.set_rules(own.map(|rule| &rule.name));
         for (name, result) in &results {
             let label = result.label(summary.was_interrupted());
             let series = state.rule(name);

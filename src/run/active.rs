@@ -51,7 +51,10 @@ impl ActiveRun {
         let work = async {
             #[cfg(feature = "share")]
             if let Some(shared) = shared {
-                return shared.drive(worker, stop).await;
+                if let Some(usage) = shared.drive(worker, stop).await? {
+                    audience.set_totals(usage.hosts, usage.traffic);
+                }
+                return Ok(());
             }
             worker.work().await
         };

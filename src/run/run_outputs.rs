@@ -1,7 +1,7 @@
 //! Builds the outputs of a run (live view, log, report) and flushes them at the end.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use image_syncer_registry::transport::Observer;
@@ -13,7 +13,8 @@ use image_syncer_sync::transfer::Progress as Moving;
 use image_syncer_sync::{Listener, Session};
 
 use crate::exit::Exit;
-use crate::host_counts::Counts;
+use crate::host_counts::{Counts, HostCounts};
+use crate::lock::lock;
 use crate::run::in_flight::InFlightTracker;
 use crate::run::listeners::Listeners;
 use crate::run::observers::Observers;
@@ -35,7 +36,12 @@ pub(super) struct RunOutputs {
     all: Arc<InFlightTracker>,
     outputs: Outputs,
     pub(super) shown: Option<StdoutOutput>,
+    /// Requests and bytes of all workers of a shared run.
+    totals: Mutex<Option<(HostTotals, Traffic)>>,
 }
+
+/// Counters of each registry, the busiest first.
+type HostTotals = Vec<(Option<String>, HostCounts)>;
 
 /// A finished run.
 pub(super) struct FinishedRun<'a> {
@@ -79,7 +85,26 @@ impl RunOutputs {
             all: Arc::new(InFlightTracker::new(Arc::new(Listeners(all)))),
             outputs,
             shown,
+            totals: Mutex::default(),
         }
+    }
+
+    /// Sets the requests and bytes of all workers of a shared run, at its end.
+    #[cfg(feature = "share")]
+    pub(super) fn set_totals(&self, hosts: HostTotals, traffic: Traffic) {
+        *lock(&self.totals) = Some((hosts, traffic));
+    }
+
+    /// Returns the requests and bytes of the run: of all workers, if they share it.
+    fn totals(&self, moved: &Moving) -> (HostTotals, Traffic) {
+        let own = || {
+            let traffic = Traffic {
+                fetched: moved.bytes_fetched(),
+                sent: moved.bytes_streamed(),
+            };
+            (self.counts.by_host(), traffic)
+        };
+        lock(&self.totals).clone().unwrap_or_else(own)
     }
 
     /// Returns the listener of all events.
@@ -143,7 +168,7 @@ impl RunOutputs {
         if let Err(error) = self.outputs.put_metrics(ended, &summary) {
             failures.push(error);
         }
-        let hosts = self.counts.by_host();
+        let (hosts, traffic) = self.totals(ended.moved);
         let exit = |failures: &[anyhow::Error]| {
             let exit = exit(&summary, failures.is_empty());
             let shown = self.shown.as_ref();
@@ -154,10 +179,7 @@ impl RunOutputs {
             shard: ended.shard,
             rules: ended.descriptions,
             hosts: &hosts,
-            traffic: Traffic {
-                fetched: ended.moved.bytes_fetched(),
-                sent: ended.moved.bytes_streamed(),
-            },
+            traffic,
             elapsed,
             exit_code: exit.code(),
         };

@@ -11,11 +11,12 @@ use image_syncer_sync::settings::Intent;
 use image_syncer_sync::{Config, Listener, Session};
 
 use crate::run::active::ActiveRun;
+use crate::run::observers::Observers;
 use crate::run::run_outputs::RunOutputs;
 use crate::run::spec::{RegistryAccess, RunSpec};
 use crate::run::wiring::{self, SessionParts};
 use crate::share::postgres::{
-    Budgets, Facts, NewRun, PostgresShare, ServerUrl, ShareOptions, SharedRunState,
+    Budgets, Facts, NewRun, PostgresShare, RunUsage, ServerUrl, ShareOptions, SharedRunState,
 };
 use crate::share::{RunEvents, RunKey, RunWork, ShareError, Worker};
 use crate::ui::{LineLabel, LineWriter};
@@ -114,10 +115,15 @@ impl SharedRun {
     }
 
     /// Works on the run with `worker`, and reports its events, until it is over. `stop` cancels it for all workers.
+    /// Returns the requests and bytes of all workers, as far as the server has them.
     ///
     /// # Errors
     /// The server could not be reached for too long: how the run ended is unknown.
-    pub(super) async fn drive(self, worker: &Worker, stop: &Stop) -> Result<(), ShareError> {
+    pub(super) async fn drive(
+        self,
+        worker: &Worker,
+        stop: &Stop,
+    ) -> Result<Option<RunUsage>, ShareError> {
         let (share, run) = (Arc::clone(&self.share), self.run);
         let work = async {
             let (worked, followed) = tokio::join!(worker.work(), self.follow());
@@ -138,7 +144,8 @@ impl SharedRun {
         };
         // The leases end by themselves otherwise.
         let _ = share.leave().await;
-        ended
+        ended?;
+        Ok(share.run_usage(run).await.ok())
     }
 
     /// Reports the events of units as they end.
@@ -211,8 +218,9 @@ pub(super) async fn begin(
 pub(crate) fn open_session(
     share: &PostgresShare,
     mut access: RegistryAccess,
-    parts: SessionParts,
+    mut parts: SessionParts,
 ) -> anyhow::Result<Session> {
+    parts.observer = Arc::new(Observers(vec![share.observer(), parts.observer]));
     let limits = Budgets::start(share.database());
     access.transport = access.transport.with_shared_limits(limits);
     wiring::open_session_with(access, parts, Some(Facts::start(share.database())))

@@ -1,11 +1,17 @@
 //! A worker: a process that carries out units of the runs of others.
 
+use std::convert::Infallible;
+#[cfg(feature = "service")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use image_syncer_registry::transport::Observer;
 use image_syncer_sync::Listener;
 use image_syncer_sync::engine::Stop;
+#[cfg(feature = "service")]
+use image_syncer_sync::event::RuleDescription;
 use image_syncer_sync::report::{Report, Summary};
 use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::session::Session;
@@ -14,9 +20,13 @@ use image_syncer_sync::settings::{Intent, Listing};
 use crate::cli::Logging;
 use crate::exit::Exit;
 use crate::interrupt::Signals;
+#[cfg(feature = "service")]
+use crate::metrics::MetricsFile;
 use crate::problems::Problems;
 use crate::run::collisions::{self, Inputs};
 use crate::run::listeners::Listeners;
+#[cfg(feature = "service")]
+use crate::run::observers::Observers;
 use crate::run::process;
 use crate::run::records::RecordsChoice;
 use crate::run::shared::{self, ShareSpec};
@@ -29,6 +39,9 @@ use crate::ui::{EventLines, LineLabel, LineWriter, Log, Printer, RequestLogger};
 
 /// Maximum time for which the end of the process waits for its last records.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// Time between two writes of the file with metrics.
+const METRICS: Duration = Duration::from_secs(15);
 
 /// Specification of a worker.
 pub(crate) struct WorkSpec {
@@ -50,6 +63,19 @@ pub(crate) struct WorkSpec {
     pub(crate) grace: Duration,
     /// Output for people.
     pub(crate) logging: Logging,
+    /// File with metrics.
+    #[cfg(feature = "service")]
+    pub(crate) metrics: Option<PathBuf>,
+}
+
+/// File with metrics of the worker.
+#[derive(Default)]
+struct WorkerMetrics {
+    #[cfg(feature = "service")]
+    file: Option<Arc<MetricsFile>>,
+    #[cfg(feature = "service")]
+    rules: Vec<Arc<RuleDescription>>,
+    report: Arc<Report>,
 }
 
 /// Works until a signal, or until there was no work for a while.
@@ -64,8 +90,12 @@ pub(crate) fn work(
 ) -> anyhow::Result<Exit> {
     problems.collect(Log::check(&spec.logging));
     let log = spec.logging.log.as_deref().map(|path| ("--log", path));
-    let outputs: Vec<_> = log.into_iter().chain(spec.records.named()).collect();
+    let outputs = log.into_iter().chain(spec.records.named());
+    #[cfg(feature = "service")]
+    let outputs = outputs.chain(spec.metrics.as_deref().map(|path| ("--metrics", path)));
+    let outputs: Vec<_> = outputs.collect();
     collisions::refuse(inputs, &outputs, &mut problems);
+    let metrics = WorkerMetrics::open(&spec, &mut problems);
     let mut warnings = problems.finish()?;
     let writing = ScreenThread::to(std::io::stderr()).context("cannot start a thread")?;
     let beside = printer.clone().by_way_of(writing.screen());
@@ -78,7 +108,10 @@ pub(crate) fn work(
     let runtime = process::runtime(&log)?;
     let (exit, mut signals) = runtime.block_on(async {
         let mut signals = Signals::listen().context("cannot listen for signals")?;
-        anyhow::Ok((drive(spec, &lines, &log, &mut signals).await?, signals))
+        anyhow::Ok((
+            drive(spec, metrics, (&lines, &log), &mut signals).await?,
+            signals,
+        ))
     })?;
     log.close();
     let written = runtime.block_on(writing.finish(signals.next()));
@@ -89,30 +122,36 @@ pub(crate) fn work(
 
 async fn drive(
     spec: WorkSpec,
-    lines: &LineWriter,
-    log: &Log,
+    metrics: WorkerMetrics,
+    (lines, log): (&LineWriter, &Log),
     signals: &mut Signals,
 ) -> anyhow::Result<Exit> {
     let rules = spec.rules.numbered();
     let connecting = spec.share.connect(&rules, lines);
     let server = tokio::select! {
         server = connecting => server?,
-        _ = signals.next() => return Ok(Exit::Interrupted),
+        name = signals.next() => {
+            let text = format!("{name}: the worker ends before it reached the server");
+            lines.print(LineLabel::Warning, &text);
+            return Ok(Exit::Done);
+        }
     };
     lines.print(
         LineLabel::Note,
         &format!("working for {}, until a signal", server.url()),
     );
     let records = spec.records.open(Intent::Copy, lines, log);
-    let report = Arc::new(Report::new());
-    let all: Vec<Arc<dyn Listener>> =
+    let report = Arc::clone(&metrics.report);
+    let mut all: Vec<Arc<dyn Listener>> =
         vec![report.clone(), Arc::new(EventLines::new(lines.clone()))];
+    all.extend(metrics.listener());
     let parts = SessionParts {
         transfers: spec.transfers,
         records: records.clone(),
-        observer: Arc::new(RequestLogger::new(lines.clone())),
+        observer: metrics.observer(RequestLogger::new(lines.clone())),
     };
     let session = shared::open_session(&server, spec.registries, parts)?;
+    metrics.set_session(&session);
     let worker = Worker {
         share: server.for_all(rules.digest(), spec.idle, Some(Arc::new(Listeners(all)))),
         session,
@@ -124,6 +163,7 @@ async fn drive(
     server.show_progress(&worker.progress);
     let ended = tokio::select! {
         ended = worker.work() => ended,
+        never = metrics.keep(lines) => match never {},
         () = handle_signals(&worker.session, &worker.stop, signals, lines) => {
             return Ok(Exit::Interrupted);
         }
@@ -134,13 +174,87 @@ async fn drive(
         records.close(CLOSING);
     }
     lines.print(LineLabel::Note, &totals(&report.summary()));
+    let is_written = metrics.refresh(lines);
     Ok(match ended {
+        Ok(()) if !is_written => Exit::Failed,
         Ok(()) => Exit::Done,
         Err(error) => {
             lines.print(LineLabel::Failed, &error.to_string());
             Exit::Failed
         }
     })
+}
+
+impl WorkerMetrics {
+    /// Opens the file, if it is requested.
+    #[cfg_attr(not(feature = "service"), allow(unused_variables))]
+    fn open(spec: &WorkSpec, problems: &mut Problems) -> Self {
+        Self {
+            #[cfg(feature = "service")]
+            file: spec
+                .metrics
+                .as_deref()
+                .and_then(|path| problems.collect(MetricsFile::begin(path)))
+                .map(Arc::new),
+            #[cfg(feature = "service")]
+            rules: spec.rules.numbered().descriptions(),
+            report: Arc::new(Report::new()),
+        }
+    }
+
+    /// Returns the listener that fills the file.
+    #[cfg_attr(not(feature = "service"), allow(clippy::unused_self))]
+    fn listener(&self) -> Option<Arc<dyn Listener>> {
+        #[cfg(feature = "service")]
+        let file = self.file.clone().map(|file| file as Arc<dyn Listener>);
+        #[cfg(not(feature = "service"))]
+        let file = None;
+        file
+    }
+
+    /// Returns an observer that also fills the file.
+    #[cfg_attr(not(feature = "service"), allow(clippy::unused_self))]
+    fn observer(&self, next: RequestLogger) -> Arc<dyn Observer> {
+        #[cfg(feature = "service")]
+        if let Some(file) = &self.file {
+            return Arc::new(Observers(vec![file.observer(), Arc::new(next)]));
+        }
+        Arc::new(next)
+    }
+
+    /// Uses the limits of the session.
+    #[cfg_attr(not(feature = "service"), allow(unused_variables, clippy::unused_self))]
+    fn set_session(&self, session: &Session) {
+        #[cfg(feature = "service")]
+        if let Some(file) = &self.file {
+            file.set_session(session);
+        }
+    }
+
+    /// Writes the file again and again, while it is polled.
+    async fn keep(&self, lines: &LineWriter) -> Infallible {
+        let mut is_written = true;
+        loop {
+            tokio::time::sleep(METRICS).await;
+            // A failure is reported once.
+            if is_written {
+                is_written = self.refresh(lines);
+            }
+        }
+    }
+
+    /// Writes the file. Returns false if it could not be written, which is reported.
+    #[cfg_attr(not(feature = "service"), allow(unused_variables, clippy::unused_self))]
+    fn refresh(&self, lines: &LineWriter) -> bool {
+        #[cfg(feature = "service")]
+        if let Some(file) = &self.file
+            && let Err(error) = file.refresh(&self.rules, &self.report.summary())
+        {
+            lines.print(LineLabel::Failed, &format!("{error:#}"));
+            return false;
+        }
+        true
+    }
 }
 
 /// Returns a sentence about everything that the worker did.

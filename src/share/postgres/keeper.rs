@@ -166,6 +166,7 @@ impl PostgresShare {
             state: "failed",
             result: json_text(&reason),
             cost: UnitCost::default(),
+            usage: None,
             only_if_cancelled: false,
         };
         ending.try_once(&self.database.control, false).await?;

@@ -28,6 +28,7 @@ mod tests;
 mod tls;
 mod units;
 mod url;
+mod usage;
 
 pub(crate) use budgets::Budgets;
 pub(crate) use connection::{DatabaseConnection, Parameter, ServerReport};
@@ -38,6 +39,7 @@ pub(crate) use model::{NewRun, OpenedRun, RunNews, ShareOptions, SharedRun, Shar
 pub(crate) use service_runs::{ServiceRun, ServiceWorker};
 pub(crate) use share::PostgresShare;
 pub(crate) use url::ServerUrl;
+pub(crate) use usage::RunUsage;
 
 use connection::{Hints, Server};
 use share::LOSSES;

@@ -10,10 +10,12 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use crate::lock::lock;
+use crate::run_summary::Traffic;
 use crate::share::postgres::claims::{Claims, RunShare};
 use crate::share::postgres::connection::Hints;
 use crate::share::postgres::held::HeldUnits;
 use crate::share::postgres::patience::Patience;
+use crate::share::postgres::usage::UsageCounter;
 use crate::share::postgres::{
     Database, Parameter, ServerReport, ServerUrl, ShareOptions, keeper, parameters, statements,
 };
@@ -41,6 +43,7 @@ pub(crate) struct PostgresShare {
     pub(super) closing: tokio::sync::Mutex<bool>,
     active: Mutex<Instant>,
     progress: Mutex<Option<Arc<Progress>>>,
+    pub(super) usage: UsageCounter,
     report: ServerReport,
     url: ServerUrl,
     keeper: Mutex<Option<AbortHandle>>,
@@ -132,6 +135,7 @@ impl PostgresShare {
             closing: tokio::sync::Mutex::default(),
             active: Mutex::new(Instant::now()),
             progress: Mutex::default(),
+            usage: UsageCounter::default(),
             report,
             url,
             keeper: Mutex::default(),
@@ -207,15 +211,21 @@ impl PostgresShare {
         let all: Option<i64> = None;
         let me = parameters!(id: String);
         let close = parameters!(all: Option<i64>);
-        self.database
-            .work
-            .batch(&[
-                (statements::RETURN_ALL, &me),
-                (statements::CLOSE_CANCELLED, &close),
-                (statements::LEAVE, &me),
-                (statements::NOTIFY, &[]),
-            ])
-            .await?;
+        let run = self.usage.last_run();
+        let usage = run.map(|run| self.usage_text(run));
+        let usage = usage.unwrap_or_default();
+        let run = run.unwrap_or(RunKey(0)).0;
+        let sums = parameters!(run: i64, id: String, usage: String);
+        let mut all: Vec<(&str, &[_])> = vec![
+            (statements::RETURN_ALL, &me),
+            (statements::CLOSE_CANCELLED, &close),
+            (statements::LEAVE, &me),
+            (statements::NOTIFY, &[]),
+        ];
+        if !usage.is_empty() {
+            all.push((statements::STORE_USAGE, &sums));
+        }
+        self.database.work.batch(&all).await?;
         Ok(())
     }
 
@@ -242,6 +252,16 @@ impl PostgresShare {
     /// Returns the time since this worker had work.
     pub(super) fn idle_time(&self) -> Duration {
         lock(&self.active).elapsed()
+    }
+
+    /// Counts everything so far for `run`. Returns the sums of the run as JSON.
+    pub(super) fn usage_text(&self, run: RunKey) -> String {
+        let progress = lock(&self.progress).clone();
+        let traffic = progress.map(|progress| Traffic {
+            fetched: progress.bytes_fetched(),
+            sent: progress.bytes_streamed(),
+        });
+        self.usage.count_for(run, traffic.unwrap_or_default())
     }
 
     pub(super) fn progress_text(&self) -> String {

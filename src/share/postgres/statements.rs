@@ -56,6 +56,14 @@ pub(super) const PARTS: &str = "SELECT jsonb_array_elements_text(spec -> 'tags')
 /// parts, keys after the last part.
 pub(super) const COSTS: &str = include_str!("statements/costs.sql");
 
+/// Stores the sums of a worker. Parameters: run, worker, sums.
+pub(super) const STORE_USAGE: &str = "INSERT INTO image_syncer.run_usage (run, worker, usage) \
+     SELECT id, $2, $3::jsonb FROM image_syncer.runs WHERE id = $1 \
+     ON CONFLICT (run, worker) DO UPDATE SET usage = EXCLUDED.usage";
+
+/// Returns the sums of all workers of a run.
+pub(super) const RUN_USAGE: &str = "SELECT usage::text FROM image_syncer.run_usage WHERE run = $1";
+
 /// Opens a run. Parameters: digest, program, work, purpose, cause, slot, worker, keys, weights, kinds, works.
 pub(super) const OPEN: &str = include_str!("statements/open.sql");
 

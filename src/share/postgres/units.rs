@@ -77,6 +77,7 @@ impl PostgresShare {
             state,
             result,
             cost: unit.gatherer.cost(),
+            usage: Some(self.usage_text(attempt.run)),
             only_if_cancelled,
         };
         let ended = self.store_end(&mut ending, returned).await;
@@ -207,6 +208,8 @@ pub(super) struct Ending {
     pub(super) state: &'static str,
     pub(super) result: String,
     pub(super) cost: UnitCost,
+    /// Sums of the worker for the run.
+    pub(super) usage: Option<String>,
     pub(super) only_if_cancelled: bool,
 }
 
@@ -240,7 +243,12 @@ impl Ending {
             images: i64, bytes: i64, milliseconds: i64,
         );
         let count = parameters!(run: i64, id: i64);
+        let usage = self.usage.clone().unwrap_or_default();
+        let sums = parameters!(run: i64, owner: String, usage: String);
         let mut all: Vec<(&str, &[_])> = vec![(statements::LOCK_RUN, &the_run)];
+        if self.usage.is_some() {
+            all.push((statements::STORE_USAGE, &sums));
+        }
         if returned {
             all.push((statements::REQUEUE, &unit));
             all.push((statements::NOTIFY, &[]));

@@ -210,6 +210,12 @@ fn sharing() -> Vec<Entry> {
         ("output", &["report"], report),
         ("share", WORK, server),
         ("idle", WORK, server),
+        #[cfg(feature = "service")]
+        (
+            "metrics",
+            WORK,
+            Test(crate::metrics::file::a_worker_writes_what_it_did),
+        ),
         ("config", WORK, server),
         ("share-timeout", &[SYNC, "work", "serve"], Read("soon")),
         #[cfg(feature = "service")]

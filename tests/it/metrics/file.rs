@@ -265,3 +265,52 @@ fn the_file_is_no_other_output_and_no_input() {
         assert_eq!(world.place.read("sync.yaml"), before);
     }
 }
+
+#[test]
+#[cfg(feature = "share")]
+pub(crate) fn a_worker_writes_what_it_did() {
+    use crate::support::postgres::Postgres;
+    if !Parser::is_installed() || !Postgres::is_installed() {
+        return;
+    }
+    let mut world = world();
+    world.place = world.place.variable("IMAGE_SYNCER_TEST_LEASE", "1");
+    let server = Postgres::start();
+    let url = server.url();
+    let files = ["--config", "sync.yaml", "--no-records", "--share", &url];
+    // The process that begins the run is lost with the first image.
+    let gate = Gate::new();
+    let held = Fault::on(Kind::ManifestPut).nth(1);
+    world.destination.fault(held, Action::Hold(gate.clone()));
+    let mut lost = world.place.command(&files).spawn().unwrap();
+    gate.wait(1, PATIENCE).unwrap();
+    lost.kill().unwrap();
+    lost.wait().unwrap();
+    gate.open();
+    let before = world.source.requests().len();
+    let work = ["work", "--idle", "3s", "--metrics", "worker.prom"];
+    world.place.run(&[&work, &files[..]].concat()).exits(0);
+    let text = world.named(&world.place.read("worker.prom"));
+    let samples = Parser::Prometheus.parse(&text);
+    let sum = |name: &str, label: (&str, &str)| {
+        let named = samples.iter().filter(|sample| {
+            sample.name == format!("image_syncer_{name}") && sample.labels[label.0] == label.1
+        });
+        named.map(|sample| sample.value).sum::<f64>().to_string()
+    };
+    assert_eq!(sum("images_total", ("rule", "good")), "2");
+    assert_eq!(sum("images_total", ("rule", "bad \"one\"\\two")), "1");
+    let own = world.source.requests().len() - before;
+    let requests = sum("registry_requests_total", ("registry", "SRC"));
+    assert_eq!(requests, own.to_string());
+    // Runs belong to the process that began them.
+    let runs = samples
+        .iter()
+        .filter(|it| it.name == "image_syncer_runs_total");
+    assert_eq!(runs.count(), 0);
+    assert!(
+        samples
+            .iter()
+            .all(|sample| sample.labels["file"] == "worker")
+    );
+}

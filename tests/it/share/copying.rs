@@ -37,6 +37,16 @@ fn three_processes_divide_forty_repositories_and_nothing_is_done_twice() {
     let units = "SELECT count(*), min(attempt), max(attempt), min(state), max(state) \
                  FROM image_syncer.units WHERE kind = 'repository'";
     assert_eq!(server.sql(units), format!("{REPOSITORIES}|1|1|done|done"));
+    // The report has the requests and bytes of all of them.
+    let report = shared.report();
+    for registry in [&shared.source, &shared.destination] {
+        let hosts = report["hosts"].as_array().unwrap();
+        let mut hosts = hosts.iter().filter(|it| it["host"] == registry.host());
+        let requests = hosts.next().unwrap()["requests"].as_u64();
+        assert_eq!(requests, Some(registry.requests().len() as u64));
+    }
+    let sent = report["summary"]["sent_bytes"].as_u64();
+    assert_eq!(sent, Some(shared.destination.bytes_received()));
     for worker in workers {
         worker.outcome().exits(0).says("the worker ends: ");
     }

@@ -72,6 +72,14 @@ CREATE INDEX units_queued ON image_syncer.units (run, weight DESC, id) WHERE sta
 CREATE INDEX units_running ON image_syncer.units (run, id) WHERE state = 'running';
 CREATE UNIQUE INDEX units_seq ON image_syncer.units (run, seq) WHERE seq IS NOT NULL;
 
+-- Requests by registry, and bytes, of each worker of a run.
+CREATE TABLE image_syncer.run_usage (
+    run bigint NOT NULL REFERENCES image_syncer.runs ON DELETE CASCADE,
+    worker text NOT NULL,
+    usage jsonb NOT NULL,
+    PRIMARY KEY (run, worker)
+) WITH (fillfactor = 50);
+
 CREATE TABLE image_syncer.workers (
     id text PRIMARY KEY,
     host text NOT NULL,

@@ -238,6 +238,7 @@ async fn a_server_without_space_is_waited_for() {
         state: "done",
         result: "[]".to_owned(),
         cost: UnitCost::default(),
+        usage: None,
         only_if_cancelled: false,
     };
     let error = ending

@@ -10,6 +10,7 @@ mod queue;
 #[path = "../../../../tests/it/support/postgres.rs"]
 #[allow(dead_code, clippy::expect_used)]
 mod server;
+mod sizes;
 
 use std::sync::{Arc, Mutex};
 

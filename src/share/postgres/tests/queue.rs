@@ -167,6 +167,7 @@ async fn an_end_that_was_stored_is_no_error_the_second_time() {
         state: "done",
         result: "[]".to_owned(),
         cost: UnitCost::default(),
+        usage: None,
         only_if_cancelled: false,
     };
     for _ in 0..2 {
