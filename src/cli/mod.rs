@@ -17,11 +17,11 @@ mod work;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Asking, Auth, CheckFormat, Common, CompletionsArgs, ConflictAction, Conflicts, Copying,
-    Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, ListingChoice, LogFormat,
-    LogLevel, Logging, ManArgs, Output, Parts, PlanFormat, Platforms, Progress, ProgressMode,
-    RecordsFile, Referrers, RegistryFiles, Remembering, Reporting, RuleSelection, Safety, Sharding,
-    Shell, Showing, TagsDetail, TagsFormat, Transfer, WhichReferrers,
+    ArchiveFlags, Asking, Auth, CheckFormat, Common, CompletionsArgs, ConflictAction, Conflicts,
+    Copying, Defaults, Differences, DryRun, Files, ImagesFormat, Insecure, ListingChoice,
+    LogFormat, LogLevel, Logging, ManArgs, Output, Parts, PlanFormat, Platforms, Progress,
+    ProgressMode, RecordsFile, Referrers, RegistryFiles, Remembering, Reporting, RuleSelection,
+    Safety, Sharding, Shell, Showing, TagsDetail, TagsFormat, Transfer, WhichReferrers,
 };
 #[cfg(feature = "share")]
 pub use args::{ShareLimits, Sharing, WorkSharing};
@@ -314,9 +314,9 @@ pub struct TagsArgs {
     /// Repository, registry or file: `registry/repository`
     ///
     /// Or `…:v1,v2`, `…:/regex/` or `…@sha256:…` for some of its images; `registry` or `registry/team/*` for
-    /// repositories, `registry/team/*:/regex/` for their images; `oci:DIRECTORY` for all images of an OCI layout,
-    /// `oci:DIRECTORY#NAME` or `oci:DIRECTORY#GLOB` for some. Without it, the tags that the rules of the files select,
-    /// with an explanation of each selection.
+    /// repositories, `registry/team/*:/regex/` for their images; `oci:DIRECTORY`, `oci-archive:FILE` or
+    /// `docker-archive:FILE` for all images of an OCI layout or an archive, with `#NAME` or `#GLOB` for some. Without it,
+    /// the tags that the rules of the files select, with an explanation of each selection.
     #[arg(value_name = "SOURCE", required_unless_present_any = ["config", "images"])]
     pub source: Option<String>,
     /// The files.
@@ -331,6 +331,9 @@ pub struct TagsArgs {
     /// Hosts that registries may redirect to.
     #[command(flatten)]
     pub safety: Safety,
+    /// Archives of images.
+    #[command(flatten)]
+    pub archives: ArchiveFlags,
     /// Details of the images.
     #[command(flatten)]
     pub detail: TagsDetail,

@@ -22,6 +22,7 @@ pub(super) fn execute(
         &OptionFlags::new(&arguments.common, Copying::default()),
         &mut problems,
     );
+    let archives = setup::archives(&arguments.common.archives);
     let flags = RunFlags {
         command: "check",
         config,
@@ -36,6 +37,7 @@ pub(super) fn execute(
         logging: arguments.logging,
         progress: arguments.progress.progress,
         insecure: Vec::new(),
+        archives,
         sharding: arguments.sharding,
         #[cfg(feature = "share")]
         share: None,

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use anyhow::bail;
-use image_syncer_sync::Repository;
 use image_syncer_sync::config::{Config, Defaults};
-use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection, expand_layout_glob};
+use image_syncer_sync::rule::{
+    NamedTags, Rule, RuleSource, Selection, expand_layout_glob, is_file_reference,
+};
+use image_syncer_sync::{Archives, Listener, Repository};
 
 use crate::cli::{Auth, CopyArgs, RegistryFiles};
 use crate::commands::option_flags::OptionFlags;
@@ -15,7 +17,7 @@ use crate::commands::setup;
 use crate::exit::Exit;
 use crate::problems::Problems;
 use crate::run::Inputs;
-use crate::ui::Printer;
+use crate::ui::{ArchivePrinter, Printer};
 
 /// Maximum number of names in a message.
 const SHOWN: usize = 3;
@@ -26,7 +28,12 @@ pub(super) fn execute(
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
-    let rules = problems.collect(rules(&arguments)).unwrap_or_default();
+    let archives = setup::archives(&arguments.common.archives);
+    let watcher: Arc<dyn Listener> = Arc::new(ArchivePrinter::new(printer.clone()));
+    archives.watch(&watcher);
+    let rules = problems
+        .collect(rules(&arguments, &archives))
+        .unwrap_or_default();
     let mut inputs = Inputs::default();
     inputs.add("--auth", &arguments.auth.auth);
     inputs.add("--config", &arguments.registries.config);
@@ -49,6 +56,7 @@ pub(super) fn execute(
         logging: arguments.logging,
         progress: arguments.progress.progress,
         insecure: arguments.insecure.insecure,
+        archives,
         sharding: crate::cli::Sharding::default(),
         #[cfg(feature = "share")]
         share: None,
@@ -72,13 +80,18 @@ fn config(auth: Auth, registries: RegistryFiles, rules: Vec<Arc<Rule>>) -> anyho
 ///
 /// # Errors
 /// If two images would get the same tag.
-fn rules(arguments: &CopyArgs) -> anyhow::Result<Vec<Arc<Rule>>> {
+fn rules(arguments: &CopyArgs, archives: &Archives) -> anyhow::Result<Vec<Arc<Rule>>> {
     let (sources, destinations) = split(arguments);
     let defaults = setup::defaults(&arguments.defaults);
     let mut tags = NamedTags::default();
     let mut rules = Vec::with_capacity(sources.len());
-    for source in expanded(&sources, destinations)? {
-        let rule = rule(&source, destinations, arguments.all_tags, &defaults)?;
+    for source in expanded(&sources, destinations, archives)? {
+        let rule = rule(
+            &source,
+            destinations,
+            (arguments.all_tags, &defaults),
+            archives,
+        )?;
         for destination in &rule.destinations {
             if let Some(conflict) = tags.insert(&rule.source, destination, &()) {
                 bail!(
@@ -94,15 +107,19 @@ fn rules(arguments: &CopyArgs) -> anyhow::Result<Vec<Arc<Rule>>> {
     Ok(rules)
 }
 
-/// Returns the sources, with those that globs over layouts match.
+/// Returns the sources, with those that globs over layouts and archives match.
 ///
 /// # Errors
 /// If a glob matches several repositories and a destination would put all of them into one.
-fn expanded(sources: &[&str], destinations: &[String]) -> anyhow::Result<Vec<String>> {
+fn expanded(
+    sources: &[&str],
+    destinations: &[String],
+    archives: &Archives,
+) -> anyhow::Result<Vec<String>> {
     let mut all = Vec::with_capacity(sources.len());
     for source in sources {
-        let matched = expand_layout_glob(source)?;
-        let keeps_names = |to: &&String| to.ends_with('/') || to.starts_with("oci:");
+        let matched = expand_layout_glob(source, archives)?;
+        let keeps_names = |to: &&String| to.ends_with('/') || is_file_reference(to);
         if matched.len() > 1
             && let Some(one) = destinations.iter().find(|to| !keeps_names(to))
         {
@@ -130,13 +147,13 @@ fn split(arguments: &CopyArgs) -> (Vec<&str>, &[String]) {
 fn rule(
     written: &str,
     destinations: &[String],
-    all_tags: bool,
-    defaults: &Defaults,
+    (all_tags, defaults): (bool, &Defaults),
+    archives: &Archives,
 ) -> anyhow::Result<Rule> {
     let source = RuleSource::parse(written)?;
     match (&source.select, all_tags) {
         (Selection::All, false) if source.repository.path().is_empty() => {
-            bail!("{written} names no image{}", names_of(written))
+            bail!("{written} names no image{}", names_of(written, archives))
         }
         (Selection::All, false) => bail!(
             "{written} has neither tag nor digest. Write {written}:TAG, or add --all-tags to copy every tag."
@@ -145,6 +162,14 @@ fn rule(
         (_, true) => bail!(
             "--all-tags cannot be used with {written}, which has a tag or digest. Leave one of them out."
         ),
+    }
+    let keeps_name = |to: &&String| to.ends_with('/') && !is_file_reference(to);
+    if let Some(to) = destinations.iter().find(keeps_name)
+        && source.repository.image_name().is_empty()
+    {
+        bail!(
+            "{written} has no name, so that it has none below {to}. Write its repository: {to}REPOSITORY."
+        );
     }
     let destinations: Vec<Cow<'_, str>> = destinations
         .iter()
@@ -158,9 +183,9 @@ fn rule(
 }
 
 /// Returns the end of the sentence: what to write for an image of the layout `written`, or why nothing can be written.
-fn names_of(written: &str) -> String {
+fn names_of(written: &str, archives: &Archives) -> String {
     let glob = format!("{written}#*");
-    match expand_layout_glob(&glob) {
+    match expand_layout_glob(&glob, archives) {
         Ok(names) => {
             let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
             format!(
@@ -174,7 +199,7 @@ fn names_of(written: &str) -> String {
 
 /// Returns the destination of `source` for a text that ends with a slash: the path of the source below it.
 fn below<'a>(destination: &'a str, source: &RuleSource) -> Cow<'a, str> {
-    if !destination.ends_with('/') || destination.starts_with("oci:") {
+    if !destination.ends_with('/') || is_file_reference(destination) {
         return Cow::Borrowed(destination);
     }
     let name = source.repository.image_name();

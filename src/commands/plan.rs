@@ -22,6 +22,7 @@ pub(super) fn execute(
         &OptionFlags::new(&arguments.common, arguments.copying),
         &mut problems,
     );
+    let archives = setup::archives(&arguments.common.archives);
     let flags = RunFlags {
         command: "plan",
         config,
@@ -36,6 +37,7 @@ pub(super) fn execute(
         logging: arguments.logging,
         progress: arguments.progress.progress,
         insecure: Vec::new(),
+        archives,
         sharding: arguments.sharding,
         #[cfg(feature = "share")]
         share: None,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use image_syncer_sync::Config;
 use image_syncer_sync::settings::Listing;
+use image_syncer_sync::{Archives, Config};
 
 use crate::cli;
 use crate::commands::connection_flags::ConnectionFlags;
@@ -41,6 +41,8 @@ pub(super) struct RunFlags {
     pub(super) progress: cli::ProgressMode,
     /// Hosts without a trusted certificate.
     pub(super) insecure: Vec<String>,
+    /// Archives of images, of which some may be open.
+    pub(super) archives: Archives,
     /// Flags of the group.
     pub(super) sharding: cli::Sharding,
     /// Server that workers share the run on.
@@ -67,6 +69,7 @@ impl RunFlags {
             logging: cli::Logging::default(),
             progress: cli::ProgressMode::default(),
             insecure: Vec::new(),
+            archives: Archives::default(),
             sharding: cli::Sharding::default(),
             #[cfg(feature = "share")]
             share: None,
@@ -115,6 +118,7 @@ impl RunFlags {
             listing: listing(self.common.asking.listing),
             registries,
             records: records(self.common.remembering),
+            archives: self.archives,
             grace: Duration::from_secs(self.common.asking.grace),
             outputs: output_paths(self.output),
             #[cfg(feature = "share")]

@@ -44,6 +44,7 @@ pub(super) fn execute(
         grace: Duration::from_secs(asking.grace),
         stall: Duration::from_secs(asking.stall_timeout),
         transfers,
+        archives: setup::archives(&arguments.common.archives),
         records: records(arguments.common.remembering.clone()),
         logging: arguments.logging.clone(),
         inputs,

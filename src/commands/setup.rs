@@ -7,6 +7,7 @@ use image_syncer_registry::Registry;
 use image_syncer_sync::config::{Config, ConfigFiles, Defaults, Environment, Input};
 use image_syncer_sync::rule::{PlatformFilter, RuleFilter};
 use image_syncer_sync::settings::Intent;
+use image_syncer_sync::{ArchiveOptions, Archives};
 
 use crate::cli;
 use crate::commands::option_flags::OptionFlags;
@@ -127,6 +128,14 @@ pub(super) fn hosts(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<String>>
 pub(super) fn registries(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<Registry>> {
     let parse = |host: &String| Registry::parse(host).with_context(|| flag.to_owned());
     hosts.iter().map(parse).collect()
+}
+
+/// Returns the archives that the flags describe, of which none is open.
+pub(super) fn archives(flags: &cli::ArchiveFlags) -> Archives {
+    Archives::new(ArchiveOptions {
+        temp: flags.temp.clone(),
+        partial: flags.partial,
+    })
 }
 
 /// Returns the limit of `--proc`; 0 or less sets none.

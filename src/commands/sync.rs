@@ -29,6 +29,7 @@ pub(super) fn execute(
         url,
         timeout: arguments.sharing.limits.timeout(None),
     });
+    let archives = setup::archives(&arguments.common.archives);
     let flags = RunFlags {
         command: "sync",
         config,
@@ -40,6 +41,7 @@ pub(super) fn execute(
         logging: arguments.logging,
         progress: arguments.progress.progress,
         insecure: Vec::new(),
+        archives,
         sharding: arguments.sharding,
         #[cfg(feature = "share")]
         share,

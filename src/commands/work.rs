@@ -51,6 +51,7 @@ pub(super) fn execute(
         idle,
         registries,
         transfers: arguments.transfer.proc.and_then(setup::bound),
+        archives: setup::archives(&arguments.common.archives),
         listing: listing(asking.listing),
         grace: Duration::from_secs(asking.grace),
         records: records(arguments.common.remembering),

@@ -187,6 +187,7 @@ pub(super) async fn begin(
     let server = share.connect(&rules, &outputs.lines).await?;
     let parts = SessionParts {
         transfers: spec.transfers,
+        archives: spec.archives.clone(),
         records,
         observer: outputs.observer(),
     };

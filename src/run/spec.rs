@@ -5,6 +5,7 @@ use std::time::Duration;
 use image_syncer_registry::Listings;
 use image_syncer_registry::auth::Keychain;
 use image_syncer_registry::transport::{RetryPolicy, TransportOptions};
+use image_syncer_sync::Archives;
 use image_syncer_sync::rule::{CopyOptions, RuleSet};
 use image_syncer_sync::settings::{Intent, Listing};
 
@@ -35,6 +36,8 @@ pub(crate) struct RunSpec {
     pub(crate) registries: RegistryAccess,
     /// Records of earlier runs.
     pub(crate) records: RecordsChoice,
+    /// Archives of images, of which some may be open.
+    pub(crate) archives: Archives,
     /// Maximum time that images may go on after a request to stop.
     pub(crate) grace: Duration,
     /// Files to write for other programs.

@@ -187,6 +187,7 @@ async fn begin(
     }
     let parts = SessionParts {
         transfers: spec.transfers,
+        archives: spec.archives.clone(),
         records,
         observer: outputs.observer(),
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use image_syncer_registry::Options;
 use image_syncer_registry::transport::{Observer, Transport};
+use image_syncer_sync::Archives;
 use image_syncer_sync::inventory::BlobFacts;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::session::{Session, SessionOptions};
@@ -16,6 +17,8 @@ pub(crate) struct SessionParts {
     pub(crate) transfers: Option<usize>,
     /// Records of earlier runs.
     pub(crate) records: Option<Arc<Records>>,
+    /// Archives of images, of which some may be open.
+    pub(crate) archives: Archives,
     /// Observer of all requests.
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -45,6 +48,7 @@ pub(crate) fn open_session_with(
     let options = SessionOptions::default()
         .with_transfers(parts.transfers)
         .with_records(parts.records)
+        .with_archives(parts.archives)
         .with_blob_facts(facts);
     Ok(Session::new(registries, options))
 }

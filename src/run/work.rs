@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use image_syncer_registry::transport::Observer;
+use image_syncer_sync::Archives;
 use image_syncer_sync::Listener;
 use image_syncer_sync::engine::Stop;
 #[cfg(feature = "service")]
@@ -55,6 +56,8 @@ pub(crate) struct WorkSpec {
     pub(crate) registries: RegistryAccess,
     /// Maximum number of blob downloads in flight.
     pub(crate) transfers: Option<usize>,
+    /// Archives of images.
+    pub(crate) archives: Archives,
     /// Use of lists with digests.
     pub(crate) listing: Listing,
     /// Records of earlier runs.
@@ -147,6 +150,7 @@ async fn drive(
     all.extend(metrics.listener());
     let parts = SessionParts {
         transfers: spec.transfers,
+        archives: spec.archives.clone(),
         records: records.clone(),
         observer: metrics.observer(RequestLogger::new(lines.clone())),
     };

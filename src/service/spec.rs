@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use image_syncer_sync::Archives;
 use image_syncer_sync::Config;
 use image_syncer_sync::settings::Listing;
 
@@ -35,6 +36,8 @@ pub(crate) struct ServiceSpec {
     pub(crate) stall: Duration,
     /// Maximum number of blob downloads in flight; `None` for the limits of the hosts alone.
     pub(crate) transfers: Option<usize>,
+    /// Archives of images.
+    pub(crate) archives: Archives,
     /// Records of earlier runs.
     pub(crate) records: RecordsChoice,
     /// Output for people.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use image_syncer_registry::transport::Observer;
+use image_syncer_sync::Archives;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::settings::Intent;
 use image_syncer_sync::{Config, Session};
@@ -98,6 +99,7 @@ impl Watchers {
             ])),
             records: spec.records().open(Intent::Copy, lines, log),
             transfers: spec.transfers,
+            archives: spec.archives.clone(),
             metrics: self.metrics.clone(),
             registries: self.registries.clone(),
         }
@@ -109,6 +111,7 @@ pub(super) struct SessionFactory {
     observer: Arc<dyn Observer>,
     pub(super) records: Option<Arc<Records>>,
     transfers: Option<usize>,
+    archives: Archives,
     metrics: Metrics,
     registries: RegistryStats,
 }
@@ -126,6 +129,7 @@ impl SessionFactory {
         self.registries.set_logins(access.keychain.entries());
         let parts = SessionParts {
             transfers: self.transfers,
+            archives: self.archives.clone(),
             records: self.records.clone(),
             observer: Arc::clone(&self.observer),
         };

@@ -1,5 +1,6 @@
 //! Everything that people see of a run: the printer, the lines, the live view, the summary, the log. No other module prints.
 
+mod archive_printer;
 mod background_writer;
 mod copy_unit;
 mod failure_filter;
@@ -18,6 +19,7 @@ mod summary;
 pub(crate) mod tags;
 pub(crate) mod units;
 
+pub(crate) use archive_printer::ArchivePrinter;
 pub(crate) use copy_unit::CopyUnit;
 pub(crate) use failure_filter::full_reason;
 pub use lines::{LineLabel, LineSubject, LineWriter};

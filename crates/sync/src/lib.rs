@@ -102,4 +102,4 @@ pub use event::{Event, Listener, Outcome};
 pub use failure::{FailedRequest, Failure, Responsibility, Side};
 pub use id::{ImageId, RuleId, RuleIdError};
 pub use session::Session;
-pub use store::{Endpoint, Repository};
+pub use store::{ArchiveOptions, Archives, Endpoint, Repository};

@@ -1,5 +1,6 @@
 //! Groups of flags that commands share. Each command has only the groups that have an effect for it.
 
+mod archives;
 mod copying;
 mod files;
 mod images;
@@ -14,6 +15,7 @@ mod values;
 
 use clap::Args;
 
+pub use archives::ArchiveFlags;
 pub use copying::{ConflictAction, Conflicts, Copying, RecordsFile, Remembering, Transfer};
 pub use files::{Auth, Defaults, Files, Insecure, RegistryFiles, RuleSelection};
 pub use images::{Parts, Platforms, Referrers, WhichReferrers};
@@ -53,4 +55,7 @@ pub struct Common {
     /// Tags that exist at the destination.
     #[command(flatten)]
     pub conflicts: Conflicts,
+    /// Archives of images.
+    #[command(flatten)]
+    pub archives: ArchiveFlags,
 }

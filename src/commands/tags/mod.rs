@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures_util::StreamExt as _;
 use image_syncer_registry::transport::{Observer, PauseReason};
-use image_syncer_sync::Session;
 use image_syncer_sync::config::Config;
 use image_syncer_sync::image_list::{ImageDetail, ImageListItem, ImageScope};
+use image_syncer_sync::{Listener, Session};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, TagsArgs};
@@ -24,7 +24,7 @@ use crate::run::{self, SessionParts};
 use crate::ui::listing::ListingForm;
 use crate::ui::stdout::{StartWriting, Stdout};
 use crate::ui::tags::{TagColumns, TagsForm, TagsOutput};
-use crate::ui::{Printer, full_reason, units};
+use crate::ui::{ArchivePrinter, Printer, full_reason, units};
 
 /// Maximum number of hints below a list.
 const MAX_HINTS: usize = 3;
@@ -46,6 +46,9 @@ pub(super) fn execute(
     for warning in &config.warnings {
         problems.warn(warning);
     }
+    let archives = setup::archives(&arguments.archives);
+    let watcher: Arc<dyn Listener> = Arc::new(ArchivePrinter::new(printer.clone()));
+    archives.watch(&watcher);
     let connections = ConnectionFlags {
         asking: &cli::Asking::default(),
         safety: &arguments.safety,
@@ -58,6 +61,7 @@ pub(super) fn execute(
     let observer = Arc::new(Warnings(printer.clone()));
     let parts = SessionParts {
         transfers: None,
+        archives,
         records: None,
         observer,
     };
@@ -99,6 +103,7 @@ fn selected(
     };
     let mut flags = RunFlags::listing("tags", config, inputs, form);
     flags.common.safety = arguments.safety;
+    flags.archives = setup::archives(&arguments.archives);
     flags.insecure = arguments.insecure.insecure;
     flags.run(problems, printer)
 }

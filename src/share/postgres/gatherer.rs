@@ -61,6 +61,7 @@ impl Listener for Gatherer {
                 | Event::RuleListed { .. }
                 | Event::TagsSelected { .. }
                 | Event::RepositoriesListed { .. }
+                | Event::ArchiveProgress { .. }
         ) {
             lock(&self.events).push(event.clone());
         }

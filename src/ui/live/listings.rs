@@ -1,24 +1,27 @@
-//! Lists of repositories that are being read.
+//! Lists of repositories that are being read, and archives that are worked on.
 
 use std::sync::{Arc, Mutex};
 
+use image_syncer_sync::event::ArchiveWork;
 use image_syncer_sync::{Event, Listener};
 
 use crate::lock::lock;
 use crate::ui::units;
 
-/// Lists that have begun and not ended, the first one first.
+/// Lists and work on archives that have begun and not ended, the first first.
 #[derive(Debug, Default)]
 pub(crate) struct Listings(Mutex<Vec<RunningListing>>);
 
-/// A list of repositories that is being read.
+/// A list of repositories that is being read, or an archive that is worked on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ui) struct RunningListing {
-    /// The registry, or the part of it that is listed.
+    /// The registry, or the part of it that is listed; or the archive.
     place: Arc<str>,
-    /// Number of repositories so far.
+    /// Work on an archive; `None` for a list.
+    work: Option<ArchiveWork>,
+    /// Number of repositories or bytes so far.
     listed: u64,
-    /// Number of repositories that the registry announced.
+    /// Number of repositories that the registry announced, or of all bytes.
     total: Option<u64>,
 }
 
@@ -28,6 +31,7 @@ impl RunningListing {
     pub(super) fn new(place: &str, listed: u64, total: Option<u64>) -> Self {
         Self {
             place: place.into(),
+            work: None,
             listed,
             total,
         }
@@ -35,6 +39,9 @@ impl RunningListing {
 
     /// Returns the progress: `listing harbor.example.com: 1,200 of 2,503 repositories`.
     pub(super) fn describe(&self) -> String {
+        if let Some(work) = self.work {
+            return describe_work(work, &self.place, self.listed, self.total);
+        }
         let place = &self.place;
         match (self.listed, self.total) {
             (0, None | Some(0)) => format!("listing {place}"),
@@ -45,6 +52,30 @@ impl RunningListing {
             ),
             (listed, _) => format!("listing {place}: {}", repositories(listed)),
         }
+    }
+}
+
+/// Returns the progress of work on an archive: `writing oci-archive:all.tar: 1.2 GiB of 4.0 GiB`.
+pub(in crate::ui) fn describe_work(
+    work: ArchiveWork,
+    archive: &str,
+    done: u64,
+    total: Option<u64>,
+) -> String {
+    let verb = match work {
+        ArchiveWork::Unpack => "unpacking",
+        ArchiveWork::Scan => "reading",
+        ArchiveWork::Write => "writing",
+    };
+    match (done, total) {
+        (0, None) => format!("{verb} {archive}"),
+        (0, Some(total)) => format!("{verb} {archive}: {}", units::bytes(total)),
+        (done, None) => format!("{verb} {archive}: {}", units::bytes(done)),
+        (done, Some(total)) => format!(
+            "{verb} {archive}: {} of {}",
+            units::bytes(done),
+            units::bytes(total)
+        ),
     }
 }
 
@@ -65,26 +96,38 @@ impl Listings {
 
 impl Listener for Listings {
     fn event(&self, event: &Event) {
-        let Event::RepositoriesListed {
-            place,
-            listed,
-            total,
-            ended,
-        } = event
-        else {
-            return;
+        let (place, work, listed, total, ended) = match event {
+            Event::RepositoriesListed {
+                place,
+                listed,
+                total,
+                ended,
+            } => (place, None, listed, total, ended),
+            Event::ArchiveProgress {
+                archive,
+                work,
+                bytes,
+                total,
+                ended,
+            } => (archive, Some(*work), bytes, total, ended),
+            _ => return,
         };
         let mut running = lock(&self.0);
-        let known = running.iter().position(|listing| listing.place == *place);
-        match known.and_then(|at| running.get_mut(at)) {
-            Some(_) if *ended => running.retain(|listing| listing.place != *place),
+        running.retain(|listing| !(*ended && listing.place == *place && listing.work == work));
+        if *ended {
+            return;
+        }
+        let known = running
+            .iter_mut()
+            .find(|listing| listing.place == *place && listing.work == work);
+        match known {
             Some(listing) => {
                 listing.listed = *listed;
                 listing.total = *total;
             }
-            None if *ended => {}
             None => running.push(RunningListing {
                 place: Arc::clone(place),
+                work,
                 listed: *listed,
                 total: *total,
             }),

@@ -99,6 +99,9 @@ impl ImagePush<'_> {
         let plan = comparer
             .plan(self.image, self.target, missing, known)
             .await?;
+        if plan.tag.is_some() {
+            self.store.accept(&plan.root)?;
+        }
         let repository = self.store.repository();
         tracing::trace!(
             host = &*repository.endpoint().name(),

@@ -104,7 +104,8 @@ impl Engine {
                 self.copy(images, &sources, &stop)
             );
             self.copier.drained().await;
-            self.finish_endpoints(&rules).await;
+            self.finish_endpoints(&rules, stop.cancel.is_cancelled())
+                .await;
         };
         tokio::select! {
             () = work => {}
@@ -114,8 +115,8 @@ impl Engine {
 
     /// Completes the endpoints that are files. A failure is one of the rules that write to the endpoint, since their
     /// images were reported before.
-    async fn finish_endpoints(&self, rules: &RuleSet) {
-        for unfinished in self.stores.finish().await {
+    async fn finish_endpoints(&self, rules: &RuleSet, stopped: bool) {
+        for unfinished in self.stores.finish(stopped).await {
             let failure = Failure::from(unfinished.error);
             for rule in rules.writing_to(&unfinished.endpoint) {
                 self.listener.event(&Event::RuleFailed {

@@ -111,6 +111,20 @@ pub enum Event {
     /// Repositories that the rules of a shard select. Sent at the start, with those that rules name, and again after the
     /// lists of all patterns.
     ShardSelected(ShardRepositories),
+    /// Long work on an archive begins, goes on, or ended.
+    ArchiveProgress {
+        /// The archive, as the user named it.
+        archive: Arc<str>,
+        /// The work.
+        work: ArchiveWork,
+        /// Number of bytes that are done.
+        bytes: u64,
+        /// Number of bytes in all, if it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
+        /// True at the end.
+        ended: bool,
+    },
     /// The copy of an image to a destination begins.
     ImageStarted {
         /// The image.
@@ -145,9 +159,24 @@ impl Event {
             | Self::RepositoryDiscovered { rule, .. }
             | Self::RepositoryFailed { rule, .. } => Some(*rule),
             Self::ImageStarted { image } | Self::ImageFinished { image, .. } => Some(image.rule),
-            Self::RepositoriesListed { .. } | Self::ShardSelected(_) | Self::Warning { .. } => None,
+            Self::RepositoriesListed { .. }
+            | Self::ShardSelected(_)
+            | Self::ArchiveProgress { .. }
+            | Self::Warning { .. } => None,
         }
     }
+}
+
+/// Work on a whole archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveWork {
+    /// It is unpacked into a temporary file.
+    Unpack,
+    /// Its entries are found.
+    Scan,
+    /// It is written.
+    Write,
 }
 
 /// Receives every event, in order for one image. Called from many tasks; must not block for long.

@@ -246,6 +246,13 @@ fn events() -> Vec<Event> {
             total: Some(2_503),
             ended: false,
         },
+        Event::ArchiveProgress { .. } => Event::ArchiveProgress {
+            archive: "oci-archive:all.tar.gz".into(),
+            work: ArchiveWork::Unpack,
+            bytes: 1_000,
+            total: Some(2_000),
+            ended: false,
+        },
         Event::RepositoryDiscovered { .. } => Event::RepositoryDiscovered {
             rule,
             repository: "a.example/team/x".into(),
@@ -360,7 +367,10 @@ fn a_rule_is_named_from_its_start_on() {
             event.rule().is_none(),
             matches!(
                 event,
-                Event::Warning { .. } | Event::RepositoriesListed { .. } | Event::ShardSelected(_)
+                Event::Warning { .. }
+                    | Event::ArchiveProgress { .. }
+                    | Event::RepositoriesListed { .. }
+                    | Event::ShardSelected(_)
             )
         );
     }

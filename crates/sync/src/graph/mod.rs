@@ -279,7 +279,7 @@ impl SourceImage {
         let missing = if is_registry {
             "the registry does not have it"
         } else {
-            "the layout does not have it"
+            "it is not there"
         };
         Failure {
             status: is_registry.then_some(404),

@@ -96,6 +96,7 @@ impl RuleSummary {
             | Event::RuleListed { .. }
             | Event::TagsSelected { .. }
             | Event::RepositoriesListed { .. }
+            | Event::ArchiveProgress { .. }
             | Event::ShardSelected(_)
             | Event::ImageStarted { .. }
             | Event::Warning { .. } => {}

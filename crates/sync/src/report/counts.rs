@@ -81,6 +81,7 @@ impl InFlightImages {
             Event::RuleStarted { .. }
             | Event::TagsSelected { .. }
             | Event::RepositoriesListed { .. }
+            | Event::ArchiveProgress { .. }
             | Event::ShardSelected(_)
             | Event::RepositoryFailed { .. }
             | Event::Warning { .. } => {}

@@ -258,6 +258,7 @@ impl Summary {
             Event::RuleListed { .. }
             | Event::TagsSelected { .. }
             | Event::RepositoriesListed { .. }
+            | Event::ArchiveProgress { .. }
             | Event::RepositoryDiscovered { .. }
             | Event::ImageStarted { .. } => {}
         }

@@ -1,4 +1,5 @@
-//! References to images in layouts: `oci:DIRECTORY#NAME`, and `oci:DIRECTORY:NAME` as skopeo writes it.
+//! References to images in layouts and archives: `oci:DIRECTORY#NAME`, `oci-archive:FILE#NAME`, and the same with a colon, as
+//! skopeo writes it.
 
 use std::path::Path;
 
@@ -6,81 +7,110 @@ use image_syncer_registry::Tag;
 
 use crate::Repository;
 use crate::rule::RuleError;
-use crate::rule::source::{ParsedReference, ParsedSelection};
-use crate::store::{Endpoint, split_layout_path};
-
-/// Scheme of layouts.
-const LAYOUT: &str = "oci:";
-
-/// Schemes of files that are not supported.
-const ARCHIVES: [&str; 2] = ["oci-archive:", "docker-archive:"];
+use crate::rule::source::{ParsedReference, ParsedSelection, parse_digest, parse_tags};
+use crate::store::{Endpoint, FileKind, split_layout_path};
 
 impl<'a> ParsedReference<'a> {
-    /// Parses the reference of an image in a layout. Returns `None` for other texts.
+    /// Parses the reference of an image in a layout or an archive. Returns `None` for other texts.
     ///
     /// # Errors
-    /// If the directory or the name is missing or malformed.
-    pub(super) fn parse_in_layout(
+    /// If the path or the name is missing or malformed.
+    pub(super) fn parse_in_file(
         text: &'a str,
         exists: impl Fn(&Path) -> bool,
     ) -> Option<Result<Self, RuleError>> {
-        if let Some(scheme) = ARCHIVES.iter().find(|scheme| text.starts_with(**scheme)) {
-            let scheme = scheme.trim_end_matches(':');
-            return Some(Err(RuleError(format!(
-                "{text}: {scheme} is not supported. Write oci:DIRECTORY#NAME for a directory in the OCI layout, which \
-                 skopeo copies from and to an archive."
-            ))));
-        }
-        let rest = text.strip_prefix(LAYOUT)?;
+        let (kind, rest) = FileKind::strip(text)?;
         Some(match rest.split_once('#') {
-            Some((directory, name)) => Self::in_layout(text, Path::new(directory), name),
+            Some((path, name)) => Self::in_file(text, (kind, Path::new(path)), name),
             None => match split_layout_path(rest, exists) {
-                (directory, Some(name)) => Self::with_ref_name(text, &directory, name),
-                (directory, None) => directory_of(text, &directory).map(|repository| Self {
+                (path, Some(name)) => Self::with_ref_name(text, (kind, &path), name),
+                (path, None) => file_at(text, (kind, &path)).map(|repository| Self {
                     repository,
                     chosen: ParsedSelection::Nothing,
                 }),
             },
         })
     }
-    fn in_layout(text: &str, directory: &Path, name: &'a str) -> Result<Self, RuleError> {
-        let layout = directory_of(text, directory)?;
+    fn in_file(text: &str, file: (FileKind, &Path), name: &'a str) -> Result<Self, RuleError> {
+        let whole = file_at(text, file)?;
         if name.is_empty() {
             return Err(RuleError(format!(
-                "{text}: the name after the # is missing. Write {layout}#NAME, or {layout}."
+                "{text}: the name after the # is missing. Write {whole}#NAME, or {whole}."
             )));
         }
+        if let Some(chosen) = without_name(text, &whole, name)? {
+            return Ok(Self {
+                repository: whole,
+                chosen,
+            });
+        }
         let parsed = Self::parse_in_registry(name)?;
-        let repository = Repository::in_layout(directory, &parsed.repository.to_string());
+        let repository = Repository::in_file(whole.endpoint(), &parsed.repository.to_string());
         Ok(Self {
             repository,
             ..parsed
         })
     }
     /// Parses `name` as skopeo does: a name of one component is a tag.
-    fn with_ref_name(text: &str, directory: &Path, name: &'a str) -> Result<Self, RuleError> {
+    fn with_ref_name(
+        text: &str,
+        file: (FileKind, &Path),
+        name: &'a str,
+    ) -> Result<Self, RuleError> {
         if name.contains(['/', ':', '@']) {
-            return Self::in_layout(text, directory, name);
+            return Self::in_file(text, file, name);
         }
         let tag = Tag::parse(name).map_err(|error| RuleError(format!("{text}: {error}")))?;
         Ok(Self {
-            repository: directory_of(text, directory)?,
+            repository: file_at(text, file)?,
             chosen: ParsedSelection::Tags(vec![tag]),
         })
     }
 }
 
-/// Returns the repository of the images without a name in `directory`.
-fn directory_of(text: &str, directory: &Path) -> Result<Repository, RuleError> {
-    if directory.as_os_str().is_empty() {
-        return Err(RuleError(format!(
-            "{text}: the directory is missing. Write oci:DIRECTORY, or oci:DIRECTORY#NAME."
-        )));
-    }
-    Ok(Repository::in_layout(directory, ""))
+/// Returns true if the text names a layout or an archive, or an image in one.
+pub fn is_file_reference(text: &str) -> bool {
+    FileKind::strip(text).is_some()
 }
 
-/// Returns `repository` with the name of the images of `source`, if it is a layout without a name.
+/// Returns the repository of the images without a name at a path.
+fn file_at(text: &str, (kind, path): (FileKind, &Path)) -> Result<Repository, RuleError> {
+    if path.as_os_str().is_empty() {
+        let (scheme, place) = (kind.scheme(), kind.place());
+        return Err(RuleError(format!(
+            "{text}: the path is missing. Write {scheme}{place}, or {scheme}{place}#NAME."
+        )));
+    }
+    Ok(Repository::in_file(&Endpoint::in_file(kind, path), ""))
+}
+
+/// Parses the tags or the digest of an image that has no other name: `:v1` or `@sha256:…`. Returns `None` for a name.
+fn without_name<'a>(
+    text: &str,
+    whole: &Repository,
+    name: &'a str,
+) -> Result<Option<ParsedSelection<'a>>, RuleError> {
+    if let Some(digest) = name.strip_prefix('@') {
+        let digest = parse_digest(text, digest)?;
+        return Ok(Some(ParsedSelection::Digest { digest, tag: None }));
+    }
+    let Some(tags) = name.strip_prefix(':') else {
+        return Ok(None);
+    };
+    Ok(Some(match tags.strip_prefix('/') {
+        None => ParsedSelection::Tags(parse_tags(text, &format!("{whole}#"), tags)?),
+        Some(expression) => match expression.strip_suffix('/') {
+            Some(expression) => ParsedSelection::Expression(expression),
+            None => {
+                return Err(RuleError(format!(
+                    "{text}: the expression has no closing slash. Write {whole}#:/{expression}/."
+                )));
+            }
+        },
+    }))
+}
+
+/// Returns `repository` with the name of the images of `source`, if it is in a layout or an archive and has none.
 ///
 /// # Errors
 /// If the source has no name either.
@@ -89,10 +119,7 @@ pub(super) fn with_name_of(
     source: &Repository,
     text: &str,
 ) -> Result<Repository, RuleError> {
-    let Endpoint::Layout(directory) = repository.endpoint() else {
-        return Ok(repository);
-    };
-    if !repository.path().is_empty() {
+    if repository.endpoint().file_kind().is_none() || !repository.path().is_empty() {
         return Ok(repository);
     }
     let name = source.image_name();
@@ -101,7 +128,7 @@ pub(super) fn with_name_of(
             "{text}: the image has no name there. Write {repository}#NAME."
         )));
     }
-    Ok(Repository::in_layout(directory.as_written(), &name))
+    Ok(Repository::in_file(repository.endpoint(), &name))
 }
 
 #[cfg(test)]
@@ -114,8 +141,8 @@ mod tests {
 
     fn shown(text: &str) -> String {
         let existing = |path: &Path| path == Path::new("store");
-        match ParsedReference::parse_in_layout(text, existing) {
-            None => "no layout".to_owned(),
+        match ParsedReference::parse_in_file(text, existing) {
+            None => "no file".to_owned(),
             Some(Err(error)) => error.to_string(),
             Some(Ok(parsed)) => {
                 let chosen = match parsed.chosen {
@@ -136,6 +163,8 @@ mod tests {
     fn references_to_layouts() {
         let by_digest = format!("oci:store#alpine@{DIGEST}");
         let by_digest_shown = format!("oci:store#docker.io/library/alpine {DIGEST}");
+        let unnamed = format!("oci:store#@{DIGEST}");
+        let unnamed_shown = format!("oci:store {DIGEST}");
         for (text, expected) in [
             ("oci:store", "oci:store all"),
             ("oci:new", "oci:new all"),
@@ -155,26 +184,43 @@ mod tests {
             ("oci:new:v1", "oci:new:v1 all"),
             (
                 "oci:",
-                "oci:: the directory is missing. Write oci:DIRECTORY, or oci:DIRECTORY#NAME.",
+                "oci:: the path is missing. Write oci:DIRECTORY, or oci:DIRECTORY#NAME.",
             ),
             (
                 "oci:#a",
-                "oci:#a: the directory is missing. Write oci:DIRECTORY, or oci:DIRECTORY#NAME.",
+                "oci:#a: the path is missing. Write oci:DIRECTORY, or oci:DIRECTORY#NAME.",
             ),
             (
                 "oci:store#",
                 "oci:store#: the name after the # is missing. Write oci:store#NAME, or oci:store.",
             ),
-            ("quay.io/a/b:v1", "no layout"),
-            ("ocis:v1", "no layout"),
+            ("oci-archive:a.tar", "oci-archive:a.tar all"),
+            ("docker-archive:-", "docker-archive:- all"),
+            (
+                "oci-archive:a.tar#quay.io/a/b:v1",
+                "oci-archive:a.tar#quay.io/a/b [\"v1\"]",
+            ),
+            ("docker-archive:store:v1", "docker-archive:store [\"v1\"]"),
+            (
+                "docker-archive:",
+                "docker-archive:: the path is missing. Write docker-archive:FILE, or docker-archive:FILE#NAME.",
+            ),
+            // Images without a name.
+            ("oci:store#:v1,v2", "oci:store [\"v1\", \"v2\"]"),
+            ("oci:store#:/v.*/", "oci:store /v.*/"),
+            (&unnamed, &unnamed_shown),
+            (
+                "oci:store#:/v",
+                "oci:store#:/v: the expression has no closing slash. Write oci:store#:/v/.",
+            ),
+            (
+                "oci:store#:",
+                "oci:store#:: the tag after the colon is missing. Write oci:store#:TAG, or oci:store# for every tag.",
+            ),
+            ("quay.io/a/b:v1", "no file"),
+            ("ocis:v1", "no file"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
-        }
-        for text in ["oci-archive:a.tar", "docker-archive:a.tar:x"] {
-            assert!(
-                shown(text).contains("is not supported. Write oci:DIRECTORY#NAME"),
-                "{text}"
-            );
         }
     }
 

@@ -43,6 +43,7 @@ pub use distinct_ids::with_distinct_ids;
 pub use if_empty::IfEmpty;
 pub use immutable::Immutable;
 pub use layout_glob::expand_layout_glob;
+pub use layout_reference::is_file_reference;
 pub use named_tags::{NamedTags, TagConflict};
 pub use options::CopyOptions;
 pub(crate) use options::{ReferrerChecks, fingerprint};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use image_syncer_registry::{Digest, Hasher, Registry, Tag};
+use image_syncer_registry::{Digest, DigestError, Hasher, Registry, Tag};
 
 use crate::Repository;
 use crate::rule::{RuleError, TagPolicy};
@@ -145,8 +145,8 @@ pub(super) enum ParsedSelection<'a> {
 
 impl<'a> ParsedReference<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, RuleError> {
-        let in_layout = Self::parse_in_layout(text, Path::exists);
-        in_layout.unwrap_or_else(|| Self::parse_in_registry(text))
+        let in_file = Self::parse_in_file(text, Path::exists);
+        in_file.unwrap_or_else(|| Self::parse_in_registry(text))
     }
 
     pub(super) fn parse_in_registry(text: &'a str) -> Result<Self, RuleError> {
@@ -198,10 +198,7 @@ impl<'a> ParsedReference<'a> {
         if digest.contains('/') {
             return Err(credentials_error(text));
         }
-        let digest =
-            Digest::parse(digest).map_err(|error| RuleError(format!("{text}: {error}")))?;
-        // Only known algorithms can be verified.
-        Hasher::new(&digest).map_err(|error| RuleError(format!("{text}: {error}")))?;
+        let digest = parse_digest(text, digest)?;
         let (name, tags) = split_tags(name);
         let tag = match tags {
             None => None,
@@ -219,6 +216,14 @@ impl<'a> ParsedReference<'a> {
             chosen: ParsedSelection::Digest { digest, tag },
         })
     }
+}
+
+/// Parses a digest that can be verified.
+pub(super) fn parse_digest(text: &str, digest: &str) -> Result<Digest, RuleError> {
+    let refused = |error: DigestError| RuleError(format!("{text}: {error}"));
+    let digest = Digest::parse(digest).map_err(refused)?;
+    Hasher::new(&digest).map_err(refused)?;
+    Ok(digest)
 }
 
 /// Returns the error for a scheme or a user in front, without the password.

@@ -41,7 +41,7 @@ use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::rule::RuleSet;
 use crate::settings::{Intent, RunSettings};
-use crate::store::{EndpointStores, LeasedStores, PushedStores, RegistryStores, Stores};
+use crate::store::{Archives, EndpointStores, LeasedStores, PushedStores, RegistryStores, Stores};
 
 use aging::{AgingFacts, AgingRegistries};
 pub use copy::{CopyError, ImageResult};
@@ -63,6 +63,7 @@ struct Inner {
     facts: AgingFacts,
     records: Option<Arc<Records>>,
     blob_facts: Option<Arc<dyn BlobFacts>>,
+    archives: Archives,
     /// `None` if the stores were given.
     registries: Option<SessionRegistries>,
 }
@@ -78,7 +79,8 @@ impl Session {
     pub fn new(registries: Options, options: SessionOptions) -> Self {
         let transport = Arc::clone(&registries.transport);
         let registries = Arc::new(Registries::new(registries));
-        let stores = EndpointStores::new(RegistryStores::new(Arc::clone(&registries)));
+        let stores = RegistryStores::new(Arc::clone(&registries));
+        let stores = EndpointStores::with_archives(stores, options.archives.clone());
         let registries = SessionRegistries {
             transport,
             clients: AgingRegistries::new(registries),
@@ -110,6 +112,7 @@ impl Session {
             transfers,
             records,
             blob_facts,
+            archives,
         } = options;
         Self {
             inner: Arc::new(Inner {
@@ -117,6 +120,7 @@ impl Session {
                 facts: AgingFacts::default(),
                 records,
                 blob_facts,
+                archives,
                 registries,
             }),
         }
@@ -158,6 +162,7 @@ impl Session {
             tag_divider,
             ..RunSettings::default()
         };
+        self.inner.archives.watch(&listener);
         let mut state = self.state_for(intent);
         if let Some(lease) = lease {
             state.stores = Arc::new(LeasedStores::new(state.stores, lease));

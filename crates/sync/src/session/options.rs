@@ -8,7 +8,7 @@ use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::session::{Lease, TagDivider};
 use crate::settings::{Intent, Listing, RunSettings};
-use crate::store::PushedTags;
+use crate::store::{Archives, PushedTags};
 use crate::transfer::Progress;
 
 /// Maximum time that images may go on after a run was stopped, by default.
@@ -26,6 +26,8 @@ pub struct SessionOptions {
     pub records: Option<Arc<Records>>,
     /// Knowledge of other processes about blobs; `None` for that of this one alone.
     pub blob_facts: Option<Arc<dyn BlobFacts>>,
+    /// Archives of images, of which some may be open.
+    pub archives: Archives,
 }
 
 /// Options of one run. Options of copies belong to the rules: [`CopyOptions`](crate::rule::CopyOptions).
@@ -58,6 +60,7 @@ impl Default for SessionOptions {
             transfers,
             records: None,
             blob_facts: None,
+            archives: Archives::default(),
         }
     }
 }
@@ -88,6 +91,13 @@ impl SessionOptions {
     #[must_use]
     pub fn with_blob_facts(mut self, facts: Option<Arc<dyn BlobFacts>>) -> Self {
         self.blob_facts = facts;
+        self
+    }
+
+    /// Sets the archives of images, of which some may be open.
+    #[must_use]
+    pub fn with_archives(mut self, archives: Archives) -> Self {
+        self.archives = archives;
         self
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use crate::store::archive::Archives;
 use crate::store::layout::LayoutStores;
 use crate::store::{
     Destination, Endpoint, Repository, RepositoryPages, RepositoryScope, Source, StoreResult,
     StoredRoot, Stores, UnfinishedEndpoint,
 };
 
-/// Stores of registries and of image layouts.
+/// Stores of registries, of image layouts and of archives.
 pub struct EndpointStores {
     registries: Arc<dyn Stores>,
     layouts: LayoutStores,
@@ -19,15 +20,19 @@ pub struct EndpointStores {
 impl EndpointStores {
     /// Creates stores over `registries`, and over the layouts that this process can access.
     pub fn new(registries: impl Stores + 'static) -> Self {
+        Self::with_archives(registries, Archives::default())
+    }
+    /// Creates the same with `archives`, of which some may be open.
+    pub fn with_archives(registries: impl Stores + 'static, archives: Archives) -> Self {
         Self {
             registries: Arc::new(registries),
-            layouts: LayoutStores::default(),
+            layouts: LayoutStores::new(archives),
         }
     }
     fn of_kind(&self, endpoint: &Endpoint) -> &dyn Stores {
         match endpoint {
-            Endpoint::Layout(_) => &self.layouts,
-            Endpoint::Registry(_) | Endpoint::Archive(_) => &*self.registries,
+            Endpoint::Layout(_) | Endpoint::Archive(..) => &self.layouts,
+            Endpoint::Registry(_) => &*self.registries,
         }
     }
 }
@@ -58,7 +63,7 @@ impl Stores for EndpointStores {
     ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
         self.of_kind(endpoint).roots(endpoint)
     }
-    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
-        self.layouts.finish()
+    fn finish(&self, stopped: bool) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+        self.layouts.finish(stopped)
     }
 }

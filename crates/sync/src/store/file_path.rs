@@ -5,6 +5,9 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Path of standard input or standard output.
+const STANDARD_STREAM: &str = "-";
+
 /// Path of a directory or a file. It is shown as the user wrote it; two spellings of one absolute path are equal.
 #[derive(Clone, Debug)]
 pub struct FilePath(Arc<Spellings>);
@@ -17,12 +20,20 @@ struct Spellings {
 }
 
 impl FilePath {
-    /// Creates a path, which is relative to the working directory if it is not absolute.
+    /// Creates a path, which is relative to the working directory if it is not absolute. `-` is a standard stream.
     pub fn new(written: &Path) -> Self {
+        let absolute = match written.to_str() {
+            Some(STANDARD_STREAM) => written.to_owned(),
+            _ => std::path::absolute(written).unwrap_or_else(|_| written.to_owned()),
+        };
         Self(Arc::new(Spellings {
-            absolute: std::path::absolute(written).unwrap_or_else(|_| written.to_owned()),
+            absolute,
             written: written.to_owned(),
         }))
+    }
+    /// Returns true for `-`: standard input as a source, standard output as a destination.
+    pub fn is_standard_stream(&self) -> bool {
+        self.0.written.to_str() == Some(STANDARD_STREAM)
     }
     /// Returns the path as the user wrote it.
     pub fn as_written(&self) -> &Path {

@@ -82,8 +82,8 @@ impl Stores for LeasedStores {
     ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
         self.stores.roots(endpoint)
     }
-    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
-        self.stores.finish()
+    fn finish(&self, stopped: bool) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+        self.stores.finish(stopped)
     }
 }
 
@@ -123,6 +123,9 @@ impl Destination for LeasedDestination {
         start: UploadStart<'a>,
     ) -> BoxFuture<'a, StoreResult<StartedUpload>> {
         self.destination.start_upload(blob, start)
+    }
+    fn accept(&self, root: &Manifest) -> StoreResult<()> {
+        self.destination.accept(root)
     }
     fn put_manifest<'a>(
         &'a self,

@@ -4,6 +4,7 @@
 //! [capabilities](SourceCapabilities), or answers: a store that cannot mount opens a session for the bytes. Errors carry
 //! the side of the copy ([`StoreError`]).
 
+mod archive;
 mod endpoints;
 mod error;
 mod file_path;
@@ -32,6 +33,7 @@ use image_syncer_registry::{
     ManifestHead, ManifestPresence, Presence, Target,
 };
 
+pub use archive::{ArchiveOptions, Archives};
 pub use endpoints::EndpointStores;
 pub use error::StoreError;
 pub use file_path::FilePath;
@@ -42,7 +44,8 @@ pub(crate) use pushed::PushedStores;
 pub use pushed::PushedTags;
 pub(crate) use read_only::ReadOnlyStores;
 pub use registry_store::RegistryStores;
-pub use repository::{Endpoint, Repository};
+pub(crate) use repository::FileKind;
+pub use repository::{ArchiveFormat, Endpoint, Repository};
 pub use repository_scope::RepositoryScope;
 pub use stored_root::StoredRoot;
 
@@ -120,6 +123,11 @@ pub trait Destination: Send + Sync {
         blob: &'a Descriptor,
         start: UploadStart<'a>,
     ) -> BoxFuture<'a, StoreResult<StartedUpload>>;
+    /// Checks that the store can hold an image with a tag, before anything of it is sent. Costs no request.
+    fn accept(&self, root: &Manifest) -> StoreResult<()> {
+        let _ = root;
+        Ok(())
+    }
     /// Pushes a manifest, byte for byte.
     fn put_manifest<'a>(
         &'a self,
@@ -181,8 +189,10 @@ pub trait Stores: Send + Sync {
         let _ = endpoint;
         std::future::ready(Ok(None)).boxed()
     }
-    /// Completes the files that a run has written, at its end. Returns the endpoints that are not complete.
-    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+    /// Completes the files that a run has written, at its end. Those that are written as a whole are not if the run was
+    /// `stopped`: the next run goes on. Returns the endpoints that are not complete.
+    fn finish(&self, stopped: bool) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+        let _ = stopped;
         std::future::ready(Vec::new()).boxed()
     }
 }

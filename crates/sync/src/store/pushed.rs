@@ -143,8 +143,8 @@ impl Stores for PushedStores {
     ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
         self.stores.roots(endpoint)
     }
-    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
-        self.stores.finish()
+    fn finish(&self, stopped: bool) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+        self.stores.finish(stopped)
     }
 }
 

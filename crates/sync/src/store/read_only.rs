@@ -50,8 +50,8 @@ impl Stores for ReadOnlyStores {
     ) -> BoxFuture<'a, StoreResult<Option<Vec<StoredRoot>>>> {
         self.0.roots(endpoint)
     }
-    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
-        self.0.finish()
+    fn finish(&self, stopped: bool) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+        self.0.finish(stopped)
     }
 }
 
@@ -82,6 +82,9 @@ impl Destination for ReadOnlyDestination {
         let host = repository.endpoint().to_string();
         let error = Error::new(ErrorKind::Refused, action, host, why);
         std::future::ready(Err(StoreError::destination(error))).boxed()
+    }
+    fn accept(&self, root: &Manifest) -> StoreResult<()> {
+        self.0.accept(root)
     }
     fn put_manifest<'a>(
         &'a self,

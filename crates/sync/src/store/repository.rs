@@ -27,7 +27,55 @@ pub enum Endpoint {
     /// An OCI image layout: a directory.
     Layout(FilePath),
     /// An archive of images: a tar file.
-    Archive(FilePath),
+    Archive(ArchiveFormat, FilePath),
+}
+
+/// Format of an archive. Either is read by its content; the format matters for an archive that is written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum ArchiveFormat {
+    /// An OCI image layout in a tar file.
+    Oci,
+    /// The same with a `manifest.json`, by which `docker load` finds images of one platform.
+    Docker,
+}
+
+/// Kind of files that hold images.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FileKind {
+    /// A directory in the OCI image layout.
+    Layout,
+    /// A tar file.
+    Archive(ArchiveFormat),
+}
+
+impl FileKind {
+    /// All kinds.
+    const ALL: [Self; 3] = [
+        Self::Layout,
+        Self::Archive(ArchiveFormat::Oci),
+        Self::Archive(ArchiveFormat::Docker),
+    ];
+    /// Returns the scheme of references, with its colon.
+    pub(crate) fn scheme(self) -> &'static str {
+        match self {
+            Self::Layout => "oci:",
+            Self::Archive(ArchiveFormat::Oci) => "oci-archive:",
+            Self::Archive(ArchiveFormat::Docker) => "docker-archive:",
+        }
+    }
+    /// Returns the noun for the place that a path of this kind names.
+    pub(crate) fn place(self) -> &'static str {
+        match self {
+            Self::Layout => "DIRECTORY",
+            Self::Archive(_) => "FILE",
+        }
+    }
+    /// Splits the scheme of a file from the rest of a reference; `None` for other texts.
+    pub(crate) fn strip(text: &str) -> Option<(Self, &str)> {
+        Self::ALL
+            .into_iter()
+            .find_map(|kind| Some((kind, text.strip_prefix(kind.scheme())?)))
+    }
 }
 
 impl Repository {
@@ -38,8 +86,12 @@ impl Repository {
     /// Returns the repository `name` of an image layout. The name is that of a repository (`docker.io/library/alpine`);
     /// images without one are in the repository with an empty name.
     pub fn in_layout(directory: &Path, name: &str) -> Self {
+        Self::in_file(&Endpoint::in_file(FileKind::Layout, directory), name)
+    }
+    /// Returns the repository `name` of a layout or an archive.
+    pub(crate) fn in_file(endpoint: &Endpoint, name: &str) -> Self {
         Self {
-            endpoint: Endpoint::Layout(FilePath::new(directory)),
+            endpoint: endpoint.clone(),
             path: Arc::from(name),
         }
     }
@@ -50,10 +102,7 @@ impl Repository {
                 let repository = image_syncer_registry::Repository::new(registry.clone(), path);
                 repository.ok().map(Self::from)
             }
-            Endpoint::Layout(_) | Endpoint::Archive(_) => Some(Self {
-                endpoint: endpoint.clone(),
-                path: Arc::from(path),
-            }),
+            Endpoint::Layout(_) | Endpoint::Archive(..) => Some(Self::in_file(endpoint, path)),
         }
     }
     /// Returns the endpoint.
@@ -70,14 +119,14 @@ impl Repository {
             Endpoint::Registry(registry) => {
                 image_syncer_registry::Repository::new(registry.clone(), &self.path).ok()
             }
-            Endpoint::Layout(_) | Endpoint::Archive(_) => None,
+            Endpoint::Layout(_) | Endpoint::Archive(..) => None,
         }
     }
     /// Returns the full name of the images of the repository (`docker.io/library/alpine`), wherever they are.
     pub fn image_name(&self) -> String {
         match &self.endpoint {
             Endpoint::Registry(_) => self.to_string(),
-            Endpoint::Layout(_) | Endpoint::Archive(_) => self.path.to_string(),
+            Endpoint::Layout(_) | Endpoint::Archive(..) => self.path.to_string(),
         }
     }
     /// Returns whether content of this repository could be mounted in `other`.
@@ -97,32 +146,54 @@ impl Endpoint {
     pub(crate) fn record_name(&self) -> Cow<'_, str> {
         match self {
             Self::Registry(registry) => Cow::Borrowed(registry.as_str()),
-            Self::Layout(directory) => format!("oci:{}", directory.absolute().display()).into(),
-            Self::Archive(file) => format!("oci-archive:{}", file.absolute().display()).into(),
+            Self::Layout(path) | Self::Archive(_, path) => {
+                let scheme = self.file_kind().map_or("", FileKind::scheme);
+                format!("{scheme}{}", path.absolute().display()).into()
+            }
         }
     }
     /// Parses a [name](Self::name), as the user wrote it or as the records have it.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        if let Some(directory) = name.strip_prefix("oci:") {
-            return Some(Self::Layout(FilePath::new(Path::new(directory))));
+        match FileKind::strip(name) {
+            Some((kind, path)) => Some(Self::in_file(kind, Path::new(path))),
+            None => Registry::parse(name).ok().map(Self::Registry),
         }
-        if let Some(file) = name.strip_prefix("oci-archive:") {
-            return Some(Self::Archive(FilePath::new(Path::new(file))));
+    }
+    /// Returns the layout or the archive at `path`.
+    pub(crate) fn in_file(kind: FileKind, path: &Path) -> Self {
+        let path = FilePath::new(path);
+        match kind {
+            FileKind::Layout => Self::Layout(path),
+            FileKind::Archive(format) => Self::Archive(format, path),
         }
-        Registry::parse(name).ok().map(Self::Registry)
+    }
+    /// Returns the kind of file; `None` for a registry.
+    pub(crate) fn file_kind(&self) -> Option<FileKind> {
+        match self {
+            Self::Registry(_) => None,
+            Self::Layout(_) => Some(FileKind::Layout),
+            Self::Archive(format, _) => Some(FileKind::Archive(*format)),
+        }
+    }
+    /// Returns the path of a layout or an archive; `None` for a registry.
+    pub fn path(&self) -> Option<&FilePath> {
+        match self {
+            Self::Registry(_) => None,
+            Self::Layout(path) | Self::Archive(_, path) => Some(path),
+        }
     }
     /// Returns the registry, if it is one.
     pub fn registry(&self) -> Option<&Registry> {
         match self {
             Self::Registry(registry) => Some(registry),
-            Self::Layout(_) | Self::Archive(_) => None,
+            Self::Layout(_) | Self::Archive(..) => None,
         }
     }
     /// Returns the name in messages and logs: the host of a registry, or the path of a file with its scheme.
     pub fn name(&self) -> Cow<'_, str> {
         match self {
             Self::Registry(registry) => Cow::Borrowed(registry.as_str()),
-            Self::Layout(_) | Self::Archive(_) => Cow::Owned(self.to_string()),
+            Self::Layout(_) | Self::Archive(..) => Cow::Owned(self.to_string()),
         }
     }
 }
@@ -142,10 +213,7 @@ impl FromStr for Repository {
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         let (endpoint, name) = text.split_once('#').unwrap_or((text, ""));
         match Endpoint::from_name(endpoint) {
-            Some(endpoint @ (Endpoint::Layout(_) | Endpoint::Archive(_))) => Ok(Self {
-                endpoint,
-                path: Arc::from(name),
-            }),
+            Some(endpoint) if endpoint.registry().is_none() => Ok(Self::in_file(&endpoint, name)),
             _ => Self::parse(text),
         }
     }
@@ -168,8 +236,10 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registry(registry) => registry.fmt(f),
-            Self::Layout(directory) => write!(f, "oci:{}", directory.as_written().display()),
-            Self::Archive(file) => write!(f, "oci-archive:{}", file.as_written().display()),
+            Self::Layout(path) | Self::Archive(_, path) => {
+                let scheme = self.file_kind().map_or("", FileKind::scheme);
+                write!(f, "{scheme}{}", path.as_written().display())
+            }
         }
     }
 }
@@ -212,6 +282,7 @@ mod tests {
             "oci:store",
             "oci:./store#quay.io/a",
             "oci-archive:a.tar#b",
+            "docker-archive:-",
         ] {
             let repository: Repository = text.parse().unwrap();
             assert_eq!(repository.to_string(), text);

@@ -16,6 +16,7 @@ use crate::config::file::ConfigFile;
 use crate::config::file_kind::Opened;
 use crate::config::{Config, ConfigError, Defaults, Environment};
 use crate::rule::{Location, OptionOverrides};
+use crate::store::FileKind;
 
 /// Reader that merges the files.
 pub(super) struct Reading<'a> {
@@ -46,12 +47,12 @@ impl Source<'_> {
         let folder = self.file.path().parent().unwrap_or(Path::new(""));
         folder.join(written)
     }
-    /// Returns a reference of the file. The directory of a layout is relative to the file itself.
+    /// Returns a reference of the file. The path of a layout or an archive is relative to the file itself.
     pub(super) fn reference<'t>(&self, written: &'t str) -> Cow<'t, str> {
         let folder = self.file.path().parent().unwrap_or(Path::new(""));
-        match written.strip_prefix("oci:") {
-            Some(rest) if !rest.starts_with('/') && !folder.as_os_str().is_empty() => {
-                Cow::Owned(format!("oci:{}/{rest}", folder.display()))
+        match FileKind::strip(written) {
+            Some((kind, rest)) if is_relative(rest) && !folder.as_os_str().is_empty() => {
+                Cow::Owned(format!("{}{}/{rest}", kind.scheme(), folder.display()))
             }
             _ => Cow::Borrowed(written),
         }
@@ -203,4 +204,10 @@ impl<'a> Reading<'a> {
             warnings,
         })
     }
+}
+
+/// Returns true for a relative path in a reference. `-` is a standard stream.
+fn is_relative(path: &str) -> bool {
+    let is_stream = path == "-" || path.starts_with("-#");
+    !path.starts_with('/') && !is_stream
 }

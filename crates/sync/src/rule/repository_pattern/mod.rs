@@ -15,7 +15,7 @@ use image_syncer_registry::Registry;
 use crate::Repository;
 use crate::rule::source::{parse_tags, split_tags};
 use crate::rule::{Pattern, RuleError, RuleSource, Selection};
-use crate::store::{Endpoint, FilePath};
+use crate::store::{Endpoint, FileKind};
 
 pub use filter::RepositoryFilter;
 use glob::PathGlob;
@@ -45,7 +45,7 @@ pub struct RepositoryPattern {
 
 impl SourcePattern {
     /// Parses any source of the classic files, or a pattern: `registry/glob[:tags | :/regex/]` or
-    /// `oci:DIRECTORY#registry/glob`.
+    /// `oci:DIRECTORY#registry/glob`, also over an archive.
     ///
     /// In a glob, `*` and `?` match within a component, `[…]` matches one character, `**` any number of components (at
     /// least one at the end), and `{a,b}` stands for both texts. A text whose only wildcards are braces names repositories. Unlike the name of a
@@ -113,12 +113,12 @@ impl RepositoryPattern {
             Some(expression) => (name, expression.clone()),
             None => tags(text, name)?,
         };
-        let (endpoint, path) = match head.strip_prefix("oci:") {
+        let (endpoint, path) = match FileKind::strip(head) {
             None => registry_of(name).map_err(refused)?,
-            Some(directory) => {
-                let directory = directory.trim_end_matches('#');
-                let glob = name_in_layout(directory, name).map_err(refused)?;
-                (Endpoint::Layout(FilePath::new(Path::new(directory))), glob)
+            Some((kind, path)) => {
+                let path = path.trim_end_matches('#');
+                let glob = name_in_file(kind, path, name).map_err(refused)?;
+                (Endpoint::in_file(kind, Path::new(path)), glob)
             }
         };
         let is_layout = endpoint.registry().is_none();
@@ -183,11 +183,11 @@ impl fmt::Display for RepositoryPattern {
 
 /// Splits a source into the directory of a layout, the name, and the expression with its colon.
 fn split(text: &str) -> (&str, &str, &str) {
-    let start = match text.strip_prefix("oci:").map(|rest| rest.find('#')) {
-        Some(Some(hash)) => "oci:".len() + hash + 1,
+    let start = match (FileKind::strip(text), text.find('#')) {
+        (Some(_), Some(hash)) => hash + 1,
         // Only names have wildcards.
-        Some(None) => text.len(),
-        None => 0,
+        (Some(_), None) => text.len(),
+        (None, _) => 0,
     };
     let (head, rest) = text.split_at_checked(start).unwrap_or((text, ""));
     let end = rest.find(":/").unwrap_or(rest.len());
@@ -240,17 +240,19 @@ fn registry_of(name: &str) -> Result<(Endpoint, String), String> {
     Ok((Endpoint::Registry(registry), path))
 }
 
-/// Checks that a glob over the names of a layout has a registry, as these names have.
-fn name_in_layout(directory: &str, name: &str) -> Result<String, String> {
+/// Checks that a glob over the names of a layout or an archive has a registry, as these names have.
+fn name_in_file(kind: FileKind, path: &str, name: &str) -> Result<String, String> {
     let (host, _) = name.split_once('/').unwrap_or((name, ""));
-    if directory.is_empty() {
-        return Err("the directory is missing. Write oci:DIRECTORY#NAME".to_owned());
+    let scheme = kind.scheme();
+    if path.is_empty() {
+        let place = kind.place();
+        return Err(format!("the path is missing. Write {scheme}{place}#NAME"));
     }
     if is_host(host) || host.contains('*') && name.contains('/') || name == "**" {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "the names in a layout begin with their registry. Write oci:{directory}#docker.io/{name}, or oci:{directory}#**/{name} for every registry"
+        "the names there begin with their registry. Write {scheme}{path}#docker.io/{name}, or {scheme}{path}#**/{name} for every registry"
     ))
 }
 

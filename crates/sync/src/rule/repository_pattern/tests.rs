@@ -273,13 +273,10 @@ fn refusals_say_what_to_write() {
             "r.example/**:/a",
             "the expression has no closing slash. Write r.example/**:/a/.",
         ),
-        (
-            "oci:#**",
-            "the directory is missing. Write oci:DIRECTORY#NAME.",
-        ),
+        ("oci:#**", "the path is missing. Write oci:DIRECTORY#NAME."),
         (
             "oci:d#app-*",
-            "the names in a layout begin with their registry. Write oci:d#docker.io/app-*, or oci:d#**/app-* for every registry.",
+            "the names there begin with their registry. Write oci:d#docker.io/app-*, or oci:d#**/app-* for every registry.",
         ),
     ] {
         let error = SourcePattern::parse(text).unwrap_err();

@@ -26,7 +26,7 @@ use image_syncer_registry::Registry;
 
 use crate::Repository;
 use crate::rule::{CopyOptions, Naming, RuleDestination, RuleError, RuleSource, Selection};
-use crate::store::Endpoint;
+use crate::store::{Endpoint, FileKind};
 
 pub use claims::DestinationClaims;
 pub use error::TemplateError;
@@ -67,7 +67,7 @@ impl DestinationTemplate {
             let (repository, tag) = split_tag(text)?;
             let parts = Parts::parse(repository)?;
             check_fields(repository, &parts)?;
-            if !repository.starts_with("oci:") {
+            if FileKind::strip(repository).is_none() {
                 check_registry(text, repository)?;
             }
             let tag = tag.map(|tag| {
@@ -149,9 +149,9 @@ impl DestinationTemplate {
             let source = RuleSource::parse(first).ok()?;
             return Some(source.repository.endpoint().clone());
         }
-        if let Some(rest) = first.strip_prefix("oci:") {
-            let (directory, _) = rest.split_once('#')?;
-            return Endpoint::from_name(&format!("oci:{directory}"));
+        if FileKind::strip(first).is_some() {
+            let (file, _) = first.split_once('#')?;
+            return Endpoint::from_name(file);
         }
         let (host, _) = first.split_once('/')?;
         Registry::parse(host).ok().map(Endpoint::Registry)
@@ -200,7 +200,7 @@ impl DestinationTemplate {
             return Err("the image has no name. Write the destination without braces.".to_owned());
         }
         let text = self.repository.render(values)?;
-        if text.starts_with("oci:") {
+        if FileKind::strip(&text).is_some() {
             return Ok(text);
         }
         let (host, path) = text.split_once('/').unwrap_or((&text, ""));
@@ -240,7 +240,7 @@ impl<'a> SourceName<'a> {
     fn new(source: &'a Repository, rename: &[Rename]) -> Self {
         let (registry, path) = match source.endpoint() {
             Endpoint::Registry(registry) => (registry.as_str(), source.path()),
-            Endpoint::Layout(_) | Endpoint::Archive(_) => {
+            Endpoint::Layout(_) | Endpoint::Archive(..) => {
                 source.path().split_once('/').unwrap_or_default()
             }
         };
@@ -288,12 +288,10 @@ fn is_host(component: &str) -> bool {
 
 /// Splits the name of tags from a template: it follows the first colon after the last slash, both outside braces.
 fn split_tag(text: &str) -> Result<(&str, Option<&str>), TemplateError> {
-    let start = match text.strip_prefix("oci:") {
-        Some(rest) => match rest.find('#') {
-            Some(hash) => "oci:".len() + hash,
-            None => return Ok((text, None)),
-        },
-        None => 0,
+    let start = match (FileKind::strip(text), text.find('#')) {
+        (Some(_), Some(hash)) => hash,
+        (Some(_), None) => return Ok((text, None)),
+        (None, _) => 0,
     };
     let (mut depth, mut colon) = (0_usize, None);
     for (offset, character) in text
@@ -325,8 +323,8 @@ fn split_tag(text: &str) -> Result<(&str, Option<&str>), TemplateError> {
 
 /// Returns true if a destination without fields names tags or a digest.
 fn has_tag(text: &str) -> bool {
-    let name = match text.strip_prefix("oci:") {
-        Some(rest) => rest.split_once('#').map_or("", |(_, name)| name),
+    let name = match FileKind::strip(text) {
+        Some((_, rest)) => rest.split_once('#').map_or("", |(_, name)| name),
         None => text,
     };
     let last = name.rsplit('/').next().unwrap_or_default();

@@ -4,27 +4,26 @@
 //! never completes a wrong blob. A descriptor whose size differs from that of the file may be wrong, as those of some
 //! builders are; the file is then verified before it is read.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
 use image_syncer_registry::{BlobSize, BlobStream, Descriptor, Digest, Error, ErrorKind, Hasher};
 
-use super::blob_path;
-use super::directory::LayoutDirectory;
 use super::error::LayoutError;
-use super::run_blocking;
+use super::files::{LayoutFiles, Located};
+use super::{blob_path, run_blocking};
+use crate::store::archive::Content;
 
 /// Bytes that are read at a time.
 const CHUNK: u64 = 256 * 1024;
 
 /// A blob that is being read.
 struct BlobFile {
-    directory: Arc<LayoutDirectory>,
+    files: Arc<LayoutFiles>,
     digest: Digest,
-    file: File,
+    content: Content,
     length: u64,
     position: u64,
     /// `None` if the reading began within the blob, which cannot be verified then.
@@ -37,19 +36,17 @@ struct BlobFile {
 /// # Errors
 /// If the blob is missing, has another size, or has a digest that cannot be verified.
 pub(super) async fn open(
-    directory: &Arc<LayoutDirectory>,
+    files: &Arc<LayoutFiles>,
     blob: &Descriptor,
     offset: u64,
 ) -> Result<BlobStream, LayoutError> {
     let blob = blob.clone();
-    let file = run_blocking(directory, move |directory| {
-        BlobFile::open(directory, &blob, offset)
-    });
+    let file = run_blocking(files, move |files| BlobFile::open(files, &blob, offset));
     let file = file.await?;
     let size = BlobSize::known(file.length);
     let bytes = stream::try_unfold(file, |file| async move {
-        let directory = Arc::clone(&file.directory);
-        let next = run_blocking(&directory, move |_| file.next());
+        let files = Arc::clone(&file.files);
+        let next = run_blocking(&files, move |_| file.next());
         next.await.map_err(Error::from)
     });
     Ok(BlobStream::new(bytes).with_size(&size))
@@ -60,13 +57,13 @@ pub(super) async fn open(
 /// # Errors
 /// If the blob is missing, too long, or damaged.
 pub(super) async fn read(
-    directory: &Arc<LayoutDirectory>,
+    files: &Arc<LayoutFiles>,
     blob: &Descriptor,
     limit: u64,
 ) -> Result<Bytes, LayoutError> {
     let blob = blob.clone();
-    run_blocking(directory, move |directory| {
-        let file = BlobFile::open(directory, &blob, 0)?;
+    run_blocking(files, move |files| {
+        let file = BlobFile::open(files, &blob, 0)?;
         if file.length > limit {
             let why = format!(
                 "it has {} bytes, more than the {limit} that are read",
@@ -86,22 +83,19 @@ pub(super) async fn read(
 }
 
 impl BlobFile {
-    fn open(
-        directory: &Arc<LayoutDirectory>,
-        blob: &Descriptor,
-        offset: u64,
-    ) -> Result<Self, LayoutError> {
+    fn open(files: &Arc<LayoutFiles>, blob: &Descriptor, offset: u64) -> Result<Self, LayoutError> {
         let digest = &blob.digest;
-        let failed = |error: &io::Error| directory.error(action(digest), error).of_part();
-        let refuse = |kind, why| LayoutError::new(kind, action(digest), directory.path(), why);
-        let opened = directory.open_file(&blob_path::path(digest));
-        let (file, length) = opened.map_err(|error| failed(&error))?;
+        let failed = |error: &io::Error| files.error(action(digest), error).of_part();
+        let refuse = |kind, why| LayoutError::new(kind, action(digest), files.endpoint(), why);
+        let opened = files.open(&blob_path::path(digest));
+        let content = opened.map_err(|error| failed(&error))?;
+        let length = content.length();
         let hasher =
             Hasher::new(digest).map_err(|error| refuse(ErrorKind::Protocol, error.to_string()))?;
         let mut blob_file = Self {
-            directory: Arc::clone(directory),
+            files: Arc::clone(files),
             digest: digest.clone(),
-            file,
+            content,
             length,
             position: 0,
             hasher: Some(hasher.clone()),
@@ -123,8 +117,6 @@ impl BlobFile {
             blob_file.hasher = None;
             blob_file.position = offset;
         }
-        let start = SeekFrom::Start(blob_file.position);
-        blob_file.file.seek(start).map_err(|error| failed(&error))?;
         Ok(blob_file)
     }
     /// Computes the digest of the whole file.
@@ -132,11 +124,13 @@ impl BlobFile {
         let Some(mut hasher) = self.hasher.take() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
+        let mut position = 0;
         loop {
-            let chunk = read_chunk(&mut self.file, CHUNK)?;
+            let chunk = self.content.read_at(position, CHUNK)?;
             if chunk.is_empty() {
                 return Ok(hasher.finish());
             }
+            position = position.saturating_add(chunk.len() as u64);
             hasher.update(&chunk);
         }
     }
@@ -145,9 +139,8 @@ impl BlobFile {
         if self.ended {
             return Ok(None);
         }
-        let rest = self.length.saturating_sub(self.position);
-        let chunk = read_chunk(&mut self.file, rest.min(CHUNK))
-            .map_err(|error| self.directory.error(action(&self.digest), &error))?;
+        let chunk = self.content.read_at(self.position, CHUNK);
+        let chunk = chunk.map_err(|error| self.files.error(action(&self.digest), &error))?;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&chunk);
         }
@@ -167,18 +160,11 @@ impl BlobFile {
                 return Err(self.error(ErrorKind::Corrupt, why));
             }
         }
-        Ok((!chunk.is_empty()).then(|| (chunk.into(), self)))
+        Ok((!chunk.is_empty()).then_some((chunk, self)))
     }
     fn error(&self, kind: ErrorKind, why: String) -> LayoutError {
-        LayoutError::new(kind, action(&self.digest), self.directory.path(), why)
+        LayoutError::new(kind, action(&self.digest), self.files.endpoint(), why)
     }
-}
-
-/// Reads up to `most` bytes; fewer only at the end of the file.
-fn read_chunk(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
-    let mut chunk = Vec::with_capacity(usize::try_from(most).unwrap_or_default());
-    file.take(most).read_to_end(&mut chunk)?;
-    Ok(chunk)
 }
 
 fn action(digest: &Digest) -> String {

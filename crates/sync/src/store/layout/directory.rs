@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::error::LayoutError;
+use super::files::Located;
+use crate::store::Endpoint;
 
 /// Beginning of the names of temporary files, which are in the directory of the layout itself.
 const TEMPORARY: &str = ".image-syncer-partial-";
@@ -27,6 +28,8 @@ const MAX_NAMES: u32 = 1000;
 #[derive(Debug)]
 pub(super) struct LayoutDirectory {
     path: PathBuf,
+    /// The layout or the archive that the files belong to.
+    endpoint: Endpoint,
     root: OwnedFd,
     next_temporary: AtomicU64,
 }
@@ -40,24 +43,27 @@ pub(super) struct TemporaryFile {
     named: bool,
 }
 
+impl Located for LayoutDirectory {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
 impl LayoutDirectory {
-    /// Opens the directory at `path`.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// Opens the directory at `path`, whose files belong to `endpoint`.
+    pub(super) fn open(path: &Path, endpoint: &Endpoint) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         Ok(Self {
             path: path.to_owned(),
+            endpoint: endpoint.clone(),
             root,
             next_temporary: AtomicU64::new(0),
         })
     }
-    /// Path of the directory, as the user wrote it.
+    /// Path of the directory.
     pub(super) fn path(&self) -> &Path {
         &self.path
-    }
-    /// Creates the error of a failed system call during `action`.
-    pub(super) fn error(&self, action: impl Into<String>, error: &io::Error) -> LayoutError {
-        LayoutError::io(action, &self.path, error)
     }
     /// Opens the regular file `name`, with its length.
     ///
@@ -90,14 +96,6 @@ impl LayoutDirectory {
             return Err(too_long(bytes.len() as u64));
         }
         Ok(bytes)
-    }
-    /// Returns the length of the file `name`; `None` if there is no such file.
-    pub(super) fn length(&self, name: &str) -> io::Result<Option<u64>> {
-        match self.open_file(name) {
-            Ok((_, length)) => Ok(Some(length)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
     }
     /// Creates the directory `name` and those above it, as far as they are missing.
     pub(super) fn create_directories(&self, name: &str) -> io::Result<()> {

@@ -1,29 +1,30 @@
-//! Errors of layouts.
+//! Errors of layouts and archives.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use image_syncer_registry::{Cause, Digest, Error, ErrorKind, io_clause};
 
-/// Failed action on a layout. Displays as a clause that a person can act on: `cannot read blob sha256:… in oci:DIR: …`.
+use crate::store::Endpoint;
+
+/// Failed action on a layout or an archive. Displays as a clause that a person can act on: `cannot read blob sha256:… in oci:DIR: …`.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("cannot {action} in oci:{path}: {why}", path = .path.display())]
+#[error("cannot {action} in {endpoint}: {why}")]
 pub(crate) struct LayoutError {
     kind: ErrorKind,
     /// Cause, which decides on the hint: most hints are about registries.
     cause: Cause,
     action: String,
-    path: PathBuf,
+    endpoint: Endpoint,
     why: String,
     missing: Vec<Digest>,
 }
 
 impl LayoutError {
-    /// Creates an error of `action` (an infinitive clause) on the layout at `path`.
+    /// Creates an error of `action` (an infinitive clause) on `endpoint`, a layout or an archive.
     pub(crate) fn new(
         kind: ErrorKind,
         action: impl Into<String>,
-        path: &Path,
+        endpoint: &Endpoint,
         why: impl Into<String>,
     ) -> Self {
         let cause = match kind {
@@ -34,25 +35,33 @@ impl LayoutError {
             kind,
             cause,
             action: action.into(),
-            path: path.to_owned(),
+            endpoint: endpoint.clone(),
             why: why.into(),
             missing: Vec::new(),
         }
     }
     /// Creates the error of a failed system call.
-    pub(crate) fn io(action: impl Into<String>, path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn io(action: impl Into<String>, endpoint: &Endpoint, error: &io::Error) -> Self {
         let kind = match error.kind() {
             io::ErrorKind::NotFound => ErrorKind::NotFound,
             io::ErrorKind::InvalidData => ErrorKind::Corrupt,
             _ => ErrorKind::Rejected,
         };
-        let error_of_layout = Self::new(kind, action, path, io_clause(error));
+        let error_of_layout = Self::new(kind, action, endpoint, io_clause(error));
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self {
                 cause: Cause::StorageFull,
                 ..error_of_layout
             },
             _ => error_of_layout,
+        }
+    }
+    /// Adds a sentence that says what the user can do.
+    #[must_use]
+    pub(crate) fn with_advice(self, advice: &str) -> Self {
+        Self {
+            why: format!("{}. {advice}", self.why),
+            ..self
         }
     }
     /// States that a part of an image is missing, if something is.
@@ -67,21 +76,25 @@ impl LayoutError {
         }
     }
     /// Creates the error of an action whose thread ended without a result.
-    pub(crate) fn lost(action: &str, path: &Path) -> Self {
+    pub(crate) fn lost(action: &str, endpoint: &Endpoint) -> Self {
         let why = "the thread that did it ended early";
-        Self::new(ErrorKind::Broken, action, path, why)
+        Self::new(ErrorKind::Broken, action, endpoint, why)
     }
     /// Creates the error of a manifest whose blobs are not all there.
-    pub(crate) fn incomplete(action: impl Into<String>, path: &Path, missing: Vec<Digest>) -> Self {
+    pub(crate) fn incomplete(
+        action: impl Into<String>,
+        endpoint: &Endpoint,
+        missing: Vec<Digest>,
+    ) -> Self {
         let named: Vec<&str> = missing.iter().take(3).map(Digest::as_str).collect();
         let more = match missing.len().saturating_sub(named.len()) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let why = format!("the layout lacks {}{more}", named.join(", "));
+        let why = format!("it lacks {}{more}", named.join(", "));
         Self {
             missing,
-            ..Self::new(ErrorKind::MissingContent, action, path, why)
+            ..Self::new(ErrorKind::MissingContent, action, endpoint, why)
         }
     }
     /// Returns the kind.
@@ -92,7 +105,7 @@ impl LayoutError {
 
 impl From<LayoutError> for Error {
     fn from(error: LayoutError) -> Self {
-        let host = format!("oci:{}", error.path.display());
+        let host = error.endpoint.to_string();
         Self::new(error.kind, error.action, host, error.why)
             .with_cause(error.cause)
             .with_missing(error.missing)

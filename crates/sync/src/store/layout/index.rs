@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::name::{CONTAINERD_NAME, LayoutName, REF_NAME, RootName};
 
 /// Maximum length of `index.json`.
-pub(super) const MAX_INDEX_BYTES: u64 = 64 * 1024 * 1024;
+pub(in crate::store) const MAX_INDEX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Maximum number of roots.
 pub(super) const MAX_ENTRIES: usize = 1_000_000;
@@ -128,6 +128,31 @@ impl LayoutIndex {
     /// Returns the roots in their order.
     pub(crate) fn roots(&self) -> impl Iterator<Item = &LayoutRoot> {
         self.roots.values()
+    }
+    /// Returns the same roots in the order of their names, and then of their digests.
+    pub(in crate::store) fn sorted(&self) -> Self {
+        let mut roots: Vec<&LayoutRoot> = self.roots().collect();
+        roots.sort_by_cached_key(|root| {
+            let full = match &root.name {
+                RootName::Full(name) => Some(name.clone()),
+                RootName::Tag(_) | RootName::Unnamed => None,
+            };
+            (
+                full.is_none(),
+                full,
+                root.ref_name.clone(),
+                root.digest.clone(),
+            )
+        });
+        let mut sorted = Self {
+            fields: self.fields.clone(),
+            position: self.position,
+            ..Self::new()
+        };
+        for root in roots {
+            sorted.push(root.clone());
+        }
+        sorted
     }
     /// Returns the root with a full name. Of several, the first counts, as for skopeo.
     pub(crate) fn named(&self, name: &LayoutName) -> Option<&LayoutRoot> {

@@ -7,16 +7,17 @@ use serde::Deserialize;
 
 use super::directory::{LayoutDirectory, OWN_NAMES};
 use super::error::LayoutError;
+use super::files::Located;
 use super::index::{LayoutIndex, MAX_INDEX_BYTES};
 
 /// File that marks a layout.
-pub(super) const LAYOUT_FILE: &str = "oci-layout";
+pub(in crate::store) const LAYOUT_FILE: &str = "oci-layout";
 
 /// File of the roots.
-pub(super) const INDEX_FILE: &str = "index.json";
+pub(in crate::store) const INDEX_FILE: &str = "index.json";
 
 /// Contents of a new [`LAYOUT_FILE`].
-pub(super) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(in crate::store) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// Maximum length of [`LAYOUT_FILE`].
 const MAX_LAYOUT_BYTES: u64 = 64 * 1024;
@@ -76,8 +77,8 @@ impl Contents {
                     return Ok(Self::Empty);
                 }
                 let why = "the directory is not empty and is no OCI layout: it has no file oci-layout. Name a layout, an empty directory, or one that does not exist";
-                let path = directory.path();
-                return Err(LayoutError::new(ErrorKind::Rejected, ACTION, path, why));
+                let endpoint = directory.endpoint();
+                return Err(LayoutError::new(ErrorKind::Rejected, ACTION, endpoint, why));
             }
             Err(error) => return Err(failed(LAYOUT_FILE, &error)),
         }
@@ -86,8 +87,8 @@ impl Contents {
             read => read.map_err(|error| failed(INDEX_FILE, &error))?,
         };
         let index = LayoutIndex::parse(&bytes).map_err(|error| {
-            let (action, path) = (format!("read {INDEX_FILE}"), directory.path());
-            LayoutError::new(ErrorKind::Protocol, action, path, error.to_string())
+            let (action, endpoint) = (format!("read {INDEX_FILE}"), directory.endpoint());
+            LayoutError::new(ErrorKind::Protocol, action, endpoint, error.to_string())
         })?;
         Ok(Self::Layout(index))
     }
@@ -128,7 +129,7 @@ impl IndexState {
         }
         let refuse = |why: String| {
             let action = format!("write {INDEX_FILE}");
-            LayoutError::new(ErrorKind::Rejected, action, directory.path(), why)
+            LayoutError::new(ErrorKind::Rejected, action, directory.endpoint(), why)
         };
         let bytes = self.index.to_bytes().map_err(|e| refuse(e.to_string()))?;
         if bytes.len() as u64 > MAX_INDEX_BYTES {
@@ -165,7 +166,7 @@ fn check_version(directory: &LayoutDirectory, bytes: &[u8]) -> Result<(), Layout
         Err(LayoutError::new(
             ErrorKind::Protocol,
             action,
-            directory.path(),
+            directory.endpoint(),
             why,
         ))
     };

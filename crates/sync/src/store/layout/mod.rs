@@ -9,21 +9,28 @@
 //! Every blob is complete before it has its name ([`writer`]), and every blob of an image is there before the index
 //! names the image. So a process that is killed leaves a valid layout, which lacks at most the names of five seconds.
 //!
+//! An archive of images is a layout as well ([`in_archive`]): its files are read from the archive, and those that are
+//! written are gathered in a directory, from which the archive is packed at the end.
+//!
 //! Referrers need no list. Each is a root without a name, so that other tools find it and keep it; [`walk`] finds what
 //! it refers to.
 
-mod blob_path;
+pub(in crate::store) mod blob_path;
 mod blob_reader;
 mod directory;
 mod error;
+mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod in_archive;
 mod index;
 mod index_file;
 mod name;
 mod reading;
 mod roots;
 mod stores;
+#[cfg(test)]
+pub(in crate::store) mod testing;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -34,7 +41,7 @@ mod writing;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
@@ -43,23 +50,40 @@ use tokio::sync::OnceCell;
 
 use crate::keyed::KeyedLock;
 use crate::lock::lock;
+use crate::store::Endpoint;
+use crate::store::archive::Archives;
 use directory::LayoutDirectory;
 pub(crate) use error::LayoutError;
-use index::LayoutIndex;
+pub(in crate::store) use files::{LayoutFiles, Located};
+use in_archive::LayoutArchive;
+pub(in crate::store) use index::{LayoutIndex, LayoutRoot, MAX_INDEX_BYTES};
 use index_file::{Contents, IndexState};
+pub(in crate::store) use index_file::{INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION};
+use name::LayoutName;
 pub(crate) use name::split_path;
-use name::{LayoutName, RootName};
+pub(in crate::store) use name::{CONTAINERD_NAME, REF_NAME, RootName};
+#[cfg(test)]
+pub(in crate::store) use reading::NameScope;
 pub(crate) use stores::LayoutStores;
 use walk::Walk;
 use writer::LayoutWriter;
 
-/// An OCI image layout, or a place where one can be created.
+/// End of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Source,
+    Destination,
+}
+
+/// An OCI image layout in a directory or an archive, or a place where one can be created.
 pub(crate) struct Layout {
-    path: PathBuf,
-    /// `None` as long as the directory does not exist.
+    endpoint: Endpoint,
+    /// `None` as long as the directory does not exist. That of an archive exists while the archive is written.
     directory: Mutex<Option<Arc<LayoutDirectory>>>,
     state: Mutex<IndexState>,
-    /// The directory has an `index.json`.
+    /// `None` for a directory.
+    archive: Option<LayoutArchive>,
+    /// The directory has an `index.json`; or the archive exists.
     exists: std::sync::atomic::AtomicBool,
     /// Result of the walk, made for the first question about referrers.
     walk: OnceCell<Walk>,
@@ -85,18 +109,29 @@ struct UnnamedManifests {
 }
 
 impl Layout {
-    /// Opens the layout at `path`. A path that does not exist, and an empty directory, are layouts without images.
+    /// Opens the layout of `endpoint`, which is no registry. A path that does not exist, and an empty directory, are layouts
+    /// without images.
     ///
     /// # Errors
-    /// If `path` leads to something else, or the layout cannot be read. Nothing is changed.
-    pub(crate) async fn open(path: &Path) -> Result<Arc<Self>, LayoutError> {
-        let at = path.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open_contents(&at)).await;
-        let opened = opened.unwrap_or_else(|_| Err(LayoutError::lost("open the layout", path)));
-        let (directory, index) = opened?;
+    /// If the path leads to something else, or the layout cannot be read. Nothing is changed.
+    pub(crate) async fn open(
+        endpoint: &Endpoint,
+        end: End,
+        archives: &Archives,
+    ) -> Result<Arc<Self>, LayoutError> {
+        let (at, archives) = (endpoint.clone(), archives.clone());
+        let opened =
+            tokio::task::spawn_blocking(move || open_contents((&at, end), &archives)).await;
+        let opened = opened.unwrap_or_else(|_| Err(LayoutError::lost("open the layout", endpoint)));
+        let Opened {
+            directory,
+            archive,
+            index,
+        } = opened?;
         let exists = index.is_some();
         Ok(Arc::new(Self {
-            path: path.to_owned(),
+            endpoint: endpoint.clone(),
+            archive,
             directory: Mutex::new(directory),
             state: Mutex::new(IndexState::new(index.unwrap_or_else(LayoutIndex::new))),
             exists: exists.into(),
@@ -109,9 +144,9 @@ impl Layout {
             index_writes: AtomicU64::new(0),
         }))
     }
-    /// Path of the layout, as the user wrote it.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Returns the endpoint, as the user named it.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
     /// Checks that the layout exists, for a source.
     ///
@@ -121,29 +156,58 @@ impl Layout {
         if self.exists.load(std::sync::atomic::Ordering::Acquire) {
             return Ok(());
         }
-        Err(missing_layout(&self.path, lock(&self.directory).is_some()))
+        Err(missing_layout(
+            &self.endpoint,
+            lock(&self.directory).is_some(),
+        ))
     }
-    /// Returns the directory.
+    /// Checks that the layout can be written to, as far as that is known without writing.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] as long as it does not exist.
-    fn directory(&self) -> Result<Arc<LayoutDirectory>, LayoutError> {
+    /// For an archive that cannot be replaced.
+    pub(in crate::store) fn check_destination(&self) -> Result<(), LayoutError> {
+        self.archive
+            .as_ref()
+            .map_or(Ok(()), LayoutArchive::check_destination)
+    }
+    /// Forgets what was opened of an archive.
+    fn close(&self) {
+        if let Some(archive) = &self.archive {
+            archive.close();
+        }
+    }
+    /// Returns the bytes of the file `name`.
+    #[cfg(test)]
+    pub(in crate::store) fn read_file(&self, name: &str) -> bytes::Bytes {
+        let read = self.files().map(|files| files.read(name, MAX_INDEX_BYTES));
+        read.ok().and_then(Result::ok).unwrap_or_default()
+    }
+    /// Returns the files.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] as long as neither the directory nor the archive exists.
+    fn files(&self) -> Result<Arc<LayoutFiles>, LayoutError> {
+        let archive = self.archive.as_ref().and_then(LayoutArchive::files);
         let directory = lock(&self.directory).clone();
-        directory.ok_or_else(|| {
-            let why = "there is no such directory";
-            LayoutError::new(ErrorKind::NotFound, "open the layout", &self.path, why)
-        })
+        let files = LayoutFiles::new(self.endpoint.clone(), directory, archive);
+        if files.is_nowhere() {
+            return Err(missing_layout(&self.endpoint, false));
+        }
+        Ok(Arc::new(files))
     }
 }
 
 /// Returns the error for a path without a layout.
-fn missing_layout(path: &Path, is_directory: bool) -> LayoutError {
-    let why = if is_directory {
-        "the directory is no OCI layout: it has no file index.json"
-    } else {
-        "there is no such directory"
+fn missing_layout(endpoint: &Endpoint, is_directory: bool) -> LayoutError {
+    let (action, why) = match endpoint {
+        Endpoint::Archive(..) => ("find images", "there is no such file"),
+        _ if is_directory => (
+            "open the layout",
+            "the directory is no OCI layout: it has no file index.json",
+        ),
+        _ => ("open the layout", "there is no such directory"),
     };
-    LayoutError::new(ErrorKind::NotFound, "open the layout", path, why)
+    LayoutError::new(ErrorKind::NotFound, action, endpoint, why)
 }
 
 /// Names of the images in a layout.
@@ -153,53 +217,97 @@ pub(crate) struct LayoutNames {
     pub(crate) full: BTreeSet<LayoutName>,
     /// Tags of images that have no more than a tag.
     pub(crate) bare_tags: BTreeSet<Tag>,
+    /// Digests of images without a name.
+    pub(crate) unnamed: BTreeSet<Digest>,
 }
 
-/// Returns the names of the images in the layout at `path`. Blocks.
+/// Returns the names of the images in the layout or the archive of `endpoint`. Blocks.
 ///
 /// # Errors
-/// If there is no layout, or it cannot be read.
-pub(crate) fn read_names(path: &Path) -> Result<LayoutNames, LayoutError> {
-    let (directory, index) = open_contents(path)?;
-    let index = index.ok_or_else(|| missing_layout(path, directory.is_some()))?;
+/// If there is none, or it cannot be read.
+pub(crate) fn read_names(
+    endpoint: &Endpoint,
+    archives: &Archives,
+) -> Result<LayoutNames, LayoutError> {
+    let Opened {
+        directory, index, ..
+    } = open_contents((endpoint, End::Source), archives)?;
+    let index = index.ok_or_else(|| missing_layout(endpoint, directory.is_some()))?;
     let mut names = LayoutNames::default();
     for root in index.roots() {
         match &root.name {
             RootName::Full(name) => drop(names.full.insert(name.clone())),
             RootName::Tag(tag) => drop(names.bare_tags.insert(tag.clone())),
-            RootName::Unnamed => {}
+            RootName::Unnamed => drop(names.unnamed.insert(root.digest.clone())),
         }
     }
     Ok(names)
 }
 
-/// Opens the directory and reads the roots. `None` for what does not exist.
+/// A layout that was opened.
+#[derive(Default)]
+struct Opened {
+    /// `None` if it does not exist, and for an archive.
+    directory: Option<Arc<LayoutDirectory>>,
+    archive: Option<LayoutArchive>,
+    /// The roots; `None` if there is no layout yet.
+    index: Option<LayoutIndex>,
+}
+
+/// Opens the directory or the archive, and reads the roots. Blocks.
 fn open_contents(
-    path: &Path,
-) -> Result<(Option<Arc<LayoutDirectory>>, Option<LayoutIndex>), LayoutError> {
-    let directory = match LayoutDirectory::open(path) {
-        Ok(directory) => Arc::new(directory),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, None)),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            let why = "it is not a directory. Name a directory, or oci-archive:FILE";
-            let kind = ErrorKind::Rejected;
-            return Err(LayoutError::new(kind, "open the layout", path, why));
+    (endpoint, end): (&Endpoint, End),
+    archives: &Archives,
+) -> Result<Opened, LayoutError> {
+    match endpoint {
+        Endpoint::Layout(path) => open_directory(endpoint, path.as_written()),
+        Endpoint::Archive(format, path) => {
+            let archive = LayoutArchive::new((*format, path), (endpoint, end), archives);
+            Ok(Opened {
+                index: archive.open()?,
+                archive: Some(archive),
+                directory: None,
+            })
         }
-        Err(error) => return Err(LayoutError::io("open the layout", path, &error)),
+        Endpoint::Registry(_) => {
+            let why = "it is no file; this is a defect of image-syncer, please report it";
+            let kind = ErrorKind::Refused;
+            Err(LayoutError::new(kind, "open the layout", endpoint, why))
+        }
+    }
+}
+
+fn open_directory(endpoint: &Endpoint, path: &Path) -> Result<Opened, LayoutError> {
+    const ACTION: &str = "open the layout";
+    let directory = match LayoutDirectory::open(path, endpoint) {
+        Ok(directory) => Arc::new(directory),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Opened::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            let why = format!(
+                "it is not a directory. Name a directory, or write oci-archive:{}",
+                path.display()
+            );
+            return Err(LayoutError::new(ErrorKind::Rejected, ACTION, endpoint, why));
+        }
+        Err(error) => return Err(LayoutError::io(ACTION, endpoint, &error)),
     };
     let index = match Contents::read(&directory)? {
         Contents::Empty | Contents::Begun => None,
         Contents::Layout(index) => Some(index),
     };
-    Ok((Some(directory), index))
+    Ok(Opened {
+        directory: Some(directory),
+        index,
+        archive: None,
+    })
 }
 
 /// Runs `work`, which blocks, on a thread for such work.
-async fn run_blocking<T: Send + 'static>(
-    directory: &Arc<LayoutDirectory>,
-    work: impl FnOnce(&Arc<LayoutDirectory>) -> Result<T, LayoutError> + Send + 'static,
+async fn run_blocking<F: Located, T: Send + 'static>(
+    files: &Arc<F>,
+    work: impl FnOnce(&Arc<F>) -> Result<T, LayoutError> + Send + 'static,
 ) -> Result<T, LayoutError> {
-    let at = Arc::clone(directory);
+    let at = Arc::clone(files);
     let done = tokio::task::spawn_blocking(move || work(&at)).await;
-    done.unwrap_or_else(|_| Err(LayoutError::lost("access the layout", directory.path())))
+    done.unwrap_or_else(|_| Err(LayoutError::lost("access the layout", files.endpoint())))
 }

@@ -10,8 +10,8 @@ use image_syncer_registry::{
     Target,
 };
 
-use super::directory::LayoutDirectory;
 use super::error::LayoutError;
+use super::files::{LayoutFiles, Located};
 use super::index::LayoutRoot;
 use super::name::{LayoutName, RootName};
 use super::{Layout, blob_path, blob_reader, run_blocking};
@@ -149,7 +149,7 @@ impl Layout {
             return Err(LayoutError::new(
                 ErrorKind::NotFound,
                 action,
-                self.path(),
+                self.endpoint(),
                 why,
             ));
         };
@@ -172,8 +172,8 @@ impl Layout {
         };
         let media_type = media_type.map(str::to_owned).or_else(listed);
         let digest = digest.clone();
-        run_blocking(&self.directory()?, move |directory| {
-            read_manifest(directory, &digest, media_type.as_deref())
+        run_blocking(&self.files()?, move |files| {
+            read_manifest(files, &digest, media_type.as_deref())
         })
         .await
     }
@@ -186,7 +186,7 @@ impl Layout {
         blob: &Descriptor,
         offset: u64,
     ) -> Result<BlobStream, LayoutError> {
-        blob_reader::open(&self.directory()?, blob, offset).await
+        blob_reader::open(&self.files()?, blob, offset).await
     }
     /// Reads a whole blob of at most `limit` bytes.
     ///
@@ -197,20 +197,20 @@ impl Layout {
         blob: &Descriptor,
         limit: u64,
     ) -> Result<Bytes, LayoutError> {
-        blob_reader::read(&self.directory()?, blob, limit).await
+        blob_reader::read(&self.files()?, blob, limit).await
     }
     /// Returns the length of a blob, if it is there.
     ///
     /// # Errors
     /// If the layout cannot be read.
     pub(crate) async fn blob_length(&self, digest: &Digest) -> Result<Option<u64>, LayoutError> {
-        let Ok(directory) = self.directory() else {
+        let Ok(files) = self.files() else {
             return Ok(None);
         };
         let digest = digest.clone();
-        run_blocking(&directory, move |directory| {
-            let length = directory.length(&blob_path::path(&digest));
-            length.map_err(|error| directory.error(format!("find blob {digest}"), &error))
+        run_blocking(&files, move |files| {
+            let length = files.length(&blob_path::path(&digest));
+            length.map_err(|error| files.error(format!("find blob {digest}"), &error))
         })
         .await
     }
@@ -233,7 +233,7 @@ impl Layout {
     /// # Errors
     /// If the layout cannot be read.
     pub(crate) async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, LayoutError> {
-        let Ok(directory) = self.directory() else {
+        let Ok(files) = self.files() else {
             return Ok(Vec::new());
         };
         let walk = self.walk().await?;
@@ -256,14 +256,12 @@ impl Layout {
             return Err(LayoutError::new(
                 ErrorKind::Protocol,
                 action,
-                self.path(),
+                self.endpoint(),
                 why,
             ));
         }
-        run_blocking(&directory, move |directory| {
-            let described = found
-                .iter()
-                .filter_map(|digest| describe(directory, digest));
+        run_blocking(&files, move |files| {
+            let described = found.iter().filter_map(|digest| describe(files, digest));
             Ok(described.collect())
         })
         .await
@@ -285,8 +283,8 @@ fn head_of(manifest: &Manifest) -> ManifestHead {
 
 /// Returns the descriptor of a referrer. One that was removed meanwhile is left out; one that is damaged is listed, and
 /// fails when it is copied.
-fn describe(directory: &Arc<LayoutDirectory>, digest: &Digest) -> Option<Descriptor> {
-    let manifest = match read_manifest(directory, digest, None) {
+fn describe(files: &Arc<LayoutFiles>, digest: &Digest) -> Option<Descriptor> {
+    let manifest = match read_manifest(files, digest, None) {
         Ok(manifest) => manifest.referrer_descriptor().ok(),
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Err(_) => None,
@@ -294,7 +292,7 @@ fn describe(directory: &Arc<LayoutDirectory>, digest: &Digest) -> Option<Descrip
     Some(manifest.unwrap_or_else(|| Descriptor {
         media_type: String::new(),
         digest: digest.clone(),
-        size: directory.length(&blob_path::path(digest)).ok().flatten(),
+        size: files.length(&blob_path::path(digest)).ok().flatten(),
         platform: None,
         annotations: std::collections::BTreeMap::new(),
         urls: Vec::new(),
@@ -304,15 +302,15 @@ fn describe(directory: &Arc<LayoutDirectory>, digest: &Digest) -> Option<Descrip
 
 /// Reads and verifies a manifest. Blocks.
 fn read_manifest(
-    directory: &LayoutDirectory,
+    files: &LayoutFiles,
     digest: &Digest,
     media_type: Option<&str>,
 ) -> Result<Manifest, LayoutError> {
     let action = || format!("read manifest {digest}");
-    let refuse = |kind, why| LayoutError::new(kind, action(), directory.path(), why);
-    let bytes = directory
+    let refuse = |kind, why| LayoutError::new(kind, action(), files.endpoint(), why);
+    let bytes = files
         .read(&blob_path::path(digest), MAX_MANIFEST_BYTES)
-        .map_err(|error| directory.error(action(), &error).of_part())?;
+        .map_err(|error| files.error(action(), &error).of_part())?;
     let Some(algorithm) = digest.algorithm() else {
         let why = "only sha256 and sha512 can be verified".to_owned();
         return Err(refuse(ErrorKind::Protocol, why));
@@ -323,6 +321,6 @@ fn read_manifest(
         let why = format!("it is damaged: its {length} bytes have the digest {found}");
         return Err(refuse(ErrorKind::Corrupt, why));
     }
-    Manifest::new(Bytes::from(bytes), media_type, digest.clone())
+    Manifest::new(bytes, media_type, digest.clone())
         .map_err(|error| refuse(ErrorKind::Protocol, error.to_string()))
 }

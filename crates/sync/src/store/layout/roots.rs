@@ -58,10 +58,10 @@ impl Layout {
     /// # Errors
     /// If the layout cannot be read.
     pub(super) async fn walk(&self) -> Result<&Walk, LayoutError> {
-        let directory = self.directory()?;
+        let files = self.files()?;
         let walk = self.walk.get_or_try_init(|| {
             let roots = lock(&self.state).roots();
-            run_blocking(&directory, |directory| Ok(Walk::run(directory, roots)))
+            run_blocking(&files, |files| Ok(Walk::run(files, roots)))
         });
         walk.await
     }

@@ -14,13 +14,14 @@ use image_syncer_registry::{
 
 use super::name::RootName;
 use super::upload::LayoutUpload;
-use super::{Layout, LayoutError};
+use super::{End, Layout, LayoutError};
 use crate::keyed::KeyedLock;
 use crate::lock::lock;
+use crate::store::archive::Archives;
 use crate::store::layout::reading::NameScope;
 use crate::store::repository::is_below;
 use crate::store::{
-    Destination, Endpoint, FallbackTag, FilePath, Repository, RepositoryPage, RepositoryPages,
+    Destination, Endpoint, FallbackTag, Repository, RepositoryPage, RepositoryPages,
     RepositoryScope, Source, StartedUpload, StoreError, StoreResult, StoredRoot, Stores, TagDetail,
     Tags, UnfinishedEndpoint, UploadSession, UploadStart,
 };
@@ -28,9 +29,10 @@ use crate::store::{
 /// Maximum number of names in a message.
 const MAX_SHOWN_NAMES: usize = 5;
 
-/// The layouts of a session. All repositories of a directory share one [`Layout`].
+/// The layouts and archives of a session. All repositories of a directory or a file share one [`Layout`].
 #[derive(Default)]
 pub(crate) struct LayoutStores {
+    archives: Archives,
     open: Mutex<HashMap<PathBuf, Arc<Layout>>>,
     /// Directories that are being opened.
     opening: KeyedLock<PathBuf>,
@@ -51,25 +53,33 @@ struct LayoutTags(Option<StoreResult<Vec<ListedTag>>>);
 struct LayoutRepositories(Option<Vec<Repository>>);
 
 impl LayoutStores {
-    async fn open(&self, repository: &Repository) -> Result<Arc<LayoutStore>, Error> {
-        let layout = self.open_layout(repository.endpoint()).await?;
+    /// Creates stores over the archives that were opened before, and others.
+    pub(crate) fn new(archives: Archives) -> Self {
+        Self {
+            archives,
+            ..Self::default()
+        }
+    }
+    async fn open(&self, repository: &Repository, end: End) -> Result<Arc<LayoutStore>, Error> {
+        let layout = self.open_layout(repository.endpoint(), end).await?;
         let repository = repository.clone();
         Ok(Arc::new(LayoutStore { layout, repository }))
     }
-    async fn open_layout(&self, endpoint: &Endpoint) -> Result<Arc<Layout>, Error> {
-        let Endpoint::Layout(path) = endpoint else {
-            let why = "it is not a directory; this is a defect of image-syncer, please report it";
-            let (action, host) = (format!("open {endpoint}"), endpoint.name());
-            return Err(Error::new(ErrorKind::Refused, action, host, why));
-        };
-        let path = path.as_written();
-        let key = real_path(path).await;
+    async fn open_layout(&self, endpoint: &Endpoint, end: End) -> Result<Arc<Layout>, Error> {
+        let key = key_of(endpoint, end).await;
         let _turn = self.opening.lock(key.clone()).await;
         let known = lock(&self.open).get(&key).cloned();
         if let Some(layout) = known {
+            check_kind(&layout, endpoint, end)?;
+            if end == End::Destination {
+                layout.check_destination()?;
+            }
             return Ok(layout);
         }
-        let layout = Layout::open(path).await?;
+        let layout = Layout::open(endpoint, end, &self.archives).await?;
+        if end == End::Destination {
+            layout.check_destination()?;
+        }
         lock(&self.open).insert(key, Arc::clone(&layout));
         Ok(layout)
     }
@@ -78,7 +88,7 @@ impl LayoutStores {
         endpoint: &Endpoint,
         prefix: &str,
     ) -> Result<Box<dyn RepositoryPages>, Error> {
-        let layout = self.open_layout(endpoint).await?;
+        let layout = self.open_layout(endpoint, End::Source).await?;
         layout.require()?;
         let names = layout.repositories().into_iter();
         let below = names.filter(|name| is_below(name, prefix));
@@ -87,7 +97,7 @@ impl LayoutStores {
         Ok(Box::new(LayoutRepositories(Some(page))))
     }
     async fn list_roots(&self, endpoint: &Endpoint) -> Result<Vec<StoredRoot>, Error> {
-        let layout = self.open_layout(endpoint).await?;
+        let layout = self.open_layout(endpoint, End::Source).await?;
         layout.require()?;
         let images = layout.images().await?.into_iter();
         let stored = images.filter_map(|(name, head)| {
@@ -106,7 +116,7 @@ impl LayoutStores {
         Ok(stored.collect())
     }
     async fn open_source(&self, repository: &Repository) -> Result<Arc<dyn Source>, Error> {
-        let store = self.open(repository).await?;
+        let store = self.open(repository, End::Source).await?;
         store.layout.require()?;
         Ok(store)
     }
@@ -122,7 +132,7 @@ impl LayoutStores {
             );
             return Err(Error::new(ErrorKind::Rejected, action, host, why));
         }
-        Ok(self.open(repository).await?)
+        Ok(self.open(repository, End::Destination).await?)
     }
     /// Closes a layout that no other run uses, so that the next run sees what others write to it.
     fn close_if_idle(&self, key: &Path, layout: Arc<Layout>) {
@@ -131,8 +141,9 @@ impl LayoutStores {
         if open
             .get(key)
             .is_some_and(|open| Arc::strong_count(open) == 1)
+            && let Some(layout) = open.remove(key)
         {
-            open.remove(key);
+            layout.close();
         }
     }
 }
@@ -167,15 +178,15 @@ impl Stores for LayoutStores {
         let listed = self.list_roots(endpoint).map_ok(Some);
         listed.map_err(StoreError::source).boxed()
     }
-    fn finish(&self) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
+    fn finish(&self, stopped: bool) -> BoxFuture<'_, Vec<UnfinishedEndpoint>> {
         async move {
             let layouts: Vec<_> = lock(&self.open).clone().into_iter().collect();
             let mut unfinished = Vec::new();
             for (key, layout) in layouts {
-                match layout.finish().await {
+                match layout.finish(stopped).await {
                     Ok(()) => self.close_if_idle(&key, layout),
                     Err(unwritten) => unfinished.push(UnfinishedEndpoint {
-                        endpoint: Endpoint::Layout(FilePath::new(layout.path())),
+                        endpoint: layout.endpoint().clone(),
                         error: StoreError::destination(unwritten.into()),
                     }),
                 }
@@ -322,6 +333,9 @@ impl Destination for LayoutStore {
         }
         .boxed()
     }
+    fn accept(&self, root: &Manifest) -> StoreResult<()> {
+        self.layout.check_image(root).map_err(at_destination)
+    }
     fn put_manifest<'a>(
         &'a self,
         target: &'a Target,
@@ -357,9 +371,9 @@ impl Destination for LayoutStore {
             if removed.map_err(at_destination)? {
                 return Ok(());
             }
-            let (action, path) = (format!("delete {target}"), self.layout.path());
-            let why = "the layout does not have it";
-            let missing = LayoutError::new(ErrorKind::NotFound, action, path, why);
+            let (action, endpoint) = (format!("delete {target}"), self.layout.endpoint());
+            let why = "it is not there";
+            let missing = LayoutError::new(ErrorKind::NotFound, action, endpoint, why);
             Err(at_destination(missing))
         }
         .boxed()
@@ -410,6 +424,30 @@ fn at_source(error: LayoutError) -> StoreError {
 
 fn at_destination(error: LayoutError) -> StoreError {
     StoreError::destination(error.into())
+}
+
+/// Checks that a layout that is open is what `endpoint` names.
+///
+/// # Errors
+/// If the file is named in two ways, of which one is a destination.
+fn check_kind(layout: &Layout, endpoint: &Endpoint, end: End) -> Result<(), Error> {
+    let known = layout.endpoint();
+    if known.file_kind() == endpoint.file_kind() || end == End::Source {
+        return Ok(());
+    }
+    let why = format!("the rules name it {known} as well. Write one of the two everywhere");
+    let (kind, action) = (ErrorKind::Rejected, format!("write to {endpoint}"));
+    Err(Error::new(kind, action, endpoint.name(), why))
+}
+
+/// Returns the key of an endpoint: the same for two spellings of a path. Standard input and output are two.
+async fn key_of(endpoint: &Endpoint, end: End) -> PathBuf {
+    match (endpoint.path(), end) {
+        (Some(path), End::Source) if path.is_standard_stream() => "/dev/stdin".into(),
+        (Some(path), End::Destination) if path.is_standard_stream() => "/dev/stdout".into(),
+        (Some(path), _) => real_path(path.as_written()).await,
+        (None, _) => PathBuf::new(),
+    }
 }
 
 /// Returns the path without links, as far as it exists, so that two spellings of a directory are one layout.

@@ -4,12 +4,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
 use image_syncer_registry::manifest::{MAX_MANIFEST_BYTES, ManifestView};
 use image_syncer_registry::{Digest, Manifest};
 
 use super::blob_path;
-use super::directory::LayoutDirectory;
+use super::files::LayoutFiles;
 use super::index::MAX_ENTRIES;
 
 /// All manifests that are reachable from the roots.
@@ -24,7 +23,7 @@ pub(super) struct Walk {
 impl Walk {
     /// Walks from `roots`, which are digests with media types. A manifest that is missing or cannot be read is left out;
     /// the image that it belongs to fails when it is copied. Blocks.
-    pub(super) fn run(directory: &LayoutDirectory, roots: Vec<(Digest, String)>) -> Self {
+    pub(super) fn run(files: &LayoutFiles, roots: Vec<(Digest, String)>) -> Self {
         let mut walk = Self::default();
         let mut waiting = roots;
         waiting.reverse();
@@ -32,7 +31,7 @@ impl Walk {
             if walk.reached.len() >= MAX_ENTRIES || !walk.reached.insert(digest.clone()) {
                 continue;
             }
-            let Some(view) = read(directory, &digest, &media_type) else {
+            let Some(view) = read(files, &digest, &media_type) else {
                 continue;
             };
             if let Some(subject) = view.subject() {
@@ -50,15 +49,15 @@ impl Walk {
 }
 
 /// Reads a manifest, without verifying it: it is verified when it is copied.
-fn read(directory: &LayoutDirectory, digest: &Digest, media_type: &str) -> Option<ManifestView> {
-    let bytes = match directory.read(&blob_path::path(digest), MAX_MANIFEST_BYTES) {
+fn read(files: &LayoutFiles, digest: &Digest, media_type: &str) -> Option<ManifestView> {
+    let bytes = match files.read(&blob_path::path(digest), MAX_MANIFEST_BYTES) {
         Ok(bytes) => bytes,
         Err(error) => {
             tracing::debug!(%error, "{digest} is listed in the layout and cannot be read");
             return None;
         }
     };
-    let manifest = Manifest::new(Bytes::from(bytes), Some(media_type), digest.clone());
+    let manifest = Manifest::new(bytes, Some(media_type), digest.clone());
     let view = manifest.and_then(|manifest| manifest.view());
     view.inspect_err(|error| tracing::debug!(%error, "{digest} is no manifest"))
         .ok()

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::directory::{LayoutDirectory, OWN_NAMES};
 use super::error::LayoutError;
+use super::files::Located;
 use super::run_blocking;
 
 /// Maximum wait for another process.
@@ -66,11 +67,11 @@ impl WriteLock {
                     |process| format!("process {process}"),
                 );
                 let why = format!(
-                    "{holder} has been writing to it for {} seconds. Wait for its end, or name another directory",
+                    "{holder} has been writing to it for {} seconds. Wait for its end, or name another path",
                     PATIENCE.as_secs()
                 );
                 let kind = ErrorKind::Rejected;
-                return Err(LayoutError::new(kind, ACTION, directory.path(), why));
+                return Err(LayoutError::new(kind, ACTION, directory.endpoint(), why));
             }
             sleep(PAUSE).await;
         }

@@ -9,6 +9,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use image_syncer_registry::{BlobStream, Descriptor, Digest, Error, ErrorKind, Ha
 use super::blob_path;
 use super::directory::{LayoutDirectory, TemporaryFile};
 use super::error::LayoutError;
+use super::files::Located;
 use super::run_blocking;
 use super::write_lock::WriteLock;
 use crate::lock::lock;
@@ -39,6 +41,7 @@ pub(super) struct LayoutWriter {
     folders: Mutex<HashSet<String>>,
     /// Files that are not on the disk yet.
     unsynced: Mutex<Vec<Digest>>,
+    has_written: AtomicBool,
 }
 
 /// A blob that is being written.
@@ -56,11 +59,16 @@ impl LayoutWriter {
             _lock: lock,
             folders: Mutex::default(),
             unsynced: Mutex::default(),
+            has_written: false.into(),
         }
     }
     /// The directory of the layout.
     pub(super) fn directory(&self) -> &Arc<LayoutDirectory> {
         &self.directory
+    }
+    /// Returns true if a blob or a manifest was written.
+    pub(super) fn has_written(&self) -> bool {
+        self.has_written.load(Ordering::Acquire)
     }
     /// Writes `blob` from `bytes`. An error of the stream is returned unchanged.
     ///
@@ -161,6 +169,7 @@ impl LayoutWriter {
         }
         file.put(&blob_path::folder(digest), digest.encoded())
             .map_err(|error| failed(&error))?;
+        self.has_written.store(true, Ordering::Release);
         if length < LARGE {
             lock(&self.unsynced).push(digest.clone());
         }
@@ -193,7 +202,7 @@ impl LayoutWriter {
         })
     }
     fn error(&self, kind: ErrorKind, digest: &Digest, why: String) -> LayoutError {
-        LayoutError::new(kind, action(digest), self.directory.path(), why)
+        LayoutError::new(kind, action(digest), self.directory.endpoint(), why)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Writing of a layout: manifests, names, and the index behind them.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::time::sleep;
 
 use super::directory::LayoutDirectory;
 use super::error::LayoutError;
+use super::files::{LayoutFiles, Located};
 use super::index::LayoutIndex;
 use super::index_file::{Contents, INDEX_FILE, IndexState, LAYOUT_FILE, LAYOUT_VERSION};
 use super::name::LayoutName;
@@ -19,6 +21,7 @@ use super::write_lock::WriteLock;
 use super::writer::LayoutWriter;
 use super::{Layout, blob_path, run_blocking};
 use crate::lock::lock;
+use crate::store::FilePath;
 
 /// Time between two writes of the index while names are written.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -64,14 +67,19 @@ impl Layout {
         if let Some(writer) = &*writer {
             return Ok(Arc::clone(writer));
         }
-        let directory = match self.directory() {
-            Ok(directory) => directory,
-            Err(_) => self.create_directory().await?,
+        let directory = lock(&self.directory).clone();
+        let directory = match directory {
+            Some(directory) => directory,
+            None => self.create_directory().await?,
         };
         // Another process may have put something else there. It is not touched.
         run_blocking(&directory, |directory| Contents::read(directory).map(drop)).await?;
         let write_lock = WriteLock::acquire(&directory).await?;
         let index = run_blocking(&directory, prepare).await?;
+        let index = match &self.archive {
+            None => index,
+            Some(_) => self.reopen_archive().await?,
+        };
         *lock(&self.state) = IndexState::new(index);
         self.exists.store(true, Ordering::Release);
         let opened = Arc::new(LayoutWriter::new(directory, write_lock));
@@ -80,15 +88,19 @@ impl Layout {
     }
     async fn create_directory(&self) -> Result<Arc<LayoutDirectory>, LayoutError> {
         const ACTION: &str = "create the layout";
-        let path = self.path.clone();
+        let path = match (&self.archive, self.endpoint.path()) {
+            (Some(archive), _) => archive.target()?.folder().to_owned(),
+            (None, path) => path.map_or(Path::new(""), FilePath::as_written).to_owned(),
+        };
+        let endpoint = self.endpoint.clone();
         let created = tokio::task::spawn_blocking(move || {
             let created = std::fs::create_dir_all(&path);
             created
-                .and_then(|()| LayoutDirectory::open(&path))
-                .map_err(|error| LayoutError::io(ACTION, &path, &error))
+                .and_then(|()| LayoutDirectory::open(&path, &endpoint))
+                .map_err(|error| LayoutError::io(ACTION, &endpoint, &error))
         });
         let created = created.await;
-        let created = created.unwrap_or_else(|_| Err(LayoutError::lost(ACTION, &self.path)));
+        let created = created.unwrap_or_else(|_| Err(LayoutError::lost(ACTION, &self.endpoint)));
         let directory = Arc::new(created?);
         *lock(&self.directory) = Some(Arc::clone(&directory));
         Ok(directory)
@@ -109,27 +121,24 @@ impl Layout {
             Target::Tag(tag) => format!("write manifest {repository}:{tag}"),
             Target::Digest(digest) => format!("write manifest {repository}@{digest}"),
         };
-        let refuse = |kind, why: String| Err(LayoutError::new(kind, action(), &self.path, why));
-        let view = match manifest.view() {
+        let refuse = |kind, why: String| Err(LayoutError::new(kind, action(), &self.endpoint, why));
+        let is_named = matches!(target, Target::Tag(_));
+        let view = match self.accept(manifest, is_named) {
             Ok(view) => view,
-            Err(error) => return refuse(ErrorKind::Rejected, error.to_string()),
+            Err(why) => return refuse(ErrorKind::Rejected, why),
         };
-        if let ManifestView::Schema1(_) = view {
-            let why = "it has schema 1, whose digest is not that of its bytes, so that no layout can hold it";
-            return refuse(ErrorKind::Rejected, why.to_owned());
-        }
         let blobs = blobs_of(&view);
         let writer = self.writer().await?;
         let digest = manifest.digest().clone();
         let _turn = Arc::clone(&self.blobs).lock_owned(digest).await;
         let written = manifest.clone();
         let missing = run_blocking(writer.directory(), {
-            let writer = Arc::clone(&writer);
-            move |_| write_manifest(&writer, &written, &blobs)
+            let (writer, files) = (Arc::clone(&writer), self.files()?);
+            move |_| write_manifest(&writer, &files, &written, &blobs)
         });
         let missing = missing.await?;
         if !missing.is_empty() {
-            return Err(LayoutError::incomplete(action(), &self.path, missing));
+            return Err(LayoutError::incomplete(action(), &self.endpoint, missing));
         }
         if let Err(error) = self.list(repository, target, manifest, &view) {
             return refuse(ErrorKind::Rejected, error.to_string());
@@ -141,6 +150,31 @@ impl Layout {
             self.write_index(&writer, &turn).await?;
         }
         Ok(())
+    }
+    /// Reads a manifest that is to be written, with a name or without.
+    ///
+    /// # Errors
+    /// The reason for which the layout cannot hold it, as a clause.
+    fn accept(&self, manifest: &Manifest, is_named: bool) -> Result<ManifestView, String> {
+        let view = manifest.view().map_err(|error| error.to_string())?;
+        if let ManifestView::Schema1(_) = view {
+            let why = "it has schema 1, whose digest is not that of its bytes, so that no layout can hold it";
+            return Err(why.to_owned());
+        }
+        if let Some(archive) = self.archive.as_ref().filter(|_| is_named) {
+            archive.accept(&view)?;
+        }
+        Ok(view)
+    }
+    /// Checks that an image can be written with a name.
+    ///
+    /// # Errors
+    /// If the layout cannot hold it.
+    pub(in crate::store) fn check_image(&self, manifest: &Manifest) -> Result<(), LayoutError> {
+        self.accept(manifest, true).map(drop).map_err(|why| {
+            let action = format!("write manifest {}", manifest.digest());
+            LayoutError::new(ErrorKind::Rejected, action, &self.endpoint, why)
+        })
     }
     /// Lists a manifest that was written, in memory.
     fn list(
@@ -243,23 +277,28 @@ impl Layout {
         .await?;
         Ok(listed || existed)
     }
-    /// Writes the index if it lacks names, and releases the lock. Called at the end of a run; the layout can be written to
-    /// again.
+    /// Writes the index if it lacks names, or the archive, and releases the lock. Called at the end of a run, which may have
+    /// been `stopped`; the layout can be written to again.
     ///
     /// # Errors
-    /// If the index cannot be written. The names of the images that it lacks are part of the error.
-    pub(crate) async fn finish(&self) -> Result<(), UnwrittenNames> {
+    /// If it cannot be written, and for the archive of a run that was stopped. The names of the images that it lacks are
+    /// part of the error.
+    pub(crate) async fn finish(&self, stopped: bool) -> Result<(), UnwrittenNames> {
         let turn = self.index_turn.lock().await;
         let mut writer = self.writer.lock().await;
         let Some(open) = writer.as_ref() else {
             return Ok(());
         };
-        let written = match self.list_unnamed(open).await {
+        let written = match self.list_unnamed().await {
+            Ok(()) if self.archive.is_some() => self.write_archive(open, stopped).await,
             Ok(()) => self.write_index(open, &turn).await,
             Err(error) => Err(error),
         };
         let is_idle = Arc::strong_count(open) == 1 && !lock(&self.state).is_dirty();
         if is_idle {
+            if written.is_ok() {
+                self.remove_gathered().await;
+            }
             *writer = None;
         }
         written.map_err(|error| UnwrittenNames {
@@ -268,14 +307,13 @@ impl Layout {
         })
     }
     /// Lists the manifests that were written by digest and are no part of a listed one.
-    async fn list_unnamed(&self, writer: &LayoutWriter) -> Result<(), LayoutError> {
+    async fn list_unnamed(&self) -> Result<(), LayoutError> {
         if lock(&self.unnamed).waiting.is_empty() {
             return Ok(());
         }
         let roots = lock(&self.state).roots();
-        let walk = run_blocking(writer.directory(), |directory| {
-            Ok(Walk::run(directory, roots))
-        });
+        let files = self.files()?;
+        let walk = run_blocking(&files, |files| Ok(Walk::run(files, roots)));
         let walk = walk.await?;
         let mut state = lock(&self.state);
         let mut unnamed = lock(&self.unnamed);
@@ -288,7 +326,7 @@ impl Layout {
             }
             let added = state.index.add_unnamed(&root).map_err(|error| {
                 let (kind, action) = (ErrorKind::Rejected, format!("write {INDEX_FILE}"));
-                LayoutError::new(kind, action, &self.path, error.to_string())
+                LayoutError::new(kind, action, &self.endpoint, error.to_string())
             });
             if added? {
                 state.changed(root.digest.to_string());
@@ -308,6 +346,10 @@ impl Layout {
         written
     }
     async fn try_write_index(&self, writer: &Arc<LayoutWriter>) -> Result<(), LayoutError> {
+        if self.archive.is_some() {
+            // It is written once, at the end.
+            return Ok(());
+        }
         let snapshot = lock(&self.state).snapshot(writer.directory())?;
         let Some(mut snapshot) = snapshot else {
             return Ok(());
@@ -325,6 +367,9 @@ impl Layout {
     }
     /// Starts the task that writes the index after a while, unless it runs.
     fn schedule(self: &Arc<Self>) {
+        if self.archive.is_some() {
+            return;
+        }
         let mut state = lock(&self.state);
         if state.is_dirty() && !state.is_scheduled {
             state.is_scheduled = true;
@@ -344,6 +389,9 @@ impl Drop for Layout {
         let Some(writer) = self.writer.get_mut().take() else {
             return;
         };
+        if self.archive.is_some() {
+            return;
+        }
         let directory = writer.directory();
         let written = lock(&self.state).snapshot(directory).map(|snapshot| {
             let bytes = snapshot.map(|snapshot| snapshot.bytes);
@@ -394,21 +442,21 @@ fn blobs_of(view: &ManifestView) -> Vec<Digest> {
 /// nothing is written. Blocks.
 fn write_manifest(
     writer: &LayoutWriter,
+    files: &LayoutFiles,
     manifest: &Manifest,
     blobs: &[Digest],
 ) -> Result<Vec<Digest>, LayoutError> {
-    let directory = writer.directory();
     let mut missing = Vec::new();
     for blob in blobs {
-        let length = directory.length(&blob_path::path(blob));
-        let length = length.map_err(|e| directory.error(format!("find blob {blob}"), &e))?;
+        let length = files.length(&blob_path::path(blob));
+        let length = length.map_err(|e| files.error(format!("find blob {blob}"), &e))?;
         if length.is_none() {
             missing.push(blob.clone());
         }
     }
     if missing.is_empty() {
         let (digest, bytes) = (manifest.digest(), manifest.bytes());
-        let existing = directory.read(&blob_path::path(digest), MAX_MANIFEST_BYTES);
+        let existing = files.read(&blob_path::path(digest), MAX_MANIFEST_BYTES);
         if existing.is_ok_and(|existing| existing == *bytes) {
             return Ok(missing);
         }

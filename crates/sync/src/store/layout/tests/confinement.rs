@@ -16,7 +16,7 @@ async fn world() -> (Folder, Arc<Layout>, Image) {
     let layout = folder.open().await;
     let image = Image::single([Layer::tar("layer", 1000)]);
     push(&layout, "docker.io/library/alpine:3.20", &image).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     (folder, layout, image)
 }
 
@@ -61,7 +61,7 @@ async fn an_index_or_a_directory_outside_of_the_layout_is_not_read() {
                 3
             );
         } else {
-            let error = Layout::open(&folder.layout())
+            let error = open_layout(&folder.layout())
                 .await
                 .err()
                 .unwrap()
@@ -81,7 +81,7 @@ async fn a_written_index_replaces_a_link_and_not_its_target() {
     std::fs::rename(&index, &copy).unwrap();
     symlink("copy.json", &index).unwrap();
     push(&layout, "docker.io/library/alpine:3.21", &image).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert!(index.symlink_metadata().unwrap().is_file());
     assert_eq!(folder.roots().len(), 2);
     let copied: Value = serde_json::from_slice(&std::fs::read(copy).unwrap()).unwrap();
@@ -109,7 +109,9 @@ async fn pipes_and_directories_are_no_blobs() {
 #[tokio::test]
 async fn systems_without_confined_lookups_follow_no_link() {
     let (folder, _layout, image) = world().await;
-    let directory = super::super::directory::LayoutDirectory::open(&folder.layout()).unwrap();
+    let endpoint = Endpoint::in_file(FileKind::Layout, &folder.layout());
+    let directory =
+        super::super::directory::LayoutDirectory::open(&folder.layout(), &endpoint).unwrap();
     let path = blob_path::path(&digest(image.digest()));
     let flags = rustix::fs::OFlags::RDONLY;
     assert!(directory.open_without_links(&path, flags).is_ok());

@@ -23,11 +23,11 @@ fn image(number: u64) -> Image {
 
 /// Writes images until it is killed, and a line after each.
 async fn write_images(path: PathBuf) {
-    let layout = Layout::open(&path).await.unwrap();
+    let layout = open_layout(&path).await.unwrap();
     for number in 0.. {
         push(&layout, &format!("quay.io/a/b:v{number}"), &image(number)).await;
         if number % 2 == 1 {
-            layout.finish().await.unwrap();
+            layout.finish(false).await.unwrap();
         }
         writeln!(std::io::stdout(), "image {number}").unwrap();
     }
@@ -88,7 +88,7 @@ async fn a_killed_writer_leaves_a_valid_layout() {
     // The next writer goes on, and nothing of the killed ones is left.
     let layout = folder.open().await;
     push(&layout, "quay.io/a/b:v1000", &image(1000)).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     check(&folder).await;
     let files = folder.files();
     assert!(

@@ -28,7 +28,7 @@ async fn a_second_writer_waits_five_seconds_and_names_the_first() {
         error.to_string(),
         format!(
             "cannot lock the layout at oci:{}: process {} has been writing to it for 5 seconds. Wait for its end, or name \
-             another directory",
+             another path",
             folder.layout().display(),
             std::process::id()
         )
@@ -50,13 +50,13 @@ async fn a_writer_goes_on_with_the_names_of_the_one_before() {
     push(&first, "quay.io/a/b:v1", &image).await;
     let finish = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        first.finish().await.unwrap();
+        first.finish(false).await.unwrap();
     };
     tokio::join!(finish, push(&second, "quay.io/a/b:v2", &image));
-    second.finish().await.unwrap();
+    second.finish(false).await.unwrap();
     // The first takes the lock again.
     push(&first, "quay.io/a/b:v3", &image).await;
-    first.finish().await.unwrap();
+    first.finish(false).await.unwrap();
     let names: Vec<String> = folder.roots().into_iter().map(|root| root.0).collect();
     assert_eq!(
         names,
@@ -70,7 +70,7 @@ async fn the_files_of_a_killed_writer_are_removed_and_others_stay() {
     let folder = Folder::new();
     let layout = folder.open().await;
     push(&layout, "quay.io/a/b:v1", &Image::single([])).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let write = |name: &str| std::fs::write(folder.layout().join(name), "1").unwrap();
     for name in [
         ".image-syncer-partial-0",
@@ -83,7 +83,7 @@ async fn the_files_of_a_killed_writer_are_removed_and_others_stay() {
     let layout = folder.open().await;
     assert_eq!(folder.files().len(), 8, "a reader removes nothing");
     push(&layout, "quay.io/a/b:v2", &Image::single([])).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let files = folder.files();
     assert_eq!(
         files[2..],
@@ -108,7 +108,7 @@ async fn a_layout_that_a_killed_writer_began_is_completed() {
         let layout = folder.open().await;
         assert!(layout.require().is_err());
         push(&layout, "quay.io/a/b:v1", &Image::single([])).await;
-        layout.finish().await.unwrap();
+        layout.finish(false).await.unwrap();
         assert_eq!(folder.roots().len(), 1);
         assert_eq!(folder.files().len(), 4);
     }

@@ -40,7 +40,7 @@ async fn ten_thousand_names_cost_one_write_of_the_index() {
     }
     // The clock stands while threads work, so that no five seconds pass.
     push_many(&layout, 10_000, &images).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(layout.index_writes(), 1);
     assert_eq!(folder.roots().len(), 10_000);
     let layout = folder.open().await;
@@ -49,7 +49,7 @@ async fn ten_thousand_names_cost_one_write_of_the_index() {
         10_000
     );
     push_many(&layout, 10_000, &images).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(layout.index_writes(), 0, "nothing changed");
 }
 
@@ -95,7 +95,7 @@ async fn time_for_ten_thousand_images() {
         .buffer_unordered(16)
         .collect::<()>()
         .await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let elapsed = started.elapsed();
     let writes = layout.index_writes();
     let text = format!("10,000 images in {elapsed:?}, index.json written {writes} times\n");

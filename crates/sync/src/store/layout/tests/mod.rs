@@ -21,24 +21,26 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryStreamExt};
-use image_syncer_registry::{
-    BlobSource, BlobStream, Descriptor, Digest, Error, Manifest, Tag, Target,
-};
+use image_syncer_registry::{BlobSource, BlobStream, Descriptor, Digest, Error, Tag, Target};
 use serde_json::Value;
 use testkit::image::Image;
 
-use super::name::LayoutName;
 use super::reading::NameScope;
+use super::testing::*;
 use super::upload::LayoutUpload;
-use super::{Layout, blob_path};
+use super::{End, Layout, LayoutError, blob_path};
+use crate::store::{Archives, Endpoint, FileKind};
 
 const ALPINE: &str = "docker.io/library/alpine";
 
 /// A directory for layouts.
 struct Folder(tempfile::TempDir);
 
-/// Source of a blob in memory.
-struct Memory(Bytes);
+/// Opens the layout at `path`.
+async fn open_layout(path: &Path) -> Result<Arc<Layout>, LayoutError> {
+    let endpoint = Endpoint::in_file(FileKind::Layout, path);
+    Layout::open(&endpoint, End::Destination, &Archives::default()).await
+}
 
 impl Folder {
     fn new() -> Self {
@@ -48,7 +50,7 @@ impl Folder {
         self.0.path().join("layout")
     }
     async fn open(&self) -> Arc<Layout> {
-        Layout::open(&self.layout()).await.unwrap()
+        open_layout(&self.layout()).await.unwrap()
     }
     /// Reads a file of the layout.
     fn read(&self, name: &str) -> Vec<u8> {
@@ -94,86 +96,6 @@ fn list(folder: &Path, prefix: &str, files: &mut Vec<String>) {
             files.push(name);
         }
     }
-}
-
-impl BlobSource for Memory {
-    fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
-        std::future::ready(Ok(BlobStream::from_bytes(self.0.clone(), offset))).boxed()
-    }
-}
-
-fn tag(text: &str) -> Tag {
-    Tag::parse(text).unwrap()
-}
-
-fn name(text: &str) -> LayoutName {
-    let (repository, text) = text.rsplit_once(':').unwrap();
-    LayoutName::new(repository, tag(text))
-}
-
-fn digest(text: &str) -> Digest {
-    Digest::parse(text).unwrap()
-}
-
-fn manifest(manifest: &testkit::image::Manifest) -> Manifest {
-    let bytes = manifest.bytes.clone();
-    Manifest::new(bytes, Some(&manifest.media_type), digest(&manifest.digest)).unwrap()
-}
-
-fn descriptor(digest: &str, size: u64) -> Descriptor {
-    Descriptor {
-        media_type: "application/vnd.oci.image.layer.v1.tar".to_owned(),
-        digest: Digest::parse(digest).unwrap(),
-        size: Some(size),
-        platform: None,
-        annotations: std::collections::BTreeMap::new(),
-        urls: Vec::new(),
-        artifact_type: None,
-    }
-}
-
-async fn upload(layout: &Arc<Layout>, bytes: Bytes, digest: &str) -> Result<(), Error> {
-    let blob = descriptor(digest, bytes.len() as u64);
-    LayoutUpload::open(layout, &blob).send(&Memory(bytes)).await
-}
-
-/// Writes the blobs and the children of an image, as the stages of a copy do.
-async fn push_parts(layout: &Arc<Layout>, repository: &str, image: &Image) {
-    for blob in image.blobs() {
-        upload(layout, blob.bytes().unwrap(), blob.digest())
-            .await
-            .unwrap();
-    }
-    for child in image.manifests() {
-        let target = Target::Digest(digest(&child.digest));
-        let child = manifest(child);
-        layout
-            .put_manifest(repository, &target, &child)
-            .await
-            .unwrap();
-    }
-}
-
-/// Writes an image under a full name.
-async fn push(layout: &Arc<Layout>, full: &str, image: &Image) {
-    let name = name(full);
-    push_parts(layout, &name.repository, image).await;
-    let (target, root) = (Target::Tag(name.tag), manifest(image.root()));
-    layout
-        .put_manifest(&name.repository, &target, &root)
-        .await
-        .unwrap();
-}
-
-/// Writes an image by its digest.
-async fn push_untagged(layout: &Arc<Layout>, repository: &str, image: &Image) {
-    push_parts(layout, repository, image).await;
-    let target = Target::Digest(digest(image.digest()));
-    let root = manifest(image.root());
-    layout
-        .put_manifest(repository, &target, &root)
-        .await
-        .unwrap();
 }
 
 async fn read_blob(layout: &Layout, blob: &Descriptor, offset: u64) -> Result<Vec<u8>, Error> {

@@ -18,7 +18,7 @@ async fn a_name_has_both_annotations_and_one_descriptor() {
     push(&layout, "quay.io/a/b:v1", &one).await;
     // The name moves and keeps its place.
     push(&layout, "docker.io/library/alpine:latest", &two).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let root = |name: &str, image: &Image| (name.to_owned(), image.digest().to_owned());
     assert_eq!(
         folder.roots(),
@@ -55,7 +55,7 @@ async fn tags_are_sorted() {
     ] {
         push(&layout, name, &image).await;
     }
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let layout = folder.open().await;
     let full = tags(&layout, "quay.io/a/b", NameScope::FullNames);
     assert_eq!(full, [tag("v1"), tag("v2")]);
@@ -76,7 +76,7 @@ async fn a_bare_tag_is_read_and_never_replaced() {
         Image::oci().label("2").build(),
     );
     push(&layout, "docker.io/library/alpine:3.20", &theirs).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     // As skopeo writes it.
     let mut index = folder.index();
     let bare = serde_json::json!({ "org.opencontainers.image.ref.name": "3.20" });
@@ -104,7 +104,7 @@ async fn a_bare_tag_is_read_and_never_replaced() {
             .map(|head| head.digest)
     };
     assert_eq!(find(NameScope::WithBareTags), Some(digest(ours.digest())));
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let roots = folder.roots();
     assert_eq!(roots[0], ("3.20".to_owned(), theirs.digest().to_owned()));
     assert_eq!(
@@ -123,7 +123,7 @@ async fn a_name_that_comes_twice_is_replaced_by_one() {
     );
     push(&layout, "quay.io/a/b:v1", &one).await;
     push(&layout, "quay.io/a/b:v2", &two).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let text = String::from_utf8(folder.read("index.json")).unwrap();
     std::fs::write(
         folder.layout().join("index.json"),
@@ -138,7 +138,7 @@ async fn a_name_that_comes_twice_is_replaced_by_one() {
         Some(one.digest())
     );
     push(&layout, "quay.io/a/b:v1", &one).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(
         folder.roots(),
         [("quay.io/a/b:v1".to_owned(), one.digest().to_owned())]
@@ -164,7 +164,7 @@ async fn an_image_without_a_tag_is_a_root_and_the_parts_of_an_index_are_none() {
         .put_manifest("quay.io/a/b", &target, &again)
         .await
         .unwrap();
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(
         folder.roots(),
         [
@@ -174,7 +174,7 @@ async fn an_image_without_a_tag_is_a_root_and_the_parts_of_an_index_are_none() {
     );
     // Once it has a name, it stays a root of its own.
     push(&layout, "quay.io/a/b:v2", &untagged).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(folder.roots().len(), 3);
 }
 
@@ -191,7 +191,7 @@ async fn names_and_manifests_are_removed() {
     push(&layout, "quay.io/a/b:v3", &two).await;
     assert!(layout.remove_name("quay.io/a/b", &tag("v1")).await.unwrap());
     assert!(!layout.remove_name("quay.io/a/b", &tag("v1")).await.unwrap());
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(folder.roots().len(), 2);
     assert!(folder.blob(one.digest()).exists());
 
@@ -200,7 +200,7 @@ async fn names_and_manifests_are_removed() {
     assert!(!folder.blob(two.digest()).exists());
     assert!(!layout.remove_manifest(&digest(two.digest())).await.unwrap());
     assert!(layout.remove_manifest(&digest(one.digest())).await.unwrap());
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn a_destination_deletes_names_and_manifests() {
     let image = Image::oci().label("1").build();
     push(&layout, "quay.io/a/b:v1", &image).await;
     push(&layout, "quay.io/a/b:v2", &image).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let stores = LayoutStores::default();
     drop(layout);
     let repository = Repository::in_layout(&folder.layout(), "quay.io/a/b");
@@ -222,14 +222,14 @@ async fn a_destination_deletes_names_and_manifests() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot delete v1 at oci:{}: the layout does not have it",
+            "cannot delete v1 at oci:{}: it is not there",
             path.display()
         )
     );
     let manifest = Target::Digest(digest(image.digest()));
     destination.delete(&manifest).await.unwrap();
     assert!(destination.delete(&manifest).await.is_err());
-    assert!(stores.finish().await.is_empty());
+    assert!(stores.finish(false).await.is_empty());
     assert_eq!(folder.roots(), []);
 }
 
@@ -239,11 +239,11 @@ async fn the_end_of_another_run_leaves_no_part_of_an_index_among_the_roots() {
     let layout = folder.open().await;
     let index = Image::index([Image::oci().label("1").build()]);
     push_parts(&layout, "quay.io/a/b", &index).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let child = index.manifests()[0].digest.clone();
     assert_eq!(folder.roots(), [(String::new(), child)]);
     push(&layout, "quay.io/a/b:v1", &index).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let root = ("quay.io/a/b:v1".to_owned(), index.digest().to_owned());
     assert_eq!(folder.roots(), [root]);
 }
@@ -261,7 +261,7 @@ async fn repositories_are_listed_below_a_prefix() {
     ] {
         push(&layout, name, &image).await;
     }
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let endpoint = Repository::in_layout(&folder.layout(), "");
     let stores = LayoutStores::default();
     for (prefix, expected) in [

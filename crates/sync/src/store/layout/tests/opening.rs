@@ -3,7 +3,7 @@
 use super::*;
 
 async fn refusal(path: &Path) -> String {
-    Layout::open(path).await.err().unwrap().to_string()
+    open_layout(path).await.err().unwrap().to_string()
 }
 
 /// Creates a layout with these contents of `index.json`.
@@ -26,14 +26,14 @@ async fn a_path_that_does_not_exist_is_created_by_the_first_write_and_not_before
         error,
         format!("cannot open the layout in oci:{shown}: there is no such directory")
     );
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     drop(layout);
     assert!(!folder.layout().exists());
 
     let layout = folder.open().await;
     push(&layout, "docker.io/library/alpine:3.20", &Image::single([])).await;
     layout.require().unwrap();
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let files = folder.files();
     assert_eq!(files.len(), 4, "{files:?}");
     assert!(files[0].starts_with("blobs/sha256/") && files[1].starts_with("blobs/sha256/"));
@@ -52,7 +52,7 @@ async fn an_empty_directory_becomes_a_layout() {
     let error = layout.require().err().unwrap().to_string();
     assert!(error.ends_with("the directory is no OCI layout: it has no file index.json"));
     push(&layout, "docker.io/library/alpine:3.20", &Image::single([])).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(folder.roots().len(), 1);
 }
 
@@ -71,11 +71,11 @@ async fn other_directories_and_files_are_refused_and_not_touched() {
     );
     assert_eq!(folder.files(), ["notes.txt"]);
     let file = folder.layout().join("notes.txt");
-    assert!(
-        refusal(&file)
-            .await
-            .ends_with("it is not a directory. Name a directory, or oci-archive:FILE")
+    let why = format!(
+        "it is not a directory. Name a directory, or write oci-archive:{}",
+        file.display()
     );
+    assert!(refusal(&file).await.ends_with(&why));
 
     // The files came between the opening and the first write.
     let other = Folder::new();
@@ -190,7 +190,7 @@ async fn unknown_fields_and_their_order_stay() {
     );
     let layout = folder.open().await;
     push(&layout, "docker.io/library/alpine:3.20", &Image::single([])).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let text = String::from_utf8(folder.read("index.json")).unwrap();
     let start = format!(r#"{{"annotations":{{"k":"v"}},"manifests":[{odd},{{"mediaType":"#);
     assert!(text.starts_with(&start), "{text}");

@@ -63,7 +63,7 @@ async fn world() -> (Folder, [Image; 3]) {
     push(&layout, "docker.io/library/alpine:3.20", &image).await;
     push(&layout, "docker.io/library/alpine:index", &index).await;
     push_untagged(&layout, ALPINE, &sbom).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     (folder, [image, index, sbom])
 }
 
@@ -106,7 +106,7 @@ async fn layouts_of_skopeo_are_read() {
             &["copy", "--all", "--insecure-policy", &source, &target],
         );
     }
-    let layout = Layout::open(&theirs).await.unwrap();
+    let layout = open_layout(&theirs).await.unwrap();
     let tags = tags(&layout, "quay.io/a/b", NameScope::WithBareTags);
     assert_eq!(tags, [tag("v1"), tag("v2")]);
     assert_eq!(
@@ -126,7 +126,7 @@ async fn layouts_of_skopeo_are_read() {
     assert_eq!(unnamed.unwrap().1.as_str(), image.digest());
     // Written to, it is still theirs.
     push(&layout, "quay.io/a/b:v3", &image).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     for name in ["v1", "quay.io/a/b:v2", "quay.io/a/b:v3"] {
         run("skopeo", &["inspect", "--raw", &oci(&theirs, name)]);
     }
@@ -203,7 +203,7 @@ async fn podman_reads_written_names_and_its_layouts_are_read() {
     let folder = Folder::new();
     let layout = folder.open().await;
     push(&layout, "quay.io/a/b:v1", &Image::single([])).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let base = folder.0.path().join("storage").display().to_string();
     let run_base = folder.0.path().join("run").display().to_string();
     let storage = [
@@ -235,7 +235,7 @@ async fn podman_reads_written_names_and_its_layouts_are_read() {
         &shown,
         "quay.io/a/b:v2",
     ]);
-    let layout = Layout::open(&saved).await.unwrap();
+    let layout = open_layout(&saved).await.unwrap();
     let (_, root) = layout.names().remove(0);
     assert_eq!(
         read_all(&layout, "quay.io/a/b", Target::Digest(root)).await,

@@ -11,7 +11,7 @@ async fn world() -> (Folder, Arc<Layout>, Image, Descriptor) {
     let layout = folder.open().await;
     let image = Image::single([Layer::synthetic(600_000, 1)]);
     push(&layout, "docker.io/library/alpine:3.20", &image).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let layer = image
         .blobs()
         .iter()
@@ -69,7 +69,7 @@ async fn an_empty_blob_is_read() {
     let blob = descriptor(&empty, 0);
     assert_eq!(read_blob(&layout, &blob, 0).await.unwrap(), b"");
     assert_eq!(layout.head_blob(&blob).await.unwrap(), Presence::Present);
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
 }
 
 #[tokio::test]
@@ -225,5 +225,5 @@ async fn manifests_are_verified() {
         error.ends_with("it has 8388609 bytes, more than the 8388608 that are read"),
         "{error}"
     );
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
 }

@@ -30,7 +30,7 @@ async fn a_referrer_is_a_root_without_a_name() {
         referrers(&layout, &image).await,
         [listed(&sbom, "application/spdx+json")]
     );
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let index = folder.index();
     assert_eq!(folder.roots().len(), 3);
     assert_eq!(
@@ -52,7 +52,7 @@ async fn a_referrer_is_a_root_without_a_name() {
     // Written again, nothing changes.
     push_untagged(&layout, ALPINE, &sbom).await;
     assert_eq!(referrers(&layout, &image).await.len(), 1);
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(layout.index_writes(), 0);
 }
 
@@ -66,7 +66,7 @@ async fn referrers_are_found_below_indexes_of_indexes() {
     let inner = Image::index([sbom.clone(), image.clone()]);
     let outer = Image::index([inner, vex.clone()]);
     push(&layout, "quay.io/a/b:v1", &outer).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(
         folder.roots().len(),
         3,
@@ -101,7 +101,7 @@ async fn damaged_manifests_hide_no_others() {
     push(&layout, "quay.io/a/b:v2", &other).await;
     push_untagged(&layout, "quay.io/a/b", &sbom).await;
     push_untagged(&layout, "quay.io/a/b", &vex).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     std::fs::write(folder.blob(other.digest()), "no manifest").unwrap();
     let text = std::fs::read_to_string(folder.blob(sbom.digest())).unwrap();
     std::fs::write(folder.blob(sbom.digest()), text.replace("spdx", "SPDX")).unwrap();

@@ -36,7 +36,7 @@ async fn roots_have_names_or_digests_and_referrers_are_no_images() {
     for (number, image) in all.into_iter().enumerate() {
         push(&layout, &format!("quay.io/tmp/t:{number}"), image).await;
     }
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     // Only the blobs are kept.
     let mut index = folder.index();
     index["manifests"] = serde_json::json!([]);

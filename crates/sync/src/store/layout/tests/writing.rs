@@ -92,7 +92,7 @@ async fn wrong_bytes_and_broken_sources_leave_no_file() {
         folder.files(),
         [".image-syncer-lock", "index.json", "oci-layout"]
     );
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(folder.files(), ["index.json", "oci-layout"]);
 }
 
@@ -171,7 +171,7 @@ async fn a_second_upload_goes_on_where_the_first_was_cancelled() {
     drop(first);
     second.await.unwrap();
     assert_eq!(read_blob(&layout, &blob, 0).await.unwrap(), bytes);
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(folder.files().len(), 3);
 }
 
@@ -203,13 +203,13 @@ async fn an_image_without_its_blobs_is_not_named() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot write manifest quay.io/a/b:v1 at oci:{}: the layout lacks {}, {}",
+            "cannot write manifest quay.io/a/b:v1 at oci:{}: it lacks {}, {}",
             folder.layout().display(),
             layers[0].digest(),
             layers[1].digest()
         )
     );
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(folder.roots(), []);
 }
 
@@ -245,9 +245,9 @@ async fn the_index_is_written_every_five_seconds_while_it_lacks_names() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(layout.index_writes(), 1);
     push(&layout, "quay.io/a/b:v3", &image).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!((folder.roots().len(), layout.index_writes()), (3, 2));
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(layout.index_writes(), 2);
 }
 
@@ -257,7 +257,7 @@ async fn a_failed_write_of_the_index_names_its_images_and_is_tried_again() {
     let layout = folder.open().await;
     let image = Image::single([]);
     push(&layout, "quay.io/a/b:v1", &image).await;
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     let index = folder.layout().join("index.json");
     push(&layout, "quay.io/a/b:v2", &image).await;
     push(&layout, "quay.io/a/b:v3", &image).await;
@@ -275,7 +275,7 @@ async fn a_failed_write_of_the_index_names_its_images_and_is_tried_again() {
             .to_string()
             .contains("cannot write index.json")
     );
-    let unwritten = layout.finish().await.unwrap_err();
+    let unwritten = layout.finish(false).await.unwrap_err();
     assert_eq!(
         unwritten.names,
         ["quay.io/a/b:v2", "quay.io/a/b:v3", "quay.io/a/b:v4"]
@@ -286,7 +286,7 @@ async fn a_failed_write_of_the_index_names_its_images_and_is_tried_again() {
         format!("cannot write index.json in oci:{shown}: it is a directory")
     );
     std::fs::remove_dir(&index).unwrap();
-    layout.finish().await.unwrap();
+    layout.finish(false).await.unwrap();
     assert_eq!(folder.roots().len(), 4);
     let files = folder.files();
     assert!(
