@@ -243,6 +243,7 @@ Examples:
   image-syncer tags 'quay.io/prometheus/prometheus:/^v3/' --output json
   image-syncer tags 'harbor.example.com/team/*'
   image-syncer tags oci:./store
+  docker save a b | image-syncer tags docker-archive:-
   image-syncer tags --config sync.yaml --rule 'base*'
 
 Digests come from the list of the registry, with times of pushes, or from a HEAD request for each

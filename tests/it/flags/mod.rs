@@ -142,6 +142,16 @@ fn tags() -> Vec<Entry> {
             Test(crate::tags_command::platforms_and_sizes_are_read_once_for_all_tags),
         ),
         (
+            "temp",
+            TAGS,
+            Test(crate::tags_command::archives::standard_input_is_unpacked_where_the_flag_says),
+        ),
+        (
+            "partial",
+            TAGS,
+            Test(crate::tags_command::archives::a_truncated_archive_is_listed_as_far_as_it_goes),
+        ),
+        (
             "names",
             TAGS,
             Test(crate::tags_command::names_need_no_request_for_each_tag),

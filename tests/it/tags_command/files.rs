@@ -220,9 +220,15 @@ fn layouts_of_skopeo_have_bare_tags_and_images_without_a_name() {
             (unnamed.as_str(), single.digest()),
         ]
     );
-    assert_eq!(images[0]["source"], "oci:theirs:v1");
+    assert_eq!(images[0]["source"], "oci:theirs#:v1");
     assert!(images[0].get("repository").is_none());
     assert_eq!(images[2]["platforms"][0]["platform"], "linux/amd64");
+    // What the list names can be listed again.
+    for (image, name) in [(&images[0], "v1"), (&images[2], unnamed.as_str())] {
+        let source = image["source"].as_str().unwrap();
+        let outcome = place.run(&["tags", source]).exits(0);
+        assert_eq!(names(&outcome.stdout), [name], "{source}");
+    }
     let outcome = place.run(&["tags", "oci:theirs:v1"]).exits(0);
     assert_eq!(names(&outcome.stdout), ["v1"]);
 }

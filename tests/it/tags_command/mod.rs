@@ -1,5 +1,6 @@
 //! `image-syncer tags`: the images of repositories, registries and files.
 
+pub(crate) mod archives;
 mod files;
 mod showing;
 

@@ -44,24 +44,19 @@ impl NamedImage {
     /// Returns the image that `target` names in `repository`.
     pub(super) fn new(repository: &Repository, target: Target) -> Self {
         let image_name = repository.image_name();
-        let (mark, separator) = match target {
-            Target::Tag(_) => (':', ":"),
-            Target::Digest(_) => ('@', "#@"),
-        };
         let is_named = !image_name.is_empty();
+        let mark = match target {
+            Target::Tag(_) => ':',
+            Target::Digest(_) => '@',
+        };
         let name = match (is_named, &target) {
-            (true, _) => format!("{image_name}{mark}{target}"),
             (false, Target::Tag(tag)) => tag.to_string(),
-            (false, Target::Digest(digest)) => format!("@{digest}"),
+            _ => format!("{image_name}{mark}{target}"),
         };
-        let mark = if is_named {
-            String::from(mark)
-        } else {
-            separator.to_owned()
-        };
+        let hash = if is_named { "" } else { "#" };
         Self {
             name,
-            reference: format!("{repository}{mark}{target}"),
+            reference: format!("{repository}{hash}{mark}{target}"),
             repository: is_named.then_some(image_name),
             target,
             head: None,
