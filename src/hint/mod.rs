@@ -7,6 +7,7 @@ mod tests;
 use std::time::SystemTime;
 
 use image_syncer_registry::{Cause, ErrorKind};
+use image_syncer_sync::rule::is_file_reference;
 use image_syncer_sync::{Failure, Side};
 
 use target::FailureTarget;
@@ -16,8 +17,8 @@ const NOTHING_TWICE: &str = "complete layers are not sent again";
 
 /// Returns what to do about `failure`, or `None` if its reason says everything.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {
-    if failure.host.starts_with("oci:") {
-        return in_layout(failure);
+    if is_file_reference(&failure.host) {
+        return in_file(failure);
     }
     let target = FailureTarget::from_failure(failure);
     access(failure, &target)
@@ -28,16 +29,18 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
         .or_else(|| content(failure, &target))
 }
 
-/// Layouts, for which advice about registries is wrong.
-fn in_layout(failure: &Failure) -> Option<String> {
-    let advice = match (failure.cause, failure.side) {
-        (Cause::NotFound, Side::Destination) => "check the path: no directory can be created there",
-        (Cause::NotFound, _) => {
-            "check the path, and the name: index.json of the layout has all names"
+/// Layouts and archives, for which advice about registries is wrong.
+fn in_file(failure: &Failure) -> Option<String> {
+    match (failure.cause, failure.side) {
+        (Cause::NotFound, Side::Destination) => {
+            Some("check the path: no file or directory can be created there".to_owned())
         }
-        _ => return None,
-    };
-    Some(advice.to_owned())
+        (Cause::NotFound, _) => Some(format!(
+            "check the path, and the name: image-syncer tags {} lists all names",
+            failure.host
+        )),
+        _ => None,
+    }
 }
 
 /// Logins and rights.

@@ -273,3 +273,29 @@ fn causes_whose_reason_says_everything_have_no_hint() {
     }
     says(Cause::TooLarge, "r.example/a", "client_max_body_size");
 }
+
+#[test]
+fn advice_on_a_file_names_the_command_that_lists_it() {
+    for host in ["oci:store", "oci-archive:a.tar", "docker-archive:-"] {
+        let at = |side, cause| {
+            hint(&Failure {
+                side,
+                cause,
+                host: host.to_owned(),
+                ..Failure::local("")
+            })
+        };
+        assert_eq!(
+            at(Side::Source, Cause::NotFound),
+            Some(format!(
+                "check the path, and the name: image-syncer tags {host} lists all names"
+            ))
+        );
+        let created = "check the path: no file or directory can be created there";
+        assert_eq!(
+            at(Side::Destination, Cause::NotFound).as_deref(),
+            Some(created)
+        );
+        assert_eq!(at(Side::Source, Cause::ContentMissing), None);
+    }
+}

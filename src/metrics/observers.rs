@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_registry::transport::{ByteCounters, Observer, PauseReason, RequestRecord};
+use image_syncer_sync::rule::is_file_reference;
 use image_syncer_sync::{Event, Outcome};
 
 use crate::metrics::Metrics;
@@ -92,10 +93,10 @@ pub(super) fn record_saved_bytes(state: &mut State, event: &Event) {
     }
 }
 
-/// Returns the registry of a full reference; `None` for an image layout.
+/// Returns the registry of a full reference; `None` for a layout or an archive.
 fn registry_of(reference: &str) -> Option<&str> {
     let (registry, _) = reference.split_once('/')?;
-    (!registry.is_empty() && !reference.starts_with("oci:")).then_some(registry)
+    (!registry.is_empty() && !is_file_reference(reference)).then_some(registry)
 }
 
 impl Observer for Metrics {

@@ -236,9 +236,9 @@ fn advice_about_layouts_names_no_registry() {
         "oci:/proc/store#quay.io/a:v1",
     )
     .exits(1)
-    .says("hint: check the path: no directory can be created there")
+    .says("hint: check the path: no file or directory can be created there")
     .does_not_say("curl");
     copy(&place, &registry, "oci:none#quay.io/a:v2", "REG/b")
         .exits(1)
-        .says("hint: check the path, and the name: index.json of the layout has all names");
+        .says("hint: check the path, and the name: image-syncer tags oci:none lists all names");
 }

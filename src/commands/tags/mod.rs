@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use image_syncer_registry::transport::{Observer, PauseReason};
 use image_syncer_sync::config::Config;
 use image_syncer_sync::image_list::{ImageDetail, ImageListItem, ImageScope};
+use image_syncer_sync::rule::is_file_reference;
 use image_syncer_sync::{Listener, Session};
 use tokio_util::sync::CancellationToken;
 
@@ -230,7 +231,8 @@ impl Failures {
             ImageListItem::Failed { place, failure } => {
                 printer.error(&format!("{place}: {}", full_reason(failure)));
                 self.lists += 1;
-                Some(failure)
+                // The advice on a file is this command.
+                Some(failure).filter(|_| !is_file_reference(place))
             }
             ImageListItem::Image(image) => image.failure.as_ref(),
             ImageListItem::Repository(_) => None,
