@@ -132,18 +132,13 @@ fn mistakes_are_refused_before_the_run() {
         (
             "oci:#a:v1",
             "REG/a",
-            "the directory is missing. Write oci:DIRECTORY",
+            "the path is missing. Write oci:DIRECTORY",
         ),
         ("oci:store#", "REG/a", "the name after the # is missing"),
         (
             "oci:store",
             "REG/a",
             "oci:store names no image: cannot open the layout in oci:store: there is no such directory",
-        ),
-        (
-            "REG/a:v1",
-            "oci-archive:a.tar",
-            "oci-archive is not supported. Write oci:DIRECTORY#NAME",
         ),
     ] {
         copy(&place, &registry, source, destination)

@@ -8,6 +8,7 @@
 
 mod support;
 
+mod archives;
 mod arguments;
 mod bombs;
 mod certificates;

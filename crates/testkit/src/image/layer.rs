@@ -66,6 +66,12 @@ impl Layer {
         Self::known(blob, diff_id, LayerKind::Other(media_type.to_owned()))
     }
 
+    /// Returns a layer of any media type with the bytes `packed`, whose content before compression is `plain`.
+    pub fn packed(media_type: &str, packed: impl Into<bytes::Bytes>, plain: &[u8]) -> Self {
+        let kind = LayerKind::Other(media_type.to_owned());
+        Self::known(Blob::new(packed), digest::sha256(plain), kind)
+    }
+
     /// Returns an empty layer.
     pub fn empty() -> Self {
         let blob = Blob::new("");

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 
 use image_syncer_registry::manifest::{ImageView, IndexView, MAX_MANIFEST_BYTES, ManifestView};
-use image_syncer_registry::{Descriptor, Digest, ErrorKind, Hasher, Manifest};
+use image_syncer_registry::{Descriptor, Digest, ErrorKind, Hasher, Manifest, Platform};
 
 use super::docker::{DOCKER_CONFIG, MANIFEST_FILE, SavedImage};
 use super::progress::WorkProgress;
@@ -273,18 +273,19 @@ impl<'a> Packing<'a> {
 /// # Errors
 /// The reason, as a clause.
 pub(in crate::store) fn check_docker(view: &ManifestView, path: &FilePath) -> Result<(), String> {
-    const DEFAULT: &str = "linux/amd64";
     let written = path.as_written().display();
     match view {
         ManifestView::Index(index) if only_image(index).is_none() => {
             let platforms = platform_images(index).filter_map(|image| image.platform.as_ref());
-            let platforms: Vec<String> = platforms.map(ToString::to_string).collect();
-            let first = platforms.first().map_or(DEFAULT, |first| first);
+            let platforms: Vec<&Platform> = platforms.collect();
+            let shown: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+            let flags = platforms.iter().find_map(|platform| flags_of(platform));
+            let flags = flags.unwrap_or_else(|| DEFAULT_FLAGS.to_owned());
             Err(format!(
                 "docker-archive holds images of one platform, and this one has {}: {}. Write oci-archive:{written}, or choose \
-                 one with --platform {first}",
-                platforms.len(),
-                platforms.join(", ")
+                 one with {flags}",
+                shown.len(),
+                shown.join(", ")
             ))
         }
         ManifestView::Image(image) if !is_runnable(image) => Err(format!(
@@ -292,6 +293,21 @@ pub(in crate::store) fn check_docker(view: &ManifestView, path: &FilePath) -> Re
         )),
         ManifestView::Index(_) | ManifestView::Image(_) | ManifestView::Schema1(_) => Ok(()),
     }
+}
+
+/// Flags that choose the most common platform.
+const DEFAULT_FLAGS: &str = "--os linux --arch amd64";
+
+/// Returns the flags that choose a platform; `None` if it has no name.
+fn flags_of(platform: &Platform) -> Option<String> {
+    let (os, architecture) = (&platform.os, &platform.architecture);
+    if os.is_empty() || architecture.is_empty() {
+        return None;
+    }
+    Some(match &platform.variant {
+        Some(variant) => format!("--os {os} --arch {architecture}:{variant}"),
+        None => format!("--os {os} --arch {architecture}"),
+    })
 }
 
 /// Returns true for an image that has the config of one.

@@ -210,7 +210,7 @@ async fn several_platforms_and_artifacts_are_refused_for_docker_before_anything_
     let index = testing::manifest(Image::index([one.clone(), two]).root());
     let error = layout.check_image(&index).unwrap_err().to_string();
     let written = path.display();
-    let why = format!(". Write oci-archive:{written}, or choose one with --platform linux/amd64");
+    let why = format!(". Write oci-archive:{written}, or choose one with --os linux --arch amd64");
     assert!(
         error.contains("docker-archive holds images of one platform, and this one has 2: "),
         "{error}"
