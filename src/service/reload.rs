@@ -15,6 +15,9 @@ use crate::service::LoadedFiles;
 /// Time between two looks at the files.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// Beginning of a field that depends on the day.
+const DATE: &[u8] = b"{date";
+
 /// Maximum number of requests that wait.
 const WAITING: usize = 16;
 
@@ -50,7 +53,8 @@ pub(crate) struct Reloader {
     seen: Fingerprint,
 }
 
-/// Fingerprint of files: their contents, and the names of files beside them, as a glob may match further ones.
+/// Fingerprint of files: their contents, the day if they depend on it, and the names of files beside them, as a glob may
+/// match further ones.
 type Fingerprint = Digest;
 
 impl Reload {
@@ -62,7 +66,7 @@ impl Reload {
             requests,
             mistakes: Arc::clone(&mistakes),
             read: Arc::new(read),
-            seen: fingerprint(&files),
+            seen: fingerprint(&files, &today()),
             files,
         };
         let reload = Self {
@@ -124,7 +128,7 @@ impl Reloader {
 
     async fn have_changed(&self) -> bool {
         let files = self.files.clone();
-        let now = tokio::task::spawn_blocking(move || fingerprint(&files)).await;
+        let now = tokio::task::spawn_blocking(move || fingerprint(&files, &today())).await;
         now.is_ok_and(|now| now != self.seen)
     }
 
@@ -132,7 +136,7 @@ impl Reloader {
         let (read, files) = (Arc::clone(&self.read), self.files.clone());
         let loading = move || {
             // A change between the two is noticed by the next look.
-            let before = fingerprint(&files);
+            let before = fingerprint(&files, &today());
             let mut problems = Problems::default();
             let loaded = read(&mut problems);
             let warnings = problems.finish();
@@ -149,14 +153,24 @@ impl Reloader {
             && loaded.config.files != self.files
         {
             self.files.clone_from(&loaded.config.files);
-            self.seen = fingerprint(&self.files);
+            self.seen = fingerprint(&self.files, &today());
         }
         result
     }
 }
 
-/// Returns the fingerprint of files; a file that cannot be read counts as empty.
-fn fingerprint(files: &[PathBuf]) -> Fingerprint {
+/// Returns the present day in UTC, which `{date}` in a destination stands for.
+fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+}
+
+/// Returns true if the file depends on the day.
+fn has_date(content: &[u8]) -> bool {
+    content.windows(DATE.len()).any(|part| part == DATE)
+}
+
+/// Returns the fingerprint of files on a day; a file that cannot be read counts as empty.
+fn fingerprint(files: &[PathBuf], day: &str) -> Fingerprint {
     let mut text = Vec::new();
     let mut add = |part: &[u8]| {
         text.extend((part.len() as u64).to_be_bytes());
@@ -167,6 +181,9 @@ fn fingerprint(files: &[PathBuf]) -> Fingerprint {
         add(file.as_os_str().as_encoded_bytes());
         let content = std::fs::read(file).unwrap_or_default();
         add(Digest::sha256(&content).as_str().as_bytes());
+        if has_date(&content) {
+            add(day.as_bytes());
+        }
         let folder = file.parent().filter(|folder| *folder != Path::new(""));
         folders.push(folder.unwrap_or(Path::new(".")));
     }
@@ -188,4 +205,27 @@ fn fingerprint(files: &[PathBuf]) -> Fingerprint {
 fn may_be_included(name: &OsStr) -> bool {
     let suffix = Path::new(name).extension().and_then(OsStr::to_str);
     suffix.is_some_and(|suffix| matches!(suffix, "yaml" | "yml" | "json"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_with_a_date_change_at_midnight() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sync.yaml");
+        for (text, depends) in [
+            ("to: oci-archive:export-{date}.tar", true),
+            ("to: 'r.io/{date|replace:-:}/{name}'", true),
+            ("to: r.io/{name}", false),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let files = [file.clone()];
+            let on = |day: &str| fingerprint(&files, day);
+            assert_eq!(on("2026-01-31"), on("2026-01-31"), "{text}");
+            assert_eq!(on("2026-01-31") != on("2026-02-01"), depends, "{text}");
+        }
+    }
 }

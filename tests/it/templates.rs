@@ -115,7 +115,7 @@ fn mistakes_are_found_before_any_request() {
     place
         .run(&["--config", "sync.yaml"])
         .exits(2)
-        .says("unknown name {nmae}. Did you mean {name}? The names are {repository}, {name}, {namespace}, {host}, {registry}, {tag} or {1} to {9}.")
+        .says("unknown name {nmae}. Did you mean {name}? The names are {repository}, {name}, {namespace}, {host}, {registry}, {date}, {tag} or {1} to {9}.")
         .says(&format!(
             "{to}/x gets two sources, {from}/a/x and {from}/b/x. Give them different destinations, such as {{repository}} in the template."
         ))

@@ -6,6 +6,7 @@
 //! | `{name}`, `{namespace}` | last component, and the rest. An empty `{namespace}/` is left out |
 //! | `{registry}` | `host[:port]`, for the place of a registry |
 //! | `{host}` | the host without the port, for a path, which has no colon |
+//! | `{date}` | the day in UTC on which the template is parsed: `2026-01-31` |
 //! | `{tag}`, `{1}`…`{9}` | tag, and the groups of its expression; only in the name of a tag |
 
 mod claims;

@@ -53,9 +53,20 @@ pub(super) struct Values<'a> {
 }
 
 /// Names of the fields besides `{1}` to `{9}`.
-const NAMES: [&str; 6] = ["repository", "name", "namespace", "host", "registry", "tag"];
+const NAMES: [&str; 7] = [
+    "repository",
+    "name",
+    "namespace",
+    "host",
+    "registry",
+    "date",
+    "tag",
+];
 /// The fields.
-const USAGE: &str = "{repository}, {name}, {namespace}, {host}, {registry}, {tag} or {1} to {9}";
+const USAGE: &str =
+    "{repository}, {name}, {namespace}, {host}, {registry}, {date}, {tag} or {1} to {9}";
+/// Name of the field that is the day on which the text is parsed.
+const DATE: &str = "date";
 
 impl Field {
     fn parse(name: &str) -> Result<Self, String> {
@@ -112,7 +123,7 @@ impl Field {
 }
 
 impl Parts {
-    /// Parses a text. `{` begins a field in any place, since no reference has a brace.
+    /// Parses a text. `{` begins a field in any place, since no reference has a brace. `{date}` becomes a text.
     ///
     /// # Errors
     /// For braces without counterpart, and unknown names and filters.
@@ -133,9 +144,7 @@ impl Parts {
                     "a closing brace has no opening one, and a reference has no brace. Remove it.";
                 return Err(TemplateError::new(offset + brace, why));
             }
-            if !literal.is_empty() {
-                parts.push(Part::Text(literal.into()));
-            }
+            add_text(&mut parts, literal);
             offset += literal.len();
             let Some(field) = rest
                 .get(literal.len()..)
@@ -151,7 +160,10 @@ impl Parts {
                 let why = "a brace follows an opening one, and a reference has no brace. Write one pair of braces around a name, such as {repository}.";
                 return Err(TemplateError::new(offset + 1 + brace, why));
             }
-            parts.push(Part::parse(field).map_err(|error| error.after(offset + 1))?);
+            match Part::parse(field).map_err(|error| error.after(offset + 1))? {
+                Part::Text(text) => add_text(&mut parts, &text),
+                field @ Part::Field { .. } => parts.push(field),
+            }
             offset += field.len() + 2;
         }
         Ok(Self(parts.into()))
@@ -277,7 +289,10 @@ impl Part {
             );
             return Err(TemplateError::new(before.len(), why));
         }
-        let field = Field::parse(name).map_err(|why| TemplateError::new(0, why))?;
+        let field = match name {
+            DATE => None,
+            _ => Some(Field::parse(name).map_err(|why| TemplateError::new(0, why))?),
+        };
         let mut offset = name.len();
         let mut filters = Vec::new();
         for piece in pieces {
@@ -285,11 +300,29 @@ impl Part {
             filters.push(Filter::parse(piece).map_err(|error| error.after(offset))?);
             offset += piece.len();
         }
+        let Some(field) = field else {
+            let today = filtered(&today(), &filters).map_err(|why| TemplateError::new(0, why))?;
+            return Ok(Self::Text(today.into()));
+        };
         Ok(Self::Field {
             field,
             filters: filters.into(),
         })
     }
+}
+
+/// Appends a text, in one part with a text before it.
+fn add_text(parts: &mut Vec<Part>, text: &str) {
+    match parts.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Part::Text(last)) => *last = format!("{last}{text}").into(),
+        _ => parts.push(Part::Text(text.into())),
+    }
+}
+
+/// Returns the present day in UTC: `2026-01-31`.
+fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }
 
 fn after_colon(text: &str) -> &str {

@@ -37,6 +37,26 @@ fn shown(template: &DestinationTemplate, from: &str) -> String {
 }
 
 #[test]
+fn a_date_is_the_day_in_utc() {
+    let day = || jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    loop {
+        let today = day();
+        let file = template("oci-archive:export-{date}.tar");
+        let other = template("r.io/{date|replace:-:}/{repository}");
+        if today != day() {
+            // Midnight.
+            continue;
+        }
+        let archive = format!("oci-archive:export-{today}.tar");
+        assert_eq!(shown(&file, "h.io/a:v1"), format!("{archive}#h.io/a"));
+        assert_eq!(file.endpoint(), Endpoint::from_name(&archive));
+        let digits = today.replace('-', "");
+        assert_eq!(shown(&other, "h.io/a/b:v1"), format!("r.io/{digits}/a/b"));
+        return;
+    }
+}
+
+#[test]
 fn templates_become_destinations() {
     let app = "h.io:8443/team-a/sub/app";
     let by_digest = format!("h.io/app:v1@{D}");
@@ -251,7 +271,8 @@ fn assert_mistakes(templates: &[(&str, usize, &str)]) {
 
 #[test]
 fn mistakes_in_fields_have_a_place() {
-    let names = "{repository}, {name}, {namespace}, {host}, {registry}, {tag} or {1} to {9}";
+    let names =
+        "{repository}, {name}, {namespace}, {host}, {registry}, {date}, {tag} or {1} to {9}";
     assert_mistakes(&[
         (
             "r.io/{repo}",

@@ -145,7 +145,7 @@ fn patterns_ranges_and_templates_are_checked() {
     6 | … older-than: 3x, newest: 0}, to: r.example/y}
       |                           ^
 
-    file.yaml:7:45: unknown name {repo}. Write {repository}, {name}, {namespace}, {host}, {registry}, {tag} or {1} to {9}.
+    file.yaml:7:45: unknown name {repo}. Write {repository}, {name}, {namespace}, {host}, {registry}, {date}, {tag} or {1} to {9}.
       |
     7 |   - {name: e, from: q.io/x, to: "r.example/{repo}"}
       |                                             ^^^^
@@ -160,7 +160,7 @@ fn patterns_ranges_and_templates_are_checked() {
     9 |   - {name: g, from: q.io/**, except: "/(/", to: "r.example/{repository}"}
       |                                      ^^^^^
 
-    file.yaml:10:66: unknown name {tg}. Did you mean {tag}? The names are {repository}, {name}, {namespace}, {host}, {registry}, {tag} or {1} to {9}.
+    file.yaml:10:66: unknown name {tg}. Did you mean {tag}? The names are {repository}, {name}, {namespace}, {host}, {registry}, {date}, {tag} or {1} to {9}.
        |
     10 | …ory: r.example/y, tag: "{tg}"}}
        |                           ^^
