@@ -1,5 +1,7 @@
 //! Images from and to archives, with skopeo, podman, buildah and umoci as other programs that read and write them.
 
+mod exercise;
+mod legacy;
 mod programs;
 mod rules;
 mod streams;

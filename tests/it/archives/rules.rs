@@ -84,6 +84,19 @@ fn an_archive_that_was_removed_or_replaced_is_written_again_in_spite_of_the_reco
 }
 
 #[test]
+fn an_archive_has_the_images_that_did_not_fail() {
+    let (registry, place) = world();
+    registry
+        .state()
+        .tag("a", "lost", image("never pushed").digest());
+    place.run(&FILES).exits(1).says("3 copied").says("1 failed");
+    let written = bytes(&place, "all.tar");
+    registry.state().untag("a", "lost");
+    place.run(&FILES).exits(0).says("3 unchanged");
+    assert_eq!(bytes(&place, "all.tar"), written);
+}
+
+#[test]
 fn plan_and_check_read_an_archive() {
     let (registry, place) = world();
     let planned = place.run(&[&["plan"], &FILES[..]].concat()).exits(0);
@@ -174,4 +187,33 @@ fn a_killed_run_leaves_no_archive_and_the_next_one_completes_it() {
     std::fs::remove_file(place.path("all.tar")).unwrap();
     place.run(&FILES).exits(0);
     assert_eq!(bytes(&place, "all.tar"), completed);
+}
+
+#[test]
+fn an_archive_can_have_the_day_in_its_name() {
+    let (registry, place) = world();
+    let host = registry.host();
+    let rules = format!(
+        "version: 1\nregistries:\n  {host}: {{tls: {{insecure: true, plain-http: true}}}}\nrules:\n  \
+         - {{from: '{host}/a:v1', to: 'oci-archive:export-{{date}}.tar'}}\n  \
+         - {{from: '{host}/b:v1', to: 'oci-archive:export-{{date}}.tar#quay.io/{{name}}'}}\n"
+    );
+    let place = place.file("sync.yaml", &rules);
+    let day = || jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let before = day();
+    place
+        .run(&["--config", "sync.yaml"])
+        .exits(0)
+        .says("2 copied");
+    if before != day() {
+        // Midnight.
+        return;
+    }
+    let archive = format!("oci-archive:export-{before}.tar");
+    let listed = place.run(&["tags", &archive]).exits(0).stdout;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    place
+        .run(&["--config", "sync.yaml"])
+        .exits(0)
+        .says("2 unchanged");
 }

@@ -141,6 +141,49 @@ fn a_docker_archive_refuses_what_docker_cannot_load() {
 }
 
 #[test]
+fn an_archive_of_docker_stays_one() {
+    let (registry, place) = (registry(), Place::new());
+    for tag in ["v1", "v2"] {
+        registry.push("a", Some(tag), &image(tag));
+    }
+    registry.push("a", Some("multi"), &index("multi"));
+    let copy = |tag: &str, archive: &str| {
+        copy(
+            &place,
+            &registry,
+            &[
+                &format!("REG/a:{tag}"),
+                &format!("{archive}#quay.io/a:{tag}"),
+            ],
+        )
+    };
+    copy("v1", "docker-archive:d.tar").exits(0);
+    copy("v2", "oci-archive:d.tar").exits(0);
+    copy("multi", "oci-archive:d.tar").exits(0);
+    let manifest = run(&place, "tar", &["-xOf", "d.tar", "manifest.json"]);
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let names: Vec<&str> = manifest
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["RepoTags"][0].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["quay.io/a:v1", "quay.io/a:v2"]);
+    // The other way round, Docker would not find what is there already.
+    copy("v1", "oci-archive:o.tar").exits(0);
+    let before = bytes(&place, "o.tar");
+    copy("v2", "docker-archive:o.tar").exits(1).says(
+        "the file has no manifest.json, so that Docker could not find its present images. Write oci-archive:o.tar, or \
+         name another file",
+    );
+    assert_eq!(bytes(&place, "o.tar"), before);
+    copy("v1", "oci-archive:o.tar.gz")
+        .exits(1)
+        .says("archives are written without compression, since layers are compressed already. Name it o.tar");
+    assert!(!place.path("o.tar.gz").exists());
+}
+
+#[test]
 fn referrers_travel_with_their_images() {
     let start = || {
         Registry::builder()

@@ -154,8 +154,11 @@ async fn open(path: &Path) -> Result<std::sync::Arc<Layout>, LayoutError> {
 /// Returns the reason for an archive that cannot be opened.
 async fn refusal(path: &Path) -> String {
     let error = open(path).await.err().unwrap().to_string();
-    let start = format!("cannot find images in oci-archive:{}: ", path.display());
-    error.strip_prefix(&start).unwrap_or(&error).to_owned()
+    let why = ["find", "read"].iter().find_map(|verb| {
+        let start = format!("cannot {verb} images in oci-archive:{}: ", path.display());
+        error.strip_prefix(&start)
+    });
+    why.unwrap_or(&error).to_owned()
 }
 
 /// Reads the manifest of a full name.
