@@ -184,6 +184,32 @@ fn an_archive_of_docker_stays_one() {
 }
 
 #[test]
+fn a_link_stays_one_and_a_pipe_is_no_destination() {
+    testkit::needs!("mkfifo");
+    let (registry, place) = (registry(), Place::new());
+    registry.push("a", Some("v1"), &image("a"));
+    registry.push("a", Some("v2"), &index("a"));
+    std::fs::create_dir(place.path("real")).unwrap();
+    copy(
+        &place,
+        &registry,
+        &["REG/a:v1", "oci-archive:real/x.tar#b/c"],
+    )
+    .exits(0);
+    std::os::unix::fs::symlink("real/x.tar", place.path("link.tar")).unwrap();
+    copy(&place, &registry, &["REG/a:v2", "oci-archive:link.tar#b/c"]).exits(0);
+    let link = place.path("link.tar").symlink_metadata().unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(left_over(&place), [""; 0]);
+    let listed = place.run(&["tags", "oci-archive:real/x.tar"]).exits(0);
+    assert_eq!(listed.stdout.lines().count(), 2);
+    run(&place, "mkfifo", &["pipe"]);
+    copy(&place, &registry, &["REG/a:v1", "docker-archive:pipe#b/c"])
+        .exits(1)
+        .says("it is no regular file. Write docker-archive:- for standard output, or name another file");
+}
+
+#[test]
 fn referrers_travel_with_their_images() {
     let start = || {
         Registry::builder()

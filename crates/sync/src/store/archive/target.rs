@@ -20,6 +20,8 @@ const ACTION: &str = "write images";
 pub(in crate::store) struct ArchiveTarget {
     endpoint: Endpoint,
     path: FilePath,
+    /// The file, or what a link with its name leads to.
+    file: PathBuf,
     /// Directory in which its blobs are gathered.
     folder: PathBuf,
     /// Removes the directory of an archive that goes to standard output, which no later run continues.
@@ -37,6 +39,7 @@ impl ArchiveTarget {
         options: &ArchiveOptions,
     ) -> Result<Self, LayoutError> {
         let failed = |error: &io::Error| LayoutError::io(ACTION, endpoint, error);
+        let file = linked(path.as_written());
         let (folder, temporary) = if path.is_standard_stream() {
             if io::stdout().is_terminal() {
                 let why = "standard output is a terminal. Redirect it, or name a file";
@@ -49,11 +52,12 @@ impl ArchiveTarget {
             let folder = folder.map_err(|error| failed(&error))?;
             (folder.path().to_owned(), Some(folder))
         } else {
-            (gathering_folder(path, options.temp.as_deref()), None)
+            (gathering_folder(&file, options.temp.as_deref()), None)
         };
         Ok(Self {
             endpoint: endpoint.clone(),
             path: path.clone(),
+            file,
             folder,
             _temporary: temporary,
         })
@@ -85,7 +89,7 @@ impl ArchiveTarget {
             let mut output = packing.write(io::stdout().lock(), &mut progress)?;
             return output.flush().map_err(|error| self.failed(&error));
         }
-        let file = self.path.as_written();
+        let file = self.file.as_path();
         let partial = partial_file(file);
         let target = self.open_partial(&partial)?;
         let written = packing.write(target, &mut progress)?;
@@ -123,15 +127,22 @@ impl ArchiveTarget {
     }
 }
 
-/// Returns the directory in which the blobs of the archive at `path` are gathered: the same for each run.
-fn gathering_folder(path: &FilePath, temp: Option<&Path>) -> PathBuf {
+/// Returns the file that a symbolic link leads to, so that the link stays one; the path itself if it is none.
+fn linked(path: &Path) -> PathBuf {
+    let is_link = path.symlink_metadata().is_ok_and(|it| it.is_symlink());
+    let target = is_link.then(|| path.canonicalize().ok()).flatten();
+    target.unwrap_or_else(|| path.to_owned())
+}
+
+/// Returns the directory in which the blobs of the archive `file` are gathered: the same for each run.
+fn gathering_folder(file: &Path, temp: Option<&Path>) -> PathBuf {
     const DIGITS: usize = 16;
-    let file = path.as_written();
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let Some(temp) = temp else {
         return beside(file, &format!(".{name}.blobs"));
     };
-    let digest = Digest::sha256(path.absolute().as_os_str().as_encoded_bytes());
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let digest = Digest::sha256(absolute.as_os_str().as_encoded_bytes());
     let id = digest.encoded().get(..DIGITS).unwrap_or_default();
     temp.join(format!("image-syncer-{name}-{id}.blobs"))
 }

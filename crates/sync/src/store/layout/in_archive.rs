@@ -15,7 +15,7 @@ use crate::lock::lock;
 use crate::store::archive::pack::{Packing, check_docker};
 use crate::store::archive::target::ArchiveTarget;
 use crate::store::archive::{ArchiveFiles, Archives};
-use crate::store::{ArchiveFormat, Endpoint, FilePath};
+use crate::store::{ArchiveFormat, Endpoint, FileKind, FilePath};
 
 /// Endings of the names of compressed archives.
 const COMPRESSED: [&str; 7] = [
@@ -78,6 +78,7 @@ impl LayoutArchive {
             ..
         } = &*self.0;
         let refuse = |why: String| Err(LayoutError::new(ErrorKind::Rejected, WRITE, endpoint, why));
+        self.check_replaceable()?;
         let name = path.as_written().to_string_lossy();
         if let Some(suffix) = COMPRESSED.iter().find(|suffix| name.ends_with(**suffix)) {
             let plain = name.strip_suffix(suffix).unwrap_or(&name);
@@ -95,6 +96,23 @@ impl LayoutArchive {
             _ => Ok(()),
         }
     }
+    /// Refuses a pipe or a device as a destination, which cannot be replaced. Blocks.
+    fn check_replaceable(&self) -> Result<(), LayoutError> {
+        let Inner { endpoint, path, .. } = &*self.0;
+        if path.is_standard_stream() {
+            return Ok(());
+        }
+        match std::fs::metadata(path.as_written()) {
+            Ok(found) if !found.is_file() && !found.is_dir() => {
+                let scheme = FileKind::Archive(self.0.format).scheme();
+                let why = format!(
+                    "it is no regular file. Write {scheme}- for standard output, or name another file"
+                );
+                Err(LayoutError::new(ErrorKind::Rejected, WRITE, endpoint, why))
+            }
+            _ => Ok(()),
+        }
+    }
     /// Returns the files of the archive as it was opened.
     pub(super) fn files(&self) -> Option<Arc<ArchiveFiles>> {
         lock(&self.0.files).clone()
@@ -106,6 +124,9 @@ impl LayoutArchive {
     pub(super) fn open(&self) -> Result<Option<LayoutIndex>, LayoutError> {
         if self.0.end == End::Destination && self.0.path.is_standard_stream() {
             return Ok(None);
+        }
+        if self.0.end == End::Destination {
+            self.check_replaceable()?;
         }
         let files = self.0.archives.open(&self.0.endpoint, &self.0.path)?;
         let index = files.as_deref().map(read_index).transpose()?;
