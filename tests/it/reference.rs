@@ -80,7 +80,10 @@ fn read_in(directory: &std::path::Path, variables: &mut Vec<String>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            read_in(&path, variables);
+            // Tests read variables of their own.
+            if path.file_name().is_some_and(|name| name != "tests") {
+                read_in(&path, variables);
+            }
         } else if path.extension().is_some_and(|suffix| suffix == "rs") {
             let source = std::fs::read_to_string(&path).unwrap();
             let source = source.split("#[cfg(test)]").next().unwrap();

@@ -182,7 +182,9 @@ pub(crate) fn flags_of_a_worker_choose_its_rules() {
         shared.digest()
     };
     let plain = digest(&[]);
-    assert_eq!(digest(&["--proc", "3"]), plain);
+    for own in [&["--proc", "3"][..], &["--temp", ".", "--partial"]] {
+        assert_eq!(digest(own), plain, "{own:?}");
+    }
     let of_rules: [&[&str]; 14] = [
         &["--os", "linux"],
         &["--arch", "arm64"],

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
+
+use super::values::path;
 
 /// Flags of archives of images.
 #[derive(Clone, Debug, Default, Args)]
@@ -11,7 +13,7 @@ pub struct ArchiveFlags {
     ///
     /// Compressed archives and standard input are unpacked there, by default in TMPDIR or /tmp. The blobs of an archive that
     /// is written are gathered there, by default beside the archive.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = path())]
     pub temp: Option<PathBuf>,
     /// Read truncated archives as far as they go
     ///

@@ -2,6 +2,7 @@
 //! The table is compared with clap's description of the arguments, so a flag without a scenario fails.
 
 mod about;
+mod archives;
 mod scenarios;
 mod stage;
 
@@ -256,6 +257,8 @@ fn sharing() -> Vec<Entry> {
             "force",
             "verify",
             "foreign-layers",
+            "temp",
+            "partial",
         ],
         rules,
     ));
@@ -339,6 +342,8 @@ fn asking() -> Vec<(&'static str, Proof)> {
         ("retries", Here(scenarios::retries)),
         ("max-requests", Read("many")),
         ("listing", Here(scenarios::listing)),
+        ("temp", Here(archives::temp)),
+        ("partial", Here(archives::partial)),
         (
             "grace",
             Test(crate::interruption::images_are_aborted_after_the_grace_period),

@@ -16,6 +16,8 @@ pub(super) struct Stage {
     pub(super) place: Place,
     /// Repositories at the source and at the destination.
     paths: [&'static str; 2],
+    /// Images of an archive, in place of those of the source.
+    archived: Option<String>,
 }
 
 /// Observable results of a run, without its messages.
@@ -56,6 +58,7 @@ impl Stage {
             destination,
             place,
             paths: [from, to],
+            archived: None,
         }
     }
 
@@ -63,6 +66,17 @@ impl Stage {
     pub(super) fn with(self, image: &Image) -> Self {
         self.source.push(self.paths[0], Some("v1"), image);
         self
+    }
+
+    /// With images of an archive in the directory in place of those of the source.
+    pub(super) fn archived(self, name: &str) -> Self {
+        let (destination, to) = (self.destination.host(), self.paths[1]);
+        let rules = format!("{name}: {destination}/{to}\n");
+        std::fs::write(self.place.path("images.yaml"), rules).unwrap();
+        Self {
+            archived: Some(name.to_owned()),
+            ..self
+        }
     }
 
     /// Syncs everything to the destination.
@@ -80,7 +94,9 @@ impl Stage {
     /// Runs the command.
     pub(super) fn run(&self, flags: &[&str]) -> Outcome {
         let (from, to) = (
-            format!("{}/{}", self.source.host(), self.paths[0]),
+            self.archived
+                .clone()
+                .unwrap_or_else(|| format!("{}/{}", self.source.host(), self.paths[0])),
             format!("{}/{}", self.destination.host(), self.paths[1]),
         );
         let rest = match self.command {
