@@ -168,12 +168,14 @@ pub struct SyncArgs {
 pub struct CopyArgs {
     /// Image to copy: `registry/repository:tag`
     ///
-    /// Or `…:v1,v2`, `…:/regex/` or `…@sha256:…`; or `oci:DIRECTORY#NAME`, an image in an OCI layout.
+    /// Or `…:v1,v2`, `…:/regex/` or `…@sha256:…`; or `oci:DIRECTORY#NAME`, `oci-archive:FILE#NAME` or
+    /// `docker-archive:FILE#NAME`, an image in an OCI layout or an archive; `-` as FILE is standard input.
     #[arg(value_name = "SOURCE", required = true)]
     pub source: String,
     /// Destination: `registry/repository[:tag]`
     ///
-    /// Or "" for the default registry and namespace; or `oci:DIRECTORY[#NAME]`, an OCI layout.
+    /// Or "" for the default registry and namespace; or `oci:DIRECTORY[#NAME]`, `oci-archive:FILE[#NAME]` or
+    /// `docker-archive:FILE[#NAME]`, an OCI layout or an archive; `-` as FILE is standard output.
     #[arg(value_name = "DESTINATION", required_unless_present = "to")]
     pub destinations: Vec<String>,
     /// Destination of all sources; repeatable

@@ -4,7 +4,7 @@ use serde_json::Value;
 use testkit::{Fault, Gate, Image, Kind, Registry};
 
 use super::{bytes, copy, left_over};
-use crate::support::{PATIENCE, Place, assert_arrived, image, index, insecure, registry};
+use crate::support::{PATIENCE, Place, Service, assert_arrived, image, index, insecure, registry};
 
 const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
 
@@ -187,6 +187,28 @@ fn a_killed_run_leaves_no_archive_and_the_next_one_completes_it() {
     std::fs::remove_file(place.path("all.tar")).unwrap();
     place.run(&FILES).exits(0);
     assert_eq!(bytes(&place, "all.tar"), completed);
+}
+
+#[test]
+fn the_service_writes_an_archive_at_the_end_of_each_run() {
+    let (registry, place) = world();
+    let host = registry.host();
+    let rules = format!(
+        "version: 1\nregistries:\n  {host}: {{tls: {{insecure: true, plain-http: true}}}}\nrules:\n  \
+         - {{name: export, from: '{host}/a:v1', to: 'oci-archive:a.tar', schedule: {{every: 1s, jitter: 0s}}}}\n"
+    );
+    let place = place.file("sync.yaml", &rules);
+    let mut service = Service::start(&place, &["--config", "sync.yaml"]);
+    let first = service.until("of export succeeded:");
+    let written = bytes(&place, "a.tar");
+    std::fs::remove_file(place.path("a.tar")).unwrap();
+    // A run may have begun before.
+    while !place.path("a.tar").exists() {
+        service.until("of export succeeded:");
+    }
+    assert_eq!(bytes(&place, "a.tar"), written, "{first}");
+    service.stop().exits(0);
+    assert_eq!(left_over(&place), [""; 0]);
 }
 
 #[test]
