@@ -97,6 +97,29 @@ fn an_archive_has_the_images_that_did_not_fail() {
 }
 
 #[test]
+fn a_damaged_archive_is_named_and_stays_as_it_is() {
+    let (registry, place) = world();
+    place.run(&FILES).exits(0);
+    let mut damaged = bytes(&place, "all.tar");
+    let layer = image("b1").blobs()[0].bytes().unwrap();
+    let length = layer.len();
+    let at = damaged.windows(length).position(|part| part == layer);
+    damaged[at.unwrap() + length / 2] ^= 1;
+    std::fs::write(place.path("all.tar"), &damaged).unwrap();
+    registry.push("a", Some("v3"), &image("a3"));
+    place
+        .run(&FILES)
+        .exits(1)
+        .says("it is damaged in the present file. Remove the file, and run the command again");
+    assert_eq!(bytes(&place, "all.tar"), damaged);
+    // What was downloaded is kept for the next run, and the space of the unfinished file is free.
+    assert_eq!(left_over(&place), [".all.tar.blobs"]);
+    std::fs::remove_file(place.path("all.tar")).unwrap();
+    place.run(&FILES).exits(0).says("4 copied");
+    assert_eq!(left_over(&place), [""; 0]);
+}
+
+#[test]
 fn plan_and_check_read_an_archive() {
     let (registry, place) = world();
     let planned = place.run(&[&["plan"], &FILES[..]].concat()).exits(0);

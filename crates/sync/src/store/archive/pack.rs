@@ -235,9 +235,12 @@ impl<'a> Packing<'a> {
             position = position.saturating_add(chunk.len() as u64);
         }
         if position < length || hasher.finish() != *digest {
-            self.files.remove_damaged(digest);
-            let why = "it is damaged. Run the command again: it is copied once more".to_owned();
-            return Err(refuse(ErrorKind::Corrupt, why));
+            let why = if self.files.remove_damaged(digest) {
+                "it is damaged. Run the command again: it is copied once more"
+            } else {
+                "it is damaged in the present file. Remove the file, and run the command again"
+            };
+            return Err(refuse(ErrorKind::Corrupt, why.to_owned()));
         }
         tar.end(length).map_err(failed)
     }

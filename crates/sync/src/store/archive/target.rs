@@ -92,12 +92,18 @@ impl ArchiveTarget {
         let file = self.file.as_path();
         let partial = partial_file(file);
         let target = self.open_partial(&partial)?;
-        let written = packing.write(target, &mut progress)?;
-        let replaced = written
-            .sync_all()
-            .and_then(|()| std::fs::rename(&partial, file))
-            .and_then(|()| sync_folder(file));
-        replaced.map_err(|error| self.failed(&error))
+        let written = packing.write(target, &mut progress).and_then(|written| {
+            let replaced = written
+                .sync_all()
+                .and_then(|()| std::fs::rename(&partial, file))
+                .and_then(|()| sync_folder(file));
+            replaced.map_err(|error| self.failed(&error))
+        });
+        if written.is_err() {
+            // Its space may be what the disk lacks.
+            let _ = std::fs::remove_file(&partial);
+        }
+        written
     }
     /// Opens the file that becomes the archive, for this process alone.
     fn open_partial(&self, partial: &Path) -> Result<File, LayoutError> {

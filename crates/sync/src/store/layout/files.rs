@@ -82,12 +82,17 @@ impl LayoutFiles {
             Err(error) => Err(error),
         }
     }
-    /// Removes a damaged blob from the directory, if it is there, so that it is written again.
-    pub(in crate::store) fn remove_damaged(&self, digest: &Digest) {
-        if let Some(directory) = &self.directory
-            && let Err(error) = directory.remove(&blob_path::folder(digest), digest.encoded())
-        {
+    /// Removes a damaged blob from the directory, so that it is written again. Returns false if it is in the archive.
+    pub(in crate::store) fn remove_damaged(&self, digest: &Digest) -> bool {
+        let Some(directory) = &self.directory else {
+            return false;
+        };
+        if directory.open_file(&blob_path::path(digest)).is_err() {
+            return false;
+        }
+        if let Err(error) = directory.remove(&blob_path::folder(digest), digest.encoded()) {
             tracing::warn!(%error, "the damaged blob {digest} cannot be removed");
         }
+        true
     }
 }
