@@ -4,7 +4,9 @@ use serde_json::Value;
 use testkit::{Fault, Gate, Image, Kind, Registry};
 
 use super::{bytes, copy, left_over};
-use crate::support::{PATIENCE, Place, Service, assert_arrived, image, index, insecure, registry};
+use crate::support::{
+    Outcome, PATIENCE, Place, Service, assert_arrived, image, index, insecure, registry,
+};
 
 const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
 
@@ -210,6 +212,28 @@ fn a_killed_run_leaves_no_archive_and_the_next_one_completes_it() {
     std::fs::remove_file(place.path("all.tar")).unwrap();
     place.run(&FILES).exits(0);
     assert_eq!(bytes(&place, "all.tar"), completed);
+}
+
+#[test]
+fn processes_that_write_one_archive_wait_for_each_other() {
+    let (registry, place) = world();
+    let (host, source) = (registry.host(), format!("{}/b:v1", registry.host()));
+    let start = |number: usize| {
+        let to = format!("oci-archive:shared.tar#quay.io/team/b{number}");
+        place
+            .command(&["copy", &source, &to, "--insecure", &host, "--no-records"])
+            .spawn()
+            .unwrap()
+    };
+    let running: Vec<_> = (0..4).map(start).collect();
+    for child in running {
+        Outcome::of(child.wait_with_output().unwrap())
+            .exits(0)
+            .says("1 copied");
+    }
+    let listed = place.run(&["tags", "oci-archive:shared.tar"]).exits(0);
+    assert_eq!(listed.stdout.lines().count(), 4, "{listed:?}");
+    assert_eq!(left_over(&place), [""; 0]);
 }
 
 #[test]

@@ -65,6 +65,14 @@ impl LayoutDirectory {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+    /// Returns true if the path still leads to the directory, which was not removed or replaced.
+    pub(super) fn is_in_place(&self) -> bool {
+        let (Ok(opened), Ok(named)) = (rustix::fs::fstat(&self.root), rustix::fs::stat(&self.path))
+        else {
+            return false;
+        };
+        (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino)
+    }
     /// Opens the regular file `name`, with its length.
     ///
     /// # Errors

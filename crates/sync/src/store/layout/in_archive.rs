@@ -8,9 +8,9 @@ use image_syncer_registry::manifest::ManifestView;
 
 use super::error::LayoutError;
 use super::index::{LayoutIndex, MAX_INDEX_BYTES};
-use super::index_file::INDEX_FILE;
+use super::index_file::{INDEX_FILE, LAYOUT_FILE};
 use super::writer::LayoutWriter;
-use super::{End, Layout, run_blocking};
+use super::{End, Layout, blob_path, run_blocking};
 use crate::lock::lock;
 use crate::store::archive::pack::{Packing, check_docker};
 use crate::store::archive::target::ArchiveTarget;
@@ -231,18 +231,39 @@ impl Layout {
         }
         Ok(())
     }
-    /// Removes the directory in which the blobs of an archive were gathered, when nothing uses it any more.
-    pub(super) async fn remove_gathered(&self) {
-        let Some(archive) = &self.archive else {
-            return;
-        };
-        let Some(target) = lock(&archive.0.target).take() else {
-            return;
-        };
+    /// Returns the directory in which the blobs of an archive were gathered, when nothing uses it any more.
+    pub(super) fn gathered(&self) -> Option<Gathered> {
+        let target = lock(&self.archive.as_ref()?.0.target).take()?;
         *lock(&self.directory) = None;
-        let removed = tokio::fs::remove_dir_all(target.folder()).await;
+        Some(Gathered(target))
+    }
+}
+
+/// Directory with the blobs of an archive that was written.
+pub(super) struct Gathered(Arc<ArchiveTarget>);
+
+impl Gathered {
+    /// Removes the content, while the lock is held. The mark of a layout is last, so that the next run continues one that
+    /// was killed here.
+    pub(super) async fn clear(&self) {
+        let folder = self.0.folder();
+        let blobs = tokio::fs::remove_dir_all(folder.join(blob_path::BLOBS)).await;
+        self.warn(blobs);
+        for name in [INDEX_FILE, LAYOUT_FILE] {
+            let removed = tokio::fs::remove_file(folder.join(name)).await;
+            self.warn(removed);
+        }
+    }
+    /// Removes the directory after its lock, unless another process has locked it since.
+    pub(super) async fn remove(self) {
+        match tokio::fs::remove_dir(self.0.folder()).await {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            removed => self.warn(removed),
+        }
+    }
+    fn warn(&self, removed: io::Result<()>) {
         if let Err(error) = removed.or_else(ignore_missing) {
-            let folder = target.folder().display();
+            let folder = self.0.folder().display();
             tracing::warn!(%error, "{folder} cannot be removed. Its content is not needed any more");
         }
     }

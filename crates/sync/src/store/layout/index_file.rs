@@ -69,13 +69,18 @@ impl Contents {
     /// If the directory is no layout and not empty, or a file cannot be read.
     pub(super) fn read(directory: &LayoutDirectory) -> Result<Self, LayoutError> {
         let failed = |file: &str, error: &io::Error| directory.error(format!("read {file}"), error);
-        match directory.read(LAYOUT_FILE, MAX_LAYOUT_BYTES) {
+        let mut mark = directory.read(LAYOUT_FILE, MAX_LAYOUT_BYTES);
+        if is_missing(&mark) {
+            let is_empty = is_empty(directory).map_err(|e| directory.error(ACTION, &e))?;
+            if is_empty {
+                return Ok(Self::Empty);
+            }
+            // Another process may have begun a layout since.
+            mark = directory.read(LAYOUT_FILE, MAX_LAYOUT_BYTES);
+        }
+        match mark {
             Ok(bytes) => check_version(directory, &bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let is_empty = is_empty(directory).map_err(|e| directory.error(ACTION, &e))?;
-                if is_empty {
-                    return Ok(Self::Empty);
-                }
                 let why = "the directory is not empty and is no OCI layout: it has no file oci-layout. Name a layout, an empty directory, or one that does not exist";
                 let endpoint = directory.endpoint();
                 return Err(LayoutError::new(ErrorKind::Rejected, ACTION, endpoint, why));
@@ -92,6 +97,11 @@ impl Contents {
         })?;
         Ok(Self::Layout(index))
     }
+}
+
+fn is_missing<T>(read: &io::Result<T>) -> bool {
+    let error = read.as_ref().err();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 impl IndexState {

@@ -25,6 +25,7 @@ pub(crate) mod fuzzing;
 mod in_archive;
 mod index;
 mod index_file;
+mod lock_directory;
 mod name;
 mod reading;
 mod roots;

@@ -1,6 +1,5 @@
 //! Writing of a layout: manifests, names, and the index behind them.
 
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,11 +16,9 @@ use super::index::LayoutIndex;
 use super::index_file::{Contents, INDEX_FILE, IndexState, LAYOUT_FILE, LAYOUT_VERSION};
 use super::name::LayoutName;
 use super::walk::Walk;
-use super::write_lock::WriteLock;
 use super::writer::LayoutWriter;
 use super::{Layout, blob_path, run_blocking};
 use crate::lock::lock;
-use crate::store::FilePath;
 
 /// Time between two writes of the index while names are written.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -67,14 +64,7 @@ impl Layout {
         if let Some(writer) = &*writer {
             return Ok(Arc::clone(writer));
         }
-        let directory = lock(&self.directory).clone();
-        let directory = match directory {
-            Some(directory) => directory,
-            None => self.create_directory().await?,
-        };
-        // Another process may have put something else there. It is not touched.
-        run_blocking(&directory, |directory| Contents::read(directory).map(drop)).await?;
-        let write_lock = WriteLock::acquire(&directory).await?;
+        let (directory, write_lock) = self.lock_directory().await?;
         let index = run_blocking(&directory, prepare).await?;
         let index = match &self.archive {
             None => index,
@@ -85,25 +75,6 @@ impl Layout {
         let opened = Arc::new(LayoutWriter::new(directory, write_lock));
         *writer = Some(Arc::clone(&opened));
         Ok(opened)
-    }
-    async fn create_directory(&self) -> Result<Arc<LayoutDirectory>, LayoutError> {
-        const ACTION: &str = "create the layout";
-        let path = match (&self.archive, self.endpoint.path()) {
-            (Some(archive), _) => archive.target()?.folder().to_owned(),
-            (None, path) => path.map_or(Path::new(""), FilePath::as_written).to_owned(),
-        };
-        let endpoint = self.endpoint.clone();
-        let created = tokio::task::spawn_blocking(move || {
-            let created = std::fs::create_dir_all(&path);
-            created
-                .and_then(|()| LayoutDirectory::open(&path, &endpoint))
-                .map_err(|error| LayoutError::io(ACTION, &endpoint, &error))
-        });
-        let created = created.await;
-        let created = created.unwrap_or_else(|_| Err(LayoutError::lost(ACTION, &self.endpoint)));
-        let directory = Arc::new(created?);
-        *lock(&self.directory) = Some(Arc::clone(&directory));
-        Ok(directory)
     }
     /// Writes a manifest, byte for byte, and gives it the name of `target` in `repository`. A manifest that is written by
     /// its digest is a part of an index, a referrer, or an image without a name.
@@ -296,10 +267,14 @@ impl Layout {
         };
         let is_idle = Arc::strong_count(open) == 1 && !lock(&self.state).is_dirty();
         if is_idle {
-            if written.is_ok() {
-                self.remove_gathered().await;
+            let gathered = self.gathered().filter(|_| written.is_ok());
+            if let Some(folder) = &gathered {
+                folder.clear().await;
             }
             *writer = None;
+            if let Some(folder) = gathered {
+                folder.remove().await;
+            }
         }
         written.map_err(|error| UnwrittenNames {
             error,
