@@ -8,6 +8,7 @@
 
 mod support;
 
+mod archive_faults;
 mod archives;
 mod arguments;
 mod bombs;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -114,6 +114,11 @@ impl Archives {
             );
             return Err(LayoutError::new(ErrorKind::Rejected, ACTION, endpoint, why));
         }
+        if metadata.as_ref().is_some_and(is_device) {
+            // It may have no end.
+            let why = "it is a device. Name a file";
+            return Err(LayoutError::new(ErrorKind::Rejected, ACTION, endpoint, why));
+        }
         let identity = metadata.as_ref().and_then(Identity::of);
         if let Some(known) = lock(&self.0.open).get(&key)
             && known.identity == identity
@@ -188,6 +193,10 @@ impl Opening<'_> {
     fn plain(&self, mut file: File) -> Result<Plain, LayoutError> {
         let metadata = file.metadata().map_err(|error| self.failed(&error))?;
         let beginning = beginning(&mut file).map_err(|error| self.failed(&error))?;
+        if beginning.is_empty() && !metadata.is_file() {
+            let why = "it is empty. The command before it may have failed";
+            return Err(self.refused(ErrorKind::Rejected, why.to_owned()));
+        }
         let compression = Compression::of(&beginning);
         if metadata.is_file() && compression == Compression::None {
             return Ok(Plain {
@@ -258,6 +267,11 @@ struct Plain {
     is_unpacked: bool,
     /// The error after which its source could not be read further.
     cut: Option<io::Error>,
+}
+
+fn is_device(metadata: &Metadata) -> bool {
+    let kind = metadata.file_type();
+    kind.is_char_device() || kind.is_block_device()
 }
 
 /// Returns standard input as a file of its own.

@@ -1,7 +1,7 @@
 //! Place of an archive that is written: a file that is replaced as a whole, or standard output.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use image_syncer_registry::{Digest, ErrorKind};
@@ -86,7 +86,7 @@ impl ArchiveTarget {
         mut progress: WorkProgress<'_>,
     ) -> Result<(), LayoutError> {
         if self.path.is_standard_stream() {
-            let mut output = packing.write(io::stdout().lock(), &mut progress)?;
+            let mut output = packing.write(Output(io::stdout().lock()), &mut progress)?;
             return output.flush().map_err(|error| self.failed(&error));
         }
         let file = self.file.as_path();
@@ -131,6 +131,26 @@ impl ArchiveTarget {
     fn failed(&self, error: &io::Error) -> LayoutError {
         LayoutError::io(ACTION, &self.endpoint, error)
     }
+}
+
+/// Standard output, with a clause for a reader that has ended.
+struct Output(StdoutLock<'static>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(closed)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(closed)
+    }
+}
+
+fn closed(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        return error;
+    }
+    let why = "the command that reads standard output ended before it had the whole archive";
+    io::Error::other(why)
 }
 
 /// Returns the file that a symbolic link leads to, so that the link stays one; the path itself if it is none.

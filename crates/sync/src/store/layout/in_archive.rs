@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use image_syncer_registry::ErrorKind;
 use image_syncer_registry::manifest::ManifestView;
 
+use super::directory::LayoutDirectory;
 use super::error::LayoutError;
 use super::index::{LayoutIndex, MAX_INDEX_BYTES};
 use super::index_file::{INDEX_FILE, LAYOUT_FILE};
@@ -147,6 +148,16 @@ impl LayoutArchive {
         let chosen = Arc::new(ArchiveTarget::new(endpoint, path, options)?);
         *target = Some(Arc::clone(&chosen));
         Ok(chosen)
+    }
+    /// Opens the directory in which an earlier run gathered blobs, so that none of them is downloaded again; `None` if
+    /// there is none. Blocks.
+    pub(super) fn gathered(&self) -> Option<Arc<LayoutDirectory>> {
+        if self.0.end == End::Source || self.0.path.is_standard_stream() {
+            return None;
+        }
+        let target = self.target().ok()?;
+        let directory = LayoutDirectory::open(target.folder(), &self.0.endpoint);
+        directory.ok().map(Arc::new)
     }
     /// Forgets what was opened, so that a later run reads the file again.
     pub(super) fn close(&self) {

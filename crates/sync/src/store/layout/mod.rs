@@ -79,7 +79,8 @@ pub(crate) enum End {
 /// An OCI image layout in a directory or an archive, or a place where one can be created.
 pub(crate) struct Layout {
     endpoint: Endpoint,
-    /// `None` as long as the directory does not exist. That of an archive exists while the archive is written.
+    /// `None` as long as the directory does not exist. That of an archive exists while the archive is written, and after
+    /// a run that was stopped.
     directory: Mutex<Option<Arc<LayoutDirectory>>>,
     state: Mutex<IndexState>,
     /// `None` for a directory.
@@ -266,8 +267,8 @@ fn open_contents(
             let archive = LayoutArchive::new((*format, path), (endpoint, end), archives);
             Ok(Opened {
                 index: archive.open()?,
+                directory: archive.gathered(),
                 archive: Some(archive),
-                directory: None,
             })
         }
         Endpoint::Registry(_) => {

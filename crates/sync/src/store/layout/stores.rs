@@ -450,19 +450,17 @@ async fn key_of(endpoint: &Endpoint, end: End) -> PathBuf {
     }
 }
 
-/// Returns the path without links, as far as it exists, so that two spellings of a directory are one layout.
+/// Returns the path without links, as far as it exists, so that two spellings of a directory are one layout, also after
+/// its missing parents were created.
 async fn real_path(path: &Path) -> PathBuf {
-    if let Ok(real) = tokio::fs::canonicalize(path).await {
-        return real;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for existing in absolute.ancestors() {
+        if let Ok(real) = tokio::fs::canonicalize(existing).await {
+            return match absolute.strip_prefix(existing) {
+                Ok(rest) if rest != Path::new("") => real.join(rest),
+                _ => real,
+            };
+        }
     }
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return path.to_owned();
-    };
-    let parent = if parent == Path::new("") {
-        Path::new(".")
-    } else {
-        parent
-    };
-    let real = tokio::fs::canonicalize(parent).await;
-    real.map_or_else(|_| path.to_owned(), |real| real.join(name))
+    absolute
 }

@@ -1,0 +1,59 @@
+//! Files that cannot be archives, and streams that end early.
+
+use std::process::Stdio;
+
+use super::{FILE, WRITE, is_clean, place, source};
+use crate::support::{Outcome, Place};
+
+#[test]
+fn missing_directories_are_created_for_all_images() {
+    let source = source(3);
+    let rules = format!("{}/app: oci-archive:new/deep/images.tar\n", source.host());
+    let place = place(&source).file("images.yaml", &rules);
+    place.run(&WRITE).exits(0).says("3 copied").says("0 failed");
+    let files = std::fs::read_dir(place.path("new/deep")).unwrap();
+    assert_eq!(files.count(), 1);
+    // So it is with a layout.
+    let rules = format!("{}/app: oci:other/deep/store\n", source.host());
+    let place = place.file("images.yaml", &rules);
+    place.run(&WRITE).exits(0).says("3 copied").says("0 failed");
+}
+
+#[test]
+fn devices_are_no_archives() {
+    let place = Place::new();
+    for device in ["/dev/zero", "/dev/null", "/dev/full"] {
+        let why =
+            format!("cannot find images at oci-archive:{device}: it is a device. Name a file");
+        let name = format!("oci-archive:{device}");
+        place.run(&["tags", &name]).exits(1).says(&why);
+    }
+}
+
+#[test]
+fn an_empty_standard_input_is_named() {
+    Place::new().run(&["tags", "oci-archive:-"]).exits(1).says(
+        "cannot find images at oci-archive:-: it is empty. The command before it may have failed",
+    );
+}
+
+#[test]
+fn a_reader_that_ends_early_is_named() {
+    let source = source(3);
+    let place = place(&source);
+    place.run(&WRITE).exits(0);
+    is_clean(&place);
+    let from = format!("oci-archive:{FILE}#*");
+    let mut command = place.command(&["copy", &from, "--to", "oci-archive:-"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = command
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(command);
+    Outcome::of(child.wait_with_output().unwrap())
+        .exits(1)
+        .says("the command that reads standard output ended before it had the whole archive");
+}
