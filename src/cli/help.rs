@@ -48,6 +48,10 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
         "JOB_COMPLETION_INDEX",
         "number of the part for --shard auto/COUNT",
     ),
+    (
+        "TMPDIR",
+        "directory for temporary data of archives without --temp",
+    ),
     ("TERM", "dumb: no colours and no live view"),
     ("NO_COLOR", "no colours on a terminal"),
     (

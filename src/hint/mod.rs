@@ -31,16 +31,23 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
 
 /// Layouts and archives, for which advice about registries is wrong.
 fn in_file(failure: &Failure) -> Option<String> {
-    match (failure.cause, failure.side) {
+    let place = &failure.host;
+    Some(match (failure.cause, failure.side) {
         (Cause::NotFound, Side::Destination) => {
-            Some("check the path: no file or directory can be created there".to_owned())
+            "check the path: no file or directory can be created there"
+                .to_owned()
         }
-        (Cause::NotFound, _) => Some(format!(
-            "check the path, and the name: image-syncer tags {} lists all names",
-            failure.host
-        )),
-        _ => None,
-    }
+        (Cause::NotFound, _) => {
+            format!("check the path, and the name: image-syncer tags {place} lists all names")
+        }
+        (Cause::ContentMissing, Side::Source) => {
+            "the file lacks a part of the image: export it again, or choose a platform that is there with --os and --arch".to_owned()
+        }
+        (Cause::StorageFull, _) => {
+            "free space there; --temp names another directory for temporary data of archives".to_owned()
+        }
+        _ => return None,
+    })
 }
 
 /// Logins and rights.

@@ -1,8 +1,12 @@
 //! Place of an archive that is written: a file that is replaced as a whole, or standard output.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::io::{self, IsTerminal, Seek, SeekFrom, StdoutLock, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use image_syncer_registry::{Digest, ErrorKind};
 use tempfile::TempDir;
@@ -10,10 +14,17 @@ use tempfile::TempDir;
 use super::ArchiveOptions;
 use super::pack::Packing;
 use super::progress::WorkProgress;
+use crate::lock::lock;
 use crate::store::layout::LayoutError;
 use crate::store::{Endpoint, FilePath};
 
 const ACTION: &str = "write images";
+
+/// Maximum wait for another process.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Time between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Place of an archive that is written.
 #[derive(Debug)]
@@ -24,15 +35,18 @@ pub(in crate::store) struct ArchiveTarget {
     file: PathBuf,
     /// Directory in which its blobs are gathered.
     folder: PathBuf,
+    /// File that becomes the archive; `None` for standard output, and once it is the archive.
+    partial: Mutex<Option<PartialFile>>,
     /// Removes the directory of an archive that goes to standard output, which no later run continues.
     _temporary: Option<TempDir>,
 }
 
 impl ArchiveTarget {
-    /// Chooses the place for the blobs of the archive at `path`. Nothing is written to a file. Blocks.
+    /// Chooses the place for the blobs of the archive at `path`, and creates the file that becomes the archive, so that a
+    /// directory that cannot be written to is found before anything is copied. Blocks.
     ///
     /// # Errors
-    /// If standard output is a terminal, or there is no place for its blobs.
+    /// If the file cannot be created, another process writes it, or standard output is a terminal.
     pub(in crate::store) fn new(
         endpoint: &Endpoint,
         path: &FilePath,
@@ -40,7 +54,7 @@ impl ArchiveTarget {
     ) -> Result<Self, LayoutError> {
         let failed = |error: &io::Error| LayoutError::io(ACTION, endpoint, error);
         let file = linked(path.as_written());
-        let (folder, temporary) = if path.is_standard_stream() {
+        let (folder, partial, temporary) = if path.is_standard_stream() {
             if io::stdout().is_terminal() {
                 let why = "standard output is a terminal. Redirect it, or name a file";
                 return Err(LayoutError::new(ErrorKind::Rejected, ACTION, endpoint, why));
@@ -50,15 +64,18 @@ impl ArchiveTarget {
                 .prefix("image-syncer-")
                 .tempdir_in(parent);
             let folder = folder.map_err(|error| failed(&error))?;
-            (folder.path().to_owned(), Some(folder))
+            (folder.path().to_owned(), None, Some(folder))
         } else {
-            (gathering_folder(&file, options.temp.as_deref()), None)
+            let partial = PartialFile::open(endpoint, &file)?;
+            let folder = gathering_folder(&file, options.temp.as_deref());
+            (folder, Some(partial), None)
         };
         Ok(Self {
             endpoint: endpoint.clone(),
             path: path.clone(),
             file,
             folder,
+            partial: Mutex::new(partial),
             _temporary: temporary,
         })
     }
@@ -89,44 +106,15 @@ impl ArchiveTarget {
             let mut output = packing.write(Output(io::stdout().lock()), &mut progress)?;
             return output.flush().map_err(|error| self.failed(&error));
         }
-        let file = self.file.as_path();
-        let partial = partial_file(file);
-        let target = self.open_partial(&partial)?;
-        let written = packing.write(target, &mut progress).and_then(|written| {
-            let replaced = written
-                .sync_all()
-                .and_then(|()| std::fs::rename(&partial, file))
-                .and_then(|()| sync_folder(file));
-            replaced.map_err(|error| self.failed(&error))
-        });
-        if written.is_err() {
-            // Its space may be what the disk lacks.
-            let _ = std::fs::remove_file(&partial);
-        }
-        written
-    }
-    /// Opens the file that becomes the archive, for this process alone.
-    fn open_partial(&self, partial: &Path) -> Result<File, LayoutError> {
-        let open = || {
-            let mut options = File::options();
-            options
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(partial)
+        let opened = lock(&self.partial).take();
+        let partial = match opened {
+            Some(partial) => partial,
+            None => PartialFile::open(&self.endpoint, &self.file)?,
         };
-        let file = open().map_err(|error| self.failed(&error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let why = format!("another process is writing {}", partial.display());
-                let kind = ErrorKind::Rejected;
-                return Err(LayoutError::new(kind, ACTION, &self.endpoint, why));
-            }
-            Err(TryLockError::Error(error)) => return Err(self.failed(&error)),
-        }
-        file.set_len(0).map_err(|error| self.failed(&error))?;
-        Ok(file)
+        partial.clear().map_err(|error| self.failed(&error))?;
+        packing.write(&partial.file, &mut progress)?;
+        let replaced = partial.replace(&self.file);
+        replaced.map_err(|error| self.failed(&error))
     }
     fn failed(&self, error: &io::Error) -> LayoutError {
         LayoutError::io(ACTION, &self.endpoint, error)
@@ -151,6 +139,88 @@ fn closed(error: io::Error) -> io::Error {
     }
     let why = "the command that reads standard output ended before it had the whole archive";
     io::Error::other(why)
+}
+
+/// A file that becomes an archive when it is complete, locked for this process. It is removed when it is dropped before.
+#[derive(Debug)]
+struct PartialFile {
+    path: PathBuf,
+    file: File,
+    is_named: AtomicBool,
+}
+
+impl PartialFile {
+    /// Creates the file beside `archive`, and the directories above. One that a killed process left is used again.
+    ///
+    /// # Errors
+    /// If another process has it for longer than five seconds, or it cannot be created.
+    fn open(endpoint: &Endpoint, archive: &Path) -> Result<Self, LayoutError> {
+        let path = partial_file(archive);
+        let failed = |error: io::Error| {
+            let action = format!("create {}", path.display());
+            LayoutError::io(action, endpoint, &error)
+        };
+        if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
+            std::fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut options = File::options();
+            let options = options.write(true).create(true).truncate(false);
+            let file = options.open(&path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) if is_at(&file, &path) => {
+                    return Ok(Self {
+                        path,
+                        file,
+                        is_named: false.into(),
+                    });
+                }
+                // It became an archive, or was removed, meanwhile.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                    let why = format!(
+                        "another process has been writing it for {} seconds. Wait for its end, or name another file",
+                        PATIENCE.as_secs()
+                    );
+                    let kind = ErrorKind::Rejected;
+                    return Err(LayoutError::new(kind, ACTION, endpoint, why));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+    }
+    /// Removes the bytes of an earlier try.
+    fn clear(&self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        (&self.file).seek(SeekFrom::Start(0)).map(drop)
+    }
+    /// Replaces `archive` when all bytes are on the disk.
+    fn replace(self, archive: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.path, archive)?;
+        self.is_named.store(true, Ordering::Release);
+        sync_folder(archive)
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        if !self.is_named.load(Ordering::Acquire) {
+            // One that stays is used again by the next process.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Returns true if `file` is still the one at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    let id = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => id(&open) == id(&named),
+        _ => false,
+    }
 }
 
 /// Returns the file that a symbolic link leads to, so that the link stays one; the path itself if it is none.

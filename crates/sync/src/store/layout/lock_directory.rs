@@ -47,20 +47,24 @@ impl Layout {
         }
     }
     async fn create_directory(&self) -> Result<Arc<LayoutDirectory>, LayoutError> {
-        const ACTION: &str = "create the layout";
-        let path = match (&self.archive, self.endpoint.path()) {
-            (Some(archive), _) => archive.target()?.folder().to_owned(),
-            (None, path) => path.map_or(Path::new(""), FilePath::as_written).to_owned(),
-        };
-        let endpoint = self.endpoint.clone();
+        let (archive, endpoint) = (self.archive.clone(), self.endpoint.clone());
         let created = tokio::task::spawn_blocking(move || {
-            let created = std::fs::create_dir_all(&path);
-            created
+            let path = if let Some(archive) = &archive {
+                archive.target()?.folder().to_owned()
+            } else {
+                let path = endpoint.path().map(FilePath::as_written);
+                path.unwrap_or(Path::new("")).to_owned()
+            };
+            std::fs::create_dir_all(&path)
                 .and_then(|()| LayoutDirectory::open(&path, &endpoint))
-                .map_err(|error| LayoutError::io(ACTION, &endpoint, &error))
+                .map_err(|error| {
+                    let action = format!("create {}", path.display());
+                    LayoutError::io(action, &endpoint, &error)
+                })
         });
         let created = created.await;
-        let created = created.unwrap_or_else(|_| Err(LayoutError::lost(ACTION, &self.endpoint)));
+        let lost = || Err(LayoutError::lost("create the layout", &self.endpoint));
+        let created = created.unwrap_or_else(|_| lost());
         let directory = Arc::new(created?);
         *lock(&self.directory) = Some(Arc::clone(&directory));
         Ok(directory)

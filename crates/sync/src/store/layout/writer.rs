@@ -34,7 +34,7 @@ const LARGE: u64 = 1024 * 1024;
 const SYNCS: usize = 64;
 
 /// The right to write to a layout, for as long as it lives.
-pub(super) struct LayoutWriter {
+pub(in crate::store) struct LayoutWriter {
     directory: Arc<LayoutDirectory>,
     _lock: WriteLock,
     /// Directories of blobs that exist.

@@ -59,7 +59,7 @@ impl Layout {
     ///
     /// # Errors
     /// If another process holds the lock, or the layout cannot be created.
-    pub(super) async fn writer(&self) -> Result<Arc<LayoutWriter>, LayoutError> {
+    pub(in crate::store) async fn writer(&self) -> Result<Arc<LayoutWriter>, LayoutError> {
         let mut writer = self.writer.lock().await;
         if let Some(writer) = &*writer {
             return Ok(Arc::clone(writer));

@@ -61,15 +61,11 @@ async fn files_that_are_no_archives_of_images_are_refused() {
         assert!(found.starts_with(why), "{found}");
     }
     let path = Tar::new().file("notes.txt", b"x").write(folder.path());
-    assert_eq!(
-        refusal(&path).await,
-        "it is no archive of images: it has neither index.json nor manifest.json"
-    );
+    let why = "it is no archive of images: it has neither index.json nor manifest.json";
+    assert!(refusal(&path).await.ends_with(why));
     let path = Tar::new().file("repositories", b"{}").write(folder.path());
-    assert_eq!(
-        refusal(&path).await,
-        "it has the form of Docker before 1.10, without manifest.json. Load it into a newer Docker and save it again"
-    );
+    let why = "it has the form of Docker before 1.10, without manifest.json. Load it into a newer Docker and save it again";
+    assert!(refusal(&path).await.ends_with(why));
     let why = refusal(folder.path()).await;
     assert_eq!(
         why,

@@ -129,6 +129,25 @@ async fn a_run_that_was_stopped_leaves_the_file_and_the_next_one_goes_on() {
 }
 
 #[tokio::test]
+async fn two_runs_of_one_process_may_write_one_after_the_other_before_both_have_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("images.tar");
+    let [one, two, _] = images();
+    let layout = create(&path, ArchiveFormat::Oci).await;
+    testing::push(&layout, &format!("{ALPINE}:v1"), &one).await;
+    // The other run holds the writer.
+    let other = layout.writer().await.unwrap();
+    layout.finish(false).await.unwrap();
+    let first = std::fs::read(&path).unwrap();
+    testing::push(&layout, &format!("{ALPINE}:v2"), &two).await;
+    assert_eq!(std::fs::read(&path).unwrap(), first);
+    drop(other);
+    layout.finish(false).await.unwrap();
+    assert_eq!(entries(&path).len(), 3 + 6 + 1);
+    assert_eq!(names(folder.path()), ["images.tar"]);
+}
+
+#[tokio::test]
 async fn a_blob_that_was_damaged_meanwhile_is_found_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("images.tar");
