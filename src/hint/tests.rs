@@ -296,6 +296,13 @@ fn advice_on_a_file_names_the_command_that_lists_it() {
             at(Side::Destination, Cause::NotFound).as_deref(),
             Some(created)
         );
-        assert_eq!(at(Side::Source, Cause::ContentMissing), None);
+        for (cause, word) in [
+            (Cause::ContentMissing, "--os"),
+            (Cause::StorageFull, "--temp"),
+        ] {
+            let advice = at(Side::Source, cause).unwrap_or_default();
+            assert!(advice.contains(word), "{advice}");
+        }
+        assert_eq!(at(Side::Source, Cause::Other), None);
     }
 }
