@@ -51,7 +51,7 @@ pub struct ImageArguments {
     )]
     source_date_epoch: Option<u64>,
 
-    /// Binary of each platform: linux/amd64=target/dist/image-syncer.
+    /// Binary of each platform: linux/amd64=target/release/image-syncer.
     #[arg(required = true, value_name = "PLATFORM=BINARY", value_parser = assignment)]
     binaries: Vec<(Platform, PathBuf)>,
 }
@@ -87,7 +87,7 @@ fn image(arguments: ImageArguments) -> Result<ContainerImage> {
 /// Parses `PLATFORM=PATH`.
 fn assignment(text: &str) -> Result<(Platform, PathBuf)> {
     let Some((platform, path)) = text.split_once('=').filter(|(_, path)| !path.is_empty()) else {
-        bail!("write it as PLATFORM=PATH, for example linux/amd64=target/dist/image-syncer");
+        bail!("write it as PLATFORM=PATH, for example linux/amd64=target/release/image-syncer");
     };
     Ok((platform.parse()?, PathBuf::from(path)))
 }
