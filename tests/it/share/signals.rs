@@ -1,5 +1,7 @@
 //! Signals to one of several processes.
 
+use std::net::TcpListener;
+
 use testkit::{Action, Fault, Gate, Kind};
 
 use super::support::{IMAGES, Shared, until, wait_for_renewals, wait_for_workers};
@@ -44,6 +46,25 @@ fn an_interrupt_of_the_process_that_began_the_run_cancels_it_for_all() {
         worker.terminate().exits(0);
     }
     assert_eq!(shared.destination.problems(), [""; 0]);
+}
+
+#[test]
+fn a_worker_that_is_terminated_before_it_has_a_server_ends_in_order() {
+    if !Postgres::is_installed() {
+        return;
+    }
+    let mut shared = Shared::empty(&Postgres::start());
+    // It accepts a connection, and answers nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    shared.set_url(&format!("postgres://syncer@127.0.0.1:{port}/syncer"));
+    let worker = shared.worker();
+    let connection = silent.accept().unwrap();
+    worker
+        .terminate()
+        .exits(0)
+        .says("SIGTERM: the worker ends before it reached the server");
+    drop(connection);
 }
 
 #[test]

@@ -51,11 +51,12 @@ impl Shared {
 
     /// Starts empty registries. Leases last two seconds.
     pub(super) fn empty(server: &Postgres) -> Self {
-        let start = || {
-            Registry::builder()
-                .profile(Profile::distribution())
-                .start_on_thread()
-        };
+        Self::between(server, Profile::distribution)
+    }
+
+    /// Starts empty registries of this kind.
+    pub(super) fn between(server: &Postgres, profile: fn() -> Profile) -> Self {
+        let start = || Registry::builder().profile(profile()).start_on_thread();
         let (source, destination) = (start(), start());
         let file = FILE
             .replace("SRC", &source.host())

@@ -33,6 +33,10 @@ const MAX_DIGESTS: usize = 50_000;
 /// are quicker than waiting.
 const FEW_PAGES: usize = 10;
 
+/// Number of wanted tags that justify a further page of a longer list of names. Nobody waits for it, and it is of no use
+/// before its end.
+const TAGS_PER_PAGE_OF_NAMES: usize = 20;
+
 /// Number of tags in a full page of most lists with digests.
 const FULL_PAGE: usize = 100;
 
@@ -312,6 +316,9 @@ async fn read(
     for number in 0_usize.. {
         if pages.with_digests() {
             content.pause(number.saturating_sub(short_pages)).await;
+        } else if number >= FEW_PAGES && number > *content.wanted.borrow() / TAGS_PER_PAGE_OF_NAMES
+        {
+            return Ok(None);
         }
         let page = match pages.next().await {
             Ok(Some(page)) => page,
@@ -396,6 +403,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_long_list_of_names_goes_on_for_many_tags_alone() {
+        for (wanted, calls, is_known) in [(3, 10, None), (219, 11, None), (260, 13, Some(false))] {
+            let (scenario, list) = listed(12, 1);
+            list.want(wanted);
+            assert_eq!(waited(&list, Wait::Whole).await, Waited::Out);
+            assert_eq!(has(&list, "missing"), is_known, "{wanted}");
+            assert_eq!(scenario.stores.calls().len(), calls, "{wanted}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_list_is_requested_once_and_tells_present_from_missing_tags() {
         let (scenario, list) = listed(5, 2);
         assert_eq!((has(&list, "v1"), scenario.stores.calls().len()), (None, 0));
@@ -424,6 +442,7 @@ mod tests {
     #[tokio::test]
     async fn only_whole_waits_for_the_end_of_a_long_list() {
         let (scenario, list) = listed(40, 2);
+        list.want(400);
         let gate = scenario.stores.block_calls("tags dst.example/app");
         list.start(&TaskTracker::new(), TagDetail::Names);
         gate.reached(1).await;
