@@ -9,6 +9,7 @@
 
 pub use crate::config::fuzzing::{classic_files, native_file};
 use crate::rule::PlatformFilter;
+pub use crate::store::archive::fuzzing::archive;
 pub use crate::store::layout::fuzzing::layout_index;
 
 /// Parses lists of platforms, `--os` and `--arch` on a line each.
@@ -24,6 +25,10 @@ pub fn platforms(data: &[u8]) {
 mod tests {
     use testkit::fuzz::exercise;
 
+    #[test]
+    fn of_archive() {
+        exercise("archive", super::archive);
+    }
     #[test]
     fn of_classic_files() {
         exercise("classic_files", super::classic_files);

@@ -4,7 +4,7 @@
 //! [capabilities](SourceCapabilities), or answers: a store that cannot mount opens a session for the bytes. Errors carry
 //! the side of the copy ([`StoreError`]).
 
-mod archive;
+pub(crate) mod archive;
 mod endpoints;
 mod error;
 mod file_path;

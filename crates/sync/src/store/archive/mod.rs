@@ -11,6 +11,8 @@
 mod content;
 mod docker;
 mod entries;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod open;
 pub(in crate::store) mod pack;
 mod progress;
