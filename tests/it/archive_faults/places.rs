@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::{FILE, WRITE, is_clean, place, source};
+use super::{BLOBS, FILE, PARTIAL, WRITE, is_clean, place, source};
 use crate::support::{Outcome, Place};
 
 #[test]
@@ -17,6 +17,31 @@ fn missing_directories_are_created_for_all_images() {
     let rules = format!("{}/app: oci:other/deep/store\n", source.host());
     let place = place.file("images.yaml", &rules);
     place.run(&WRITE).exits(0).says("3 copied").says("0 failed");
+}
+
+#[test]
+fn commands_that_write_nothing_create_nothing() {
+    let source = source(1);
+    let rules = format!("{}/app: oci-archive:new/deep/images.tar\n", source.host());
+    let place = place(&source).file("images.yaml", &rules);
+    place.run(&[&["plan"], &WRITE[..]].concat()).exits(0);
+    place.run(&[&["check"], &WRITE[..]].concat()).exits(3);
+    assert!(!place.path("new").exists());
+}
+
+#[test]
+fn a_second_writer_waits_five_seconds_and_says_so() {
+    let source = source(1);
+    let place = place(&source);
+    let held = std::fs::File::create(place.path(PARTIAL)).unwrap();
+    held.lock().unwrap();
+    place.run(&WRITE).exits(1).says(
+        "another process has been writing it for 5 seconds. Wait for its end, or name another file",
+    );
+    assert!(!place.path(FILE).exists() && !place.path(BLOBS).exists());
+    drop(held);
+    place.run(&WRITE).exits(0);
+    is_clean(&place);
 }
 
 #[test]

@@ -54,7 +54,11 @@ impl ArchiveTarget {
     ) -> Result<Self, LayoutError> {
         let failed = |error: &io::Error| LayoutError::io(ACTION, endpoint, error);
         let file = linked(path.as_written());
-        let (folder, partial, temporary) = if path.is_standard_stream() {
+        let gathering = gathering_folder(path, options);
+        let (folder, partial, temporary) = if let Some(folder) = gathering {
+            let partial = PartialFile::open(endpoint, &file)?;
+            (folder, Some(partial), None)
+        } else {
             if io::stdout().is_terminal() {
                 let why = "standard output is a terminal. Redirect it, or name a file";
                 return Err(LayoutError::new(ErrorKind::Rejected, ACTION, endpoint, why));
@@ -65,10 +69,6 @@ impl ArchiveTarget {
                 .tempdir_in(parent);
             let folder = folder.map_err(|error| failed(&error))?;
             (folder.path().to_owned(), None, Some(folder))
-        } else {
-            let partial = PartialFile::open(endpoint, &file)?;
-            let folder = gathering_folder(&file, options.temp.as_deref());
-            (folder, Some(partial), None)
         };
         Ok(Self {
             endpoint: endpoint.clone(),
@@ -230,17 +230,25 @@ fn linked(path: &Path) -> PathBuf {
     target.unwrap_or_else(|| path.to_owned())
 }
 
-/// Returns the directory in which the blobs of the archive `file` are gathered: the same for each run.
-fn gathering_folder(file: &Path, temp: Option<&Path>) -> PathBuf {
+/// Returns the directory in which the blobs of the archive at `path` are gathered: the same for each run. `None`
+/// for standard output, which no later run continues.
+pub(in crate::store) fn gathering_folder(
+    path: &FilePath,
+    options: &ArchiveOptions,
+) -> Option<PathBuf> {
     const DIGITS: usize = 16;
+    if path.is_standard_stream() {
+        return None;
+    }
+    let file = linked(path.as_written());
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let Some(temp) = temp else {
-        return beside(file, &format!(".{name}.blobs"));
+    let Some(temp) = &options.temp else {
+        return Some(beside(&file, &format!(".{name}.blobs")));
     };
-    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let absolute = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
     let digest = Digest::sha256(absolute.as_os_str().as_encoded_bytes());
     let id = digest.encoded().get(..DIGITS).unwrap_or_default();
-    temp.join(format!("image-syncer-{name}-{id}.blobs"))
+    Some(temp.join(format!("image-syncer-{name}-{id}.blobs")))
 }
 
 /// Returns the name of the file before it is complete.

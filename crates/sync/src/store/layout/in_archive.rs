@@ -14,7 +14,7 @@ use super::writer::LayoutWriter;
 use super::{End, Layout, blob_path, run_blocking};
 use crate::lock::lock;
 use crate::store::archive::pack::{Packing, check_docker};
-use crate::store::archive::target::ArchiveTarget;
+use crate::store::archive::target::{ArchiveTarget, gathering_folder};
 use crate::store::archive::{ArchiveFiles, Archives};
 use crate::store::{ArchiveFormat, Endpoint, FileKind, FilePath};
 
@@ -152,11 +152,11 @@ impl LayoutArchive {
     /// Opens the directory in which an earlier run gathered blobs, so that none of them is downloaded again; `None` if
     /// there is none. Blocks.
     pub(super) fn gathered(&self) -> Option<Arc<LayoutDirectory>> {
-        if self.0.end == End::Source || self.0.path.is_standard_stream() {
+        if self.0.end == End::Source {
             return None;
         }
-        let target = self.target().ok()?;
-        let directory = LayoutDirectory::open(target.folder(), &self.0.endpoint);
+        let folder = gathering_folder(&self.0.path, self.0.archives.options())?;
+        let directory = LayoutDirectory::open(&folder, &self.0.endpoint);
         directory.ok().map(Arc::new)
     }
     /// Forgets what was opened, so that a later run reads the file again.

@@ -24,6 +24,7 @@ impl Layout {
     pub(super) async fn lock_directory(
         &self,
     ) -> Result<(Arc<LayoutDirectory>, WriteLock), LayoutError> {
+        self.reserve_archive().await?;
         let mut tries = 1;
         loop {
             let known = lock(&self.directory).clone();
@@ -45,6 +46,14 @@ impl Layout {
             tries += 1;
             *lock(&self.directory) = None;
         }
+    }
+    /// Reserves the file of an archive, which keeps processes apart that gather in different directories.
+    async fn reserve_archive(&self) -> Result<(), LayoutError> {
+        let Some(archive) = self.archive.clone() else {
+            return Ok(());
+        };
+        let reserved = tokio::task::spawn_blocking(move || archive.target().map(drop)).await;
+        reserved.unwrap_or_else(|_| Err(LayoutError::lost("write images", &self.endpoint)))
     }
     async fn create_directory(&self) -> Result<Arc<LayoutDirectory>, LayoutError> {
         let (archive, endpoint) = (self.archive.clone(), self.endpoint.clone());
