@@ -1,6 +1,6 @@
 //! Files that cannot be archives, and streams that end early.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::{BLOBS, FILE, PARTIAL, WRITE, is_clean, place, source};
 use crate::support::{Outcome, Place};
@@ -60,6 +60,22 @@ fn an_empty_standard_input_is_named() {
     Place::new().run(&["tags", "oci-archive:-"]).exits(1).says(
         "cannot find images at oci-archive:-: it is empty. The command before it may have failed",
     );
+}
+
+#[test]
+fn an_endless_standard_input_that_is_no_archive_is_named_at_once() {
+    let refused = |input: Stdio, why: &str| {
+        let place = Place::new();
+        let mut command = place.command(&["tags", "oci-archive:-"]);
+        let output = command.stdin(input).output().unwrap();
+        let why = format!("cannot find images at oci-archive:-: {why}\n");
+        Outcome::of(output).exits(1).says(&why);
+    };
+    let zeros = std::fs::File::open("/dev/zero").unwrap();
+    refused(zeros.into(), "it is an empty tar file");
+    let mut yes = Command::new("yes").stdout(Stdio::piped()).spawn().unwrap();
+    refused(yes.stdout.take().unwrap().into(), "it is no tar file");
+    yes.wait().unwrap();
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl<'a> NameGlob<'a> {
 /// Returns true for an archive without a name, as skopeo writes names included.
 fn is_whole_archive(kind: FileKind, path: &str) -> bool {
     let is_archive = matches!(kind, FileKind::Archive(_)) && !path.is_empty();
-    is_archive && split_layout_path(path, Path::exists).1.is_none()
+    is_archive && split_layout_path(kind, path, Path::exists).1.is_none()
 }
 
 /// Returns the first names as texts.

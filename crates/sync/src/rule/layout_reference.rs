@@ -22,7 +22,7 @@ impl<'a> ParsedReference<'a> {
         let (kind, rest) = FileKind::strip(text)?;
         Some(match rest.split_once('#') {
             Some((path, name)) => Self::in_file(text, (kind, Path::new(path)), name),
-            None => match split_layout_path(rest, exists) {
+            None => match split_layout_path(kind, rest, exists) {
                 (path, Some(name)) => Self::with_ref_name(text, (kind, &path), name),
                 (path, None) => file_at(text, (kind, &path)).map(|repository| Self {
                     repository,
@@ -79,6 +79,12 @@ fn file_at(text: &str, (kind, path): (FileKind, &Path)) -> Result<Repository, Ru
         let (scheme, place) = (kind.scheme(), kind.place());
         return Err(RuleError(format!(
             "{text}: the path is missing. Write {scheme}{place}, or {scheme}{place}#NAME."
+        )));
+    }
+    if let Some(rest) = path.to_str().and_then(|path| path.strip_prefix("//")) {
+        let scheme = kind.scheme();
+        return Err(RuleError(format!(
+            "{text}: a path follows the colon, without slashes of its own. Write {scheme}{rest}, or {scheme}/{rest}."
         )));
     }
     Ok(Repository::in_file(&Endpoint::in_file(kind, path), ""))
@@ -204,6 +210,14 @@ mod tests {
             (
                 "docker-archive:",
                 "docker-archive:: the path is missing. Write docker-archive:FILE, or docker-archive:FILE#NAME.",
+            ),
+            (
+                "docker-archive:new.tar:alpine:3.20",
+                "docker-archive:new.tar#docker.io/library/alpine [\"3.20\"]",
+            ),
+            (
+                "oci-archive://new.tar",
+                "oci-archive://new.tar: a path follows the colon, without slashes of its own. Write oci-archive:new.tar, or oci-archive:/new.tar.",
             ),
             // Images without a name.
             ("oci:store#:v1,v2", "oci:store [\"v1\", \"v2\"]"),

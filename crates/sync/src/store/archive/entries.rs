@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
 use image_syncer_registry::clean_text;
-use tar::EntryType;
+use tar::{EntryType, Header};
 
 use super::progress::WorkProgress;
 
@@ -26,7 +26,7 @@ const MAX_LINKS: usize = 16;
 const BUFFER: usize = 8 * 1024;
 
 /// Length of a block of a tar file.
-const BLOCK: u64 = 512;
+pub(super) const BLOCK: usize = 512;
 
 /// A file, or a link to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,11 @@ impl Entries {
         if count == 0 {
             return Err(ScanError::Refused("it is an empty tar file".to_owned()));
         }
-        if length < end.next_multiple_of(BLOCK).saturating_add(BLOCK) {
+        if length
+            < end
+                .next_multiple_of(BLOCK as u64)
+                .saturating_add(BLOCK as u64)
+        {
             found.cut = Some(Cut {
                 why: format!("it is truncated at byte {length}: the mark of its end is missing"),
                 lacks_mark_only: true,
@@ -197,6 +201,26 @@ impl Entries {
     /// Returns the names of all entries.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(|name| &**name)
+    }
+}
+
+/// Checks the first block of a tar file: the header of an entry, with its sum.
+///
+/// # Errors
+/// The reason, as a clause.
+pub(super) fn check_start(block: &[u8]) -> Result<(), &'static str> {
+    const NO_TAR: &str = "it is no tar file";
+    let block: &[u8; BLOCK] = block.try_into().map_err(|_| NO_TAR)?;
+    if block.iter().all(|byte| *byte == 0) {
+        return Err("it is an empty tar file");
+    }
+    let mut header = Header::new_old();
+    header.as_mut_bytes().copy_from_slice(block);
+    let stated = header.cksum().map_err(|_| NO_TAR)?;
+    header.set_cksum();
+    match header.cksum() {
+        Ok(sum) if sum == stated => Ok(()),
+        _ => Err(NO_TAR),
     }
 }
 

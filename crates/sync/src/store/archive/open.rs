@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use image_syncer_registry::{ErrorKind, io_clause};
 
-use super::entries::{Entries, ScanError};
+use super::entries::{self, BLOCK, Entries, ScanError};
 use super::progress::{WatchedReader, Watcher, WorkProgress};
-use super::spool::{self, Compression, MAX_MARK, SpoolError, Spooled};
+use super::spool::{self, Compression, SpoolError, Spooled};
 use super::{ArchiveFiles, docker};
 use crate::event::{ArchiveWork, Listener};
 use crate::lock::lock;
@@ -205,6 +205,11 @@ impl Opening<'_> {
                 cut: None,
             });
         }
+        if compression == Compression::None {
+            // A stream of something else may have no end.
+            let checked = entries::check_start(&beginning);
+            checked.map_err(|why| self.refused(ErrorKind::Rejected, why.to_owned()))?;
+        }
         let folder = self.options.temp.clone();
         let folder = folder.unwrap_or_else(std::env::temp_dir);
         let size = metadata.is_file().then_some(metadata.len());
@@ -284,13 +289,13 @@ fn standard_input() -> io::Result<File> {
     Ok(File::from(input.as_fd().try_clone_to_owned()?))
 }
 
-/// Reads the first bytes of a file, as far as there are some.
+/// Reads the first block of a file, as far as there is one.
 fn beginning(file: &mut File) -> io::Result<Vec<u8>> {
     if file.metadata()?.is_file() {
         // Standard input may have been read before.
         file.seek(SeekFrom::Start(0))?;
     }
-    let mut bytes = Vec::with_capacity(MAX_MARK);
-    file.take(MAX_MARK as u64).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(BLOCK);
+    file.take(BLOCK as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use image_syncer_registry::{Reference, Tag};
 
+use crate::store::FileKind;
+
 /// Annotation with the full name, of containerd.
 pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
@@ -101,9 +103,14 @@ impl RootName {
     }
 }
 
-/// Splits `PATH:REF`, as skopeo writes it, if `PATH` exists and the whole text does not. Otherwise, all of `text` is the
-/// path. The longest path that exists counts, since both parts may have colons.
-pub(crate) fn split_path(text: &str, exists: impl Fn(&Path) -> bool) -> (PathBuf, Option<&str>) {
+/// Splits `PATH:REF`, as skopeo writes it, if `PATH` exists and the whole text does not, or if `PATH` is that of a new
+/// archive, `….tar`. Otherwise, all of `text` is the path. The longest path that exists counts, since both parts may have
+/// colons.
+pub(crate) fn split_path(
+    kind: FileKind,
+    text: &str,
+    exists: impl Fn(&Path) -> bool,
+) -> (PathBuf, Option<&str>) {
     let whole = PathBuf::from(text);
     if exists(&whole) {
         return (whole, None);
@@ -112,7 +119,15 @@ pub(crate) fn split_path(text: &str, exists: impl Fn(&Path) -> bool) -> (PathBuf
         .rmatch_indices(':')
         .filter_map(|(at, _)| Some((text.get(..at)?, text.get(at + 1..)?)))
         .find(|(path, name)| !path.is_empty() && !name.is_empty() && exists(Path::new(path)));
-    match found {
+    let new_archive = || {
+        let at = text.find(".tar:")? + ".tar".len();
+        let is_archive = matches!(kind, FileKind::Archive(_));
+        let name = text
+            .get(at + 1..)
+            .filter(|name| is_archive && !name.is_empty());
+        Some((text.get(..at)?, name?))
+    };
+    match found.or_else(new_archive) {
         Some((path, name)) => (PathBuf::from(path), Some(name)),
         None => (whole, None),
     }
@@ -122,6 +137,7 @@ pub(crate) fn split_path(text: &str, exists: impl Fn(&Path) -> bool) -> (PathBuf
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::store::ArchiveFormat;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -201,8 +217,9 @@ mod tests {
     #[test]
     fn a_path_with_a_name_is_split_where_the_path_exists() {
         let split = |text: &'static str, existing: &[&str]| {
-            let (path, name) =
-                split_path(text, |path| existing.iter().any(|e| path == Path::new(e)));
+            let (path, name) = split_path(FileKind::Layout, text, |path| {
+                existing.iter().any(|e| path == Path::new(e))
+            });
             (path.display().to_string(), name)
         };
         let path = |text: &str| text.to_owned();
@@ -220,5 +237,16 @@ mod tests {
             (path("/a:b/c"), Some("v1"))
         );
         assert_eq!(split(":v1", &[""]), (path(":v1"), None));
+        assert_eq!(split("new.tar:v1", &[]), (path("new.tar:v1"), None));
+        // An archive that does not exist yet.
+        let archive = FileKind::Archive(ArchiveFormat::Docker);
+        let split = |text| split_path(archive, text, |_| false);
+        assert_eq!(
+            split("a/new.tar:alpine:3.20"),
+            (PathBuf::from("a/new.tar"), Some("alpine:3.20"))
+        );
+        for text in ["new:v1", "new.tar:", "new.tar"] {
+            assert_eq!(split(text), (PathBuf::from(text), None));
+        }
     }
 }
