@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use image_syncer_registry::transport::Observer;
-use image_syncer_sync::Archives;
-use image_syncer_sync::Listener;
 use image_syncer_sync::engine::Stop;
 #[cfg(feature = "service")]
 use image_syncer_sync::event::RuleDescription;
@@ -17,6 +15,7 @@ use image_syncer_sync::report::{Report, Summary};
 use image_syncer_sync::rule::RuleSet;
 use image_syncer_sync::session::Session;
 use image_syncer_sync::settings::{Intent, Listing};
+use image_syncer_sync::{Archives, Listener};
 
 use crate::cli::Logging;
 use crate::exit::Exit;
@@ -34,6 +33,7 @@ use crate::run::shared::{self, ShareSpec};
 use crate::run::spec::RegistryAccess;
 use crate::run::wiring::SessionParts;
 use crate::share::Worker;
+use crate::share::postgres::PostgresShare;
 use crate::ui::screen::ScreenThread;
 use crate::ui::units::count;
 use crate::ui::{EventLines, LineLabel, LineWriter, Log, Printer, RequestLogger};
@@ -123,6 +123,26 @@ pub(crate) fn work(
     Ok(if written { exit } else { Exit::Interrupted })
 }
 
+/// Connects to the server; `None` if a signal came before.
+async fn connect(
+    share: &ShareSpec,
+    rules: &RuleSet,
+    lines: &LineWriter,
+    signals: &mut Signals,
+) -> anyhow::Result<Option<Arc<PostgresShare>>> {
+    let server = tokio::select! {
+        server = share.connect(rules, lines) => server?,
+        name = signals.next() => {
+            let text = format!("{name}: the worker ends before it reached the server");
+            lines.print(LineLabel::Warning, &text);
+            return Ok(None);
+        }
+    };
+    let text = format!("working for {}, until a signal", server.url());
+    lines.print(LineLabel::Note, &text);
+    Ok(Some(server))
+}
+
 async fn drive(
     spec: WorkSpec,
     metrics: WorkerMetrics,
@@ -130,19 +150,9 @@ async fn drive(
     signals: &mut Signals,
 ) -> anyhow::Result<Exit> {
     let rules = spec.rules.numbered();
-    let connecting = spec.share.connect(&rules, lines);
-    let server = tokio::select! {
-        server = connecting => server?,
-        name = signals.next() => {
-            let text = format!("{name}: the worker ends before it reached the server");
-            lines.print(LineLabel::Warning, &text);
-            return Ok(Exit::Done);
-        }
+    let Some(server) = connect(&spec.share, &rules, lines, signals).await? else {
+        return Ok(Exit::Done);
     };
-    lines.print(
-        LineLabel::Note,
-        &format!("working for {}, until a signal", server.url()),
-    );
     let records = spec.records.open(Intent::Copy, lines, log);
     let report = Arc::clone(&metrics.report);
     let mut all: Vec<Arc<dyn Listener>> =

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use image_syncer_sync::Archives;
-use image_syncer_sync::Config;
 use image_syncer_sync::settings::Listing;
+use image_syncer_sync::{Archives, Config};
 
 use crate::cli::Logging;
 #[cfg(feature = "share")]

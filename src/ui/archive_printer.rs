@@ -1,10 +1,9 @@
 //! Printing of long work on archives before a run begins.
 
-use image_syncer_sync::event::ArchiveWork;
 use image_syncer_sync::{Event, Listener};
 
 use crate::ui::Printer;
-use crate::ui::live::describe_work;
+use crate::ui::live::announcement;
 
 /// Printer of what an archive needs before its images are known.
 pub(crate) struct ArchivePrinter(Printer);
@@ -18,16 +17,11 @@ impl ArchivePrinter {
 
 impl Listener for ArchivePrinter {
     fn event(&self, event: &Event) {
-        match event {
-            Event::Warning { text } => self.0.warning(text),
-            Event::ArchiveProgress {
-                archive,
-                work: work @ ArchiveWork::Unpack,
-                bytes: 0,
-                total,
-                ended: false,
-            } => self.0.line(&describe_work(*work, archive, 0, *total)),
-            _ => {}
+        if let Event::Warning { text } = event {
+            self.0.warning(text);
+        }
+        if let Some(text) = announcement(event) {
+            self.0.line(&text);
         }
     }
 }

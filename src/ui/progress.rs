@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use image_syncer_sync::event::{ArchiveWork, Copied, Evidence, Loss, RuleTable};
+use image_syncer_sync::event::{Copied, Evidence, Loss, RuleTable};
 use image_syncer_sync::{Event, Failure, ImageId, Listener, Outcome};
 
 use crate::ui::failure_filter::{FailureFilter, FailureLine, full_reason};
 use crate::ui::lines::{LineLabel, LineSubject, LineWriter};
-use crate::ui::live::describe_work;
+use crate::ui::live::announcement;
 use crate::ui::units;
 
 /// Maximum number of losses of one image that are named.
@@ -93,6 +93,9 @@ impl EventLines {
 impl Listener for EventLines {
     fn event(&self, event: &Event) {
         self.rules.record(event);
+        if let Some(text) = announcement(event) {
+            self.lines.print(LineLabel::Note, &text);
+        }
         match event {
             Event::ImageFinished {
                 image,
@@ -130,16 +133,6 @@ impl Listener for EventLines {
                 self.lines.print(LineLabel::Selected, &text);
             }
             Event::Warning { text } => self.lines.print(LineLabel::Warning, text),
-            Event::ArchiveProgress {
-                archive,
-                work: work @ ArchiveWork::Unpack,
-                bytes: 0,
-                total,
-                ended: false,
-            } => {
-                let text = describe_work(*work, archive, 0, *total);
-                self.lines.print(LineLabel::Note, &text);
-            }
             _ => {}
         }
     }

@@ -55,13 +55,22 @@ impl RunningListing {
     }
 }
 
+/// Returns the line for the beginning of long work on an archive that cannot be read before; `None` for other events.
+pub(in crate::ui) fn announcement(event: &Event) -> Option<String> {
+    match event {
+        Event::ArchiveProgress {
+            archive,
+            work: work @ ArchiveWork::Unpack,
+            bytes: 0,
+            total,
+            ended: false,
+        } => Some(describe_work(*work, archive, 0, *total)),
+        _ => None,
+    }
+}
+
 /// Returns the progress of work on an archive: `writing oci-archive:all.tar: 1.2 GiB of 4.0 GiB`.
-pub(in crate::ui) fn describe_work(
-    work: ArchiveWork,
-    archive: &str,
-    done: u64,
-    total: Option<u64>,
-) -> String {
+fn describe_work(work: ArchiveWork, archive: &str, done: u64, total: Option<u64>) -> String {
     let verb = match work {
         ArchiveWork::Unpack => "unpacking",
         ArchiveWork::Scan => "reading",

@@ -23,7 +23,7 @@ use crate::ui::copy_unit::CopyUnit;
 use crate::ui::lines::LineWriter;
 use crate::ui::printer::Printer;
 pub(crate) use listings::Listings;
-pub(in crate::ui) use listings::describe_work;
+pub(in crate::ui) use listings::announcement;
 use meter::{ProgressMeter, SampleSources};
 pub(crate) use pauses::Pauses;
 pub(crate) use shutdown::ShutdownState;

@@ -16,7 +16,7 @@ pub(super) struct Stage {
     pub(super) place: Place,
     /// Repositories at the source and at the destination.
     paths: [&'static str; 2],
-    /// Images of an archive, in place of those of the source.
+    /// Images of an archive, instead of those of the source.
     archived: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl Stage {
         self
     }
 
-    /// With images of an archive in the directory in place of those of the source.
+    /// With images of an archive in the directory instead of those of the source.
     pub(super) fn archived(self, name: &str) -> Self {
         let (destination, to) = (self.destination.host(), self.paths[1]);
         let rules = format!("{name}: {destination}/{to}\n");

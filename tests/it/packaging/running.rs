@@ -44,7 +44,7 @@ impl Registries {
         }
     }
 
-    /// Returns rules with these registries in place of those in the manifests.
+    /// Returns rules with these registries instead of those in the manifests.
     fn localised(&self, rules: &str) -> String {
         let (source, destination) = (self.source.host(), self.destination.host());
         let rules = rules

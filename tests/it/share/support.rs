@@ -259,7 +259,7 @@ pub(super) fn wait_for_workers(server: &Postgres, count: usize) {
     until(|| server.sql(TABLE) == "t" && server.sql(LIVE).parse::<usize>().unwrap() >= count);
 }
 
-/// Waits until all workers have renewed their leases twice from now on: whatever they would do at once, they have begun.
+/// Waits until all workers have renewed their leases twice from now on, so that they have begun what they do at once.
 #[track_caller]
 pub(super) fn wait_for_renewals(server: &Postgres) {
     for _ in 0..2 {

@@ -199,7 +199,7 @@ mod tests {
         narrow[4] = 1;
         assert!(error(&narrow).starts_with("not an ELF file with 64 bits"));
         for length in 4..file.len() {
-            // Whatever is cut off: no panic, and nothing but an error or the same facts.
+            // Each shorter file is an error or has the same facts, without a panic.
             if let Ok(elf) = Elf::parse(&file[..length]) {
                 assert_eq!(elf.machine, 62);
             }

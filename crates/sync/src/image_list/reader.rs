@@ -165,7 +165,7 @@ impl ImageReader {
     ) -> Result<(), Failure> {
         let image = match (head, target) {
             (Some(head), _) => self.image(Target::Digest(head.digest.clone())),
-            // One GET in place of HEAD and GET.
+            // One GET instead of HEAD and GET.
             (None, _) => self.image(target.clone()).needed(),
         };
         let digest = image.head().await?.digest;

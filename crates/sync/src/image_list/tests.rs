@@ -98,7 +98,7 @@ async fn listed_digests_cost_no_further_request() {
 async fn contents_are_fetched_once_for_all_tags() {
     let (stores, index, amd64) = filled();
     let listed = images(&stores, APP, ImageDetail::Contents).await;
-    // One GET for each tag in place of HEAD and GET, and one for each part that is new.
+    // One GET for each tag instead of HEAD and GET, and one for each part that is new.
     let expected = [
         "manifest r.example/team/app:latest",
         "manifest r.example/team/app:v1",

@@ -186,7 +186,7 @@ async fn a_pause_reaches_all_workers_and_later_ones() {
         assert_eq!(*reason, PauseReason::Overload);
         assert!(*delay > 30 * SECOND && *delay <= 60 * SECOND, "{delay:?}");
     }
-    // A pause that is shorter, or hardly longer, changes nothing.
+    // A pause that is shorter, or longer by less than the margin, changes nothing.
     let stored = "SELECT paused_until, reason FROM image_syncer.pauses";
     let before = server.sql(stored);
     refused_at(&transports[3].0, 20 * SECOND);

@@ -53,7 +53,7 @@ impl<W: Write> TarWriter<W> {
     pub(super) fn finish(self) -> io::Result<W> {
         self.builder.into_inner()
     }
-    /// Writes a header in the form of USTAR. What has no room there, a length from 8 GiB on or a long name, stands in an
+    /// Writes a header in the form of USTAR. A length from 8 GiB on and a long name have no room in it, and stand in an
     /// extension (PAX) before it.
     fn header(&mut self, name: &str, kind: EntryType, mode: u32, length: u64) -> io::Result<()> {
         let mut header = Header::new_ustar();

@@ -14,7 +14,7 @@ use crate::lock::lock;
 impl Layout {
     /// Returns the roots that are images: all with a name, in the order of the index, and after them those that only
     /// their digest names. A root without a name that refers to another manifest of the layout is no image of its own.
-    /// Of several roots with one name, the first has it, as for lookups.
+    /// If several roots have one name, the first counts, as in lookups.
     ///
     /// # Errors
     /// If the layout cannot be read.

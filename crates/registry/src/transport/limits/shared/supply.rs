@@ -128,7 +128,7 @@ mod tests {
         supply.add(25, 251 * MS, start);
         let amounts = [1, 4, 8, 50, 1000, 0].map(|n| supply.next_amount(90, 25, n, start));
         assert_eq!(amounts, [25, 25, 12, 2, 1, 25]);
-        // A process that hardly waits for its grants is alone.
+        // A process that gets its grants without a wait is alone.
         supply.add(25, 250 * MS, start);
         assert_eq!(supply.next_amount(90, 25, 1000, start), 25);
     }
