@@ -88,6 +88,7 @@ pub mod shard;
 mod span;
 pub mod sqlite_file;
 pub mod store;
+mod tag_divider;
 mod text;
 pub mod transfer;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
-use crate::session::TagDivider;
+use crate::tag_divider::TagDivider;
 use crate::transfer::Progress;
 
 /// Maximum number of images in flight by default. They wait for the network most of the time, so there are more than

@@ -28,9 +28,9 @@ use crate::expand::PatternProgress;
 use crate::failure::Failure;
 use crate::inventory::records::RecordedDigest;
 use crate::rule::{CopyOptions, Naming, Rule, RuleDestination, Selection};
-use crate::session::TagDivider;
 use crate::shard::TagParts;
 use crate::store::ListedDigest;
+use crate::tag_divider::TagDivider;
 
 pub(crate) use covered_tags::CoveredTags;
 pub(crate) use destination_index::DestinationHint;

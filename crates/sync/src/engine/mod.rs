@@ -22,10 +22,10 @@ use crate::expand::{ExpandedRule, Expander};
 use crate::failure::Failure;
 use crate::lock::lock;
 use crate::rule::RuleSet;
-use crate::session::TagDivider;
 use crate::settings::{Intent, RunSettings};
 use crate::shard::SelectedRepositories;
 use crate::store::Stores;
+use crate::tag_divider::TagDivider;
 use crate::transfer::Progress;
 
 use searches::Searches;

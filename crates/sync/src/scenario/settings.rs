@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::inventory::BlobFacts;
 use crate::inventory::records::Records;
 use crate::rule::{ConflictPolicy, CopyOptions, Immutable, Parts, PlatformFilter, Referrers, Rule};
-use crate::session::TagDivider;
 use crate::settings::{Intent, Listing, RunSettings};
+use crate::tag_divider::TagDivider;
 
 /// Settings of a run, and options of all rules without their own.
 #[derive(Clone)]

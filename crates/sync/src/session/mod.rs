@@ -21,10 +21,8 @@
 mod aging;
 mod copy;
 mod handle;
-mod lease;
 mod options;
 mod repositories;
-mod tag_divider;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,13 +41,13 @@ use crate::rule::RuleSet;
 use crate::settings::{Intent, RunSettings};
 use crate::store::{Archives, EndpointStores, LeasedStores, PushedStores, RegistryStores, Stores};
 
+pub use crate::store::Lease;
+pub use crate::tag_divider::TagDivider;
 use aging::{AgingFacts, AgingRegistries};
 pub use copy::{CopyError, ImageResult};
 pub use handle::{RunEnd, RunHandle};
-pub use lease::Lease;
 pub use options::{RunOptions, SessionOptions};
 pub use repositories::FoundRepository;
-pub use tag_divider::TagDivider;
 
 /// Long-lived state of any number of runs. Cheap to clone.
 #[derive(Clone)]

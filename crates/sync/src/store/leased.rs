@@ -10,7 +10,7 @@ use image_syncer_registry::{
     Target,
 };
 
-use crate::session::Lease;
+use crate::store::Lease;
 use crate::store::{
     Destination, Endpoint, Repository, RepositoryPages, RepositoryScope, Source, StartedUpload,
     StoreError, StoreResult, StoredRoot, Stores, TagDetail, Tags, UnfinishedEndpoint, UploadStart,

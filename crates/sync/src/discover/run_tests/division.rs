@@ -13,7 +13,7 @@ use crate::lock::lock;
 use crate::rule::tag_policy::{AgeSource, NewestBy};
 use crate::rule::{DestinationTemplate, Pattern, RuleScope, RuleSet, Selection, TagPolicy};
 use crate::scenario::*;
-use crate::session::TagDivider;
+use crate::tag_divider::TagDivider;
 
 /// Keeps this number of tags, and hands over the others.
 #[derive(Debug)]

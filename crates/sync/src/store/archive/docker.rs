@@ -18,12 +18,12 @@ use super::entries::shown;
 use super::progress::Watcher;
 use super::spool::{Compression, MAX_MARK};
 use super::{ArchiveFiles, Content, Made};
-use crate::store::layout::{
+use crate::store::layout_format::{
     CONTAINERD_NAME, INDEX_FILE, LayoutError, MAX_INDEX_BYTES, REF_NAME, blob_path,
 };
 
 /// File with the images of an archive.
-pub(super) const MANIFEST_FILE: &str = "manifest.json";
+pub(in crate::store) const MANIFEST_FILE: &str = "manifest.json";
 
 /// File with the images of an archive before Docker 1.10.
 const REPOSITORIES_FILE: &str = "repositories";
@@ -32,7 +32,7 @@ const REPOSITORIES_FILE: &str = "repositories";
 const CHUNK: u64 = 256 * 1024;
 
 /// Media type of the config of an image (Docker).
-pub(super) const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+pub(in crate::store) const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const PLAIN_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 const GZIP_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
@@ -40,15 +40,15 @@ const ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// An image in `manifest.json`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct SavedImage {
+pub(in crate::store) struct SavedImage {
     /// Name of the entry with the config.
-    pub(super) config: String,
+    pub(in crate::store) config: String,
     /// Names with tags.
     #[serde(default)]
-    pub(super) repo_tags: Option<Vec<String>>,
+    pub(in crate::store) repo_tags: Option<Vec<String>>,
     /// Names of the entries with the layers.
     #[serde(default)]
-    pub(super) layers: Option<Vec<String>>,
+    pub(in crate::store) layers: Option<Vec<String>>,
 }
 
 /// The fields of a config that a manifest is made from.

@@ -3,7 +3,7 @@
 use image_syncer_registry::manifest::MAX_MANIFEST_BYTES;
 
 use super::{ArchiveOptions, Archives};
-use crate::store::layout::{INDEX_FILE, blob_path};
+use crate::store::layout_format::{INDEX_FILE, blob_path};
 use crate::store::{ArchiveFormat, Endpoint, FilePath};
 
 /// Opens an archive as far as it goes, and reads its index and its manifests.

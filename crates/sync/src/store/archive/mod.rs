@@ -5,8 +5,7 @@
 //! archive, and standard input, are first unpacked into a file without a name ([`spool`]). Archives of the older form get
 //! the manifests that they lack in memory ([`docker`]).
 //!
-//! An archive is written as a whole ([`pack`]): its blobs are gathered in a directory beside it, in the form of a layout.
-//! So a run that is stopped is continued, and the order of the entries does not depend on the order of the downloads.
+//! It is written as a layout ([`crate::store::layout`]), and packed at the end.
 
 mod content;
 mod docker;
@@ -14,11 +13,8 @@ mod entries;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod open;
-pub(in crate::store) mod pack;
 mod progress;
 mod spool;
-mod tar_writer;
-pub(in crate::store) mod target;
 #[cfg(test)]
 mod tests;
 
@@ -31,12 +27,13 @@ use bytes::Bytes;
 use image_syncer_registry::{Digest, ErrorKind};
 
 pub(in crate::store) use content::Content;
-use docker::MANIFEST_FILE;
+pub(in crate::store) use docker::{DOCKER_CONFIG, MANIFEST_FILE, SavedImage};
 use entries::{Cut, Entries};
 pub use open::{ArchiveOptions, Archives};
+pub(in crate::store) use progress::WorkProgress;
 
 use crate::store::Endpoint;
-use crate::store::layout::{LayoutError, blob_path};
+use crate::store::layout_format::{LayoutError, blob_path};
 
 /// The files of an archive that was opened for reading.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::spool::{self, Compression, SpoolError, Spooled};
 use super::{ArchiveFiles, docker};
 use crate::event::{ArchiveWork, Listener};
 use crate::lock::lock;
-use crate::store::layout::{INDEX_FILE, LayoutError};
+use crate::store::layout_format::{INDEX_FILE, LayoutError};
 use crate::store::{Endpoint, FilePath};
 
 const ACTION: &str = "find images";

@@ -74,7 +74,7 @@ impl<'a> WorkProgress<'a> {
         }
     }
     /// Notes that further bytes are done.
-    pub(super) fn add(&mut self, bytes: u64) {
+    pub(in crate::store) fn add(&mut self, bytes: u64) {
         self.reached(self.bytes.saturating_add(bytes));
     }
     fn report(&self, ended: bool) {

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use futures_util::stream;
 use image_syncer_registry::{BlobSize, BlobStream, Descriptor, Digest, Error, ErrorKind, Hasher};
 
-use super::error::LayoutError;
-use super::files::{LayoutFiles, Located};
+use super::files::LayoutFiles;
 use super::{blob_path, run_blocking};
 use crate::store::archive::Content;
+use crate::store::layout_format::{LayoutError, Located};
 
 /// Bytes that are read at a time.
 const CHUNK: u64 = 256 * 1024;

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::files::Located;
 use crate::store::Endpoint;
+use crate::store::layout_format::Located;
 
 /// Beginning of the names of temporary files, which are in the directory of the layout itself.
 const TEMPORARY: &str = ".image-syncer-partial-";

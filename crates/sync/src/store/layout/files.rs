@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use image_syncer_registry::Digest;
 
+use super::blob_path;
 use super::directory::LayoutDirectory;
-use super::{LayoutError, blob_path};
 use crate::store::Endpoint;
 use crate::store::archive::{ArchiveFiles, Content};
+use crate::store::layout_format::Located;
 
 /// Files of a layout: those of a directory, and below them those of an archive. All functions block.
 #[derive(Clone, Debug)]
@@ -17,16 +18,6 @@ pub(in crate::store) struct LayoutFiles {
     endpoint: Endpoint,
     directory: Option<Arc<LayoutDirectory>>,
     archive: Option<Arc<ArchiveFiles>>,
-}
-
-/// Files with the endpoint that they belong to, for errors.
-pub(in crate::store) trait Located: Send + Sync + 'static {
-    /// Returns the endpoint, as the user named it.
-    fn endpoint(&self) -> &Endpoint;
-    /// Creates the error of a failed system call during `action`.
-    fn error(&self, action: impl Into<String>, error: &io::Error) -> LayoutError {
-        LayoutError::io(action, self.endpoint(), error)
-    }
 }
 
 impl Located for LayoutFiles {

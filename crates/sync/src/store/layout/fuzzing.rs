@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use image_syncer_registry::{Digest, Manifest, Tag};
 
-use super::index::LayoutIndex;
-use super::name::LayoutName;
+use crate::store::layout_format::{LayoutIndex, LayoutName};
 
 /// Reads an `index.json`, names an image in it, and reads the result again.
 ///

@@ -7,15 +7,14 @@ use image_syncer_registry::ErrorKind;
 use image_syncer_registry::manifest::ManifestView;
 
 use super::directory::LayoutDirectory;
-use super::error::LayoutError;
-use super::index::{LayoutIndex, MAX_INDEX_BYTES};
-use super::index_file::{INDEX_FILE, LAYOUT_FILE};
+use super::packing::{ArchiveTarget, Packing, check_docker, gathering_folder};
 use super::writer::LayoutWriter;
 use super::{End, Layout, blob_path, run_blocking};
 use crate::lock::lock;
-use crate::store::archive::pack::{Packing, check_docker};
-use crate::store::archive::target::{ArchiveTarget, gathering_folder};
 use crate::store::archive::{ArchiveFiles, Archives};
+use crate::store::layout_format::{
+    INDEX_FILE, LAYOUT_FILE, LayoutError, LayoutIndex, MAX_INDEX_BYTES,
+};
 use crate::store::{ArchiveFormat, Endpoint, FileKind, FilePath};
 
 /// Endings of the names of compressed archives.

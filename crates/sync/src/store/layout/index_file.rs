@@ -6,18 +6,9 @@ use image_syncer_registry::{Digest, ErrorKind};
 use serde::Deserialize;
 
 use super::directory::{LayoutDirectory, OWN_NAMES};
-use super::error::LayoutError;
-use super::files::Located;
-use super::index::{LayoutIndex, MAX_INDEX_BYTES};
-
-/// File that marks a layout.
-pub(in crate::store) const LAYOUT_FILE: &str = "oci-layout";
-
-/// File of the roots.
-pub(in crate::store) const INDEX_FILE: &str = "index.json";
-
-/// Contents of a new [`LAYOUT_FILE`].
-pub(in crate::store) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+use crate::store::layout_format::{
+    INDEX_FILE, LAYOUT_FILE, LayoutError, LayoutIndex, Located, MAX_INDEX_BYTES,
+};
 
 /// Maximum length of [`LAYOUT_FILE`].
 const MAX_LAYOUT_BYTES: u64 = 64 * 1024;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use image_syncer_registry::ErrorKind;
 
 use super::directory::LayoutDirectory;
-use super::error::LayoutError;
 use super::index_file::Contents;
 use super::write_lock::WriteLock;
 use super::{Layout, run_blocking};
 use crate::lock::lock;
 use crate::store::FilePath;
+use crate::store::layout_format::LayoutError;
 
 /// Maximum number of directories that are locked in turn, each after its predecessor was removed.
 const MAX_TRIES: u32 = 16;

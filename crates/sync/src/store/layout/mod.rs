@@ -15,18 +15,15 @@
 //! Referrers need no list. Each is a root without a name, so that other tools find it and keep it; [`walk`] finds what
 //! it refers to.
 
-pub(in crate::store) mod blob_path;
 mod blob_reader;
 mod directory;
-mod error;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod in_archive;
-mod index;
 mod index_file;
 mod lock_directory;
-mod name;
+mod packing;
 mod reading;
 mod roots;
 mod stores;
@@ -53,16 +50,13 @@ use crate::keyed::KeyedLock;
 use crate::lock::lock;
 use crate::store::Endpoint;
 use crate::store::archive::Archives;
+use crate::store::layout_format::{
+    LayoutError, LayoutIndex, LayoutName, Located, RootName, blob_path,
+};
 use directory::LayoutDirectory;
-pub(crate) use error::LayoutError;
-pub(in crate::store) use files::{LayoutFiles, Located};
+use files::LayoutFiles;
 use in_archive::LayoutArchive;
-pub(in crate::store) use index::{LayoutIndex, LayoutRoot, MAX_INDEX_BYTES};
 use index_file::{Contents, IndexState};
-pub(in crate::store) use index_file::{INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION};
-use name::LayoutName;
-pub(crate) use name::split_path;
-pub(in crate::store) use name::{CONTAINERD_NAME, REF_NAME, RootName};
 #[cfg(test)]
 pub(in crate::store) use reading::NameScope;
 pub(crate) use stores::LayoutStores;
@@ -181,7 +175,9 @@ impl Layout {
     /// Returns the bytes of the file `name`.
     #[cfg(test)]
     pub(in crate::store) fn read_file(&self, name: &str) -> bytes::Bytes {
-        let read = self.files().map(|files| files.read(name, MAX_INDEX_BYTES));
+        let read = self
+            .files()
+            .map(|files| files.read(name, crate::store::layout_format::MAX_INDEX_BYTES));
         read.ok().and_then(Result::ok).unwrap_or_default()
     }
     /// Returns the files.

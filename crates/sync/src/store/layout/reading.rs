@@ -10,12 +10,10 @@ use image_syncer_registry::{
     Target,
 };
 
-use super::error::LayoutError;
-use super::files::{LayoutFiles, Located};
-use super::index::LayoutRoot;
-use super::name::{LayoutName, RootName};
+use super::files::LayoutFiles;
 use super::{Layout, blob_path, blob_reader, run_blocking};
 use crate::lock::lock;
+use crate::store::layout_format::{LayoutError, LayoutName, LayoutRoot, Located, RootName};
 
 /// Maximum number of referrers of one subject, as for registries.
 const MAX_REFERRERS: usize = 20_000;

@@ -4,12 +4,10 @@ use std::collections::HashSet;
 
 use image_syncer_registry::{Digest, ManifestHead};
 
-use super::error::LayoutError;
-use super::index::LayoutRoot;
-use super::name::RootName;
 use super::walk::Walk;
 use super::{Layout, run_blocking};
 use crate::lock::lock;
+use crate::store::layout_format::{LayoutError, LayoutRoot, RootName};
 
 impl Layout {
     /// Returns the roots that are images: all with a name, in the order of the index, and after them those that only

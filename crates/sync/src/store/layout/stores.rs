@@ -12,13 +12,13 @@ use image_syncer_registry::{
     ListedTag, Manifest, ManifestHead, ManifestPresence, Presence, Target,
 };
 
-use super::name::RootName;
 use super::upload::LayoutUpload;
-use super::{End, Layout, LayoutError};
+use super::{End, Layout};
 use crate::keyed::KeyedLock;
 use crate::lock::lock;
 use crate::store::archive::Archives;
 use crate::store::layout::reading::NameScope;
+use crate::store::layout_format::{LayoutError, RootName};
 use crate::store::repository::is_below;
 use crate::store::{
     Destination, Endpoint, FallbackTag, Repository, RepositoryPage, RepositoryPages,

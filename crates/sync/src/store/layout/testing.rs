@@ -13,8 +13,8 @@ use image_syncer_registry::{
 use testkit::image::Image;
 
 use super::Layout;
-use super::name::LayoutName;
 use super::upload::LayoutUpload;
+use crate::store::layout_format::LayoutName;
 
 /// Source of a blob in memory.
 pub(in crate::store) struct Memory(pub(in crate::store) Bytes);

@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 use image_syncer_registry::{BlobSource, Descriptor, Digest, Error, Presence};
 
 use super::Layout;
-use super::error::LayoutError;
 use crate::keyed::{KeyedLock, KeyedLockGuard};
+use crate::store::layout_format::LayoutError;
 
 /// An upload of a blob. A second upload of the same blob waits for the first.
 pub(crate) struct LayoutUpload {

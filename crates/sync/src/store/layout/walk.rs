@@ -9,7 +9,7 @@ use image_syncer_registry::{Digest, Manifest};
 
 use super::blob_path;
 use super::files::LayoutFiles;
-use super::index::MAX_ENTRIES;
+use crate::store::layout_format::MAX_ENTRIES;
 
 /// All manifests that are reachable from the roots.
 #[derive(Debug, Default)]

@@ -9,9 +9,8 @@ use image_syncer_registry::ErrorKind;
 use tokio::time::{Instant, sleep};
 
 use super::directory::{LayoutDirectory, OWN_NAMES};
-use super::error::LayoutError;
-use super::files::Located;
 use super::run_blocking;
+use crate::store::layout_format::{LayoutError, Located};
 
 /// Maximum wait for another process.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -18,11 +18,10 @@ use image_syncer_registry::{BlobStream, Descriptor, Digest, Error, ErrorKind, Ha
 
 use super::blob_path;
 use super::directory::{LayoutDirectory, TemporaryFile};
-use super::error::LayoutError;
-use super::files::Located;
 use super::run_blocking;
 use super::write_lock::WriteLock;
 use crate::lock::lock;
+use crate::store::layout_format::{LayoutError, Located};
 
 /// Bytes that are written at a time.
 const CHUNK: usize = 256 * 1024;

@@ -10,15 +10,16 @@ use tokio::sync::MutexGuard;
 use tokio::time::sleep;
 
 use super::directory::LayoutDirectory;
-use super::error::LayoutError;
-use super::files::{LayoutFiles, Located};
-use super::index::LayoutIndex;
-use super::index_file::{Contents, INDEX_FILE, IndexState, LAYOUT_FILE, LAYOUT_VERSION};
-use super::name::LayoutName;
+use super::files::LayoutFiles;
+use super::index_file::{Contents, IndexState};
 use super::walk::Walk;
 use super::writer::LayoutWriter;
 use super::{Layout, blob_path, run_blocking};
 use crate::lock::lock;
+use crate::store::layout_format::{
+    INDEX_FILE, IndexError, LAYOUT_FILE, LAYOUT_VERSION, LayoutError, LayoutIndex, LayoutName,
+    Located,
+};
 
 /// Time between two writes of the index while names are written.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -154,7 +155,7 @@ impl Layout {
         target: &Target,
         manifest: &Manifest,
         view: &ManifestView,
-    ) -> Result<(), super::index::IndexError> {
+    ) -> Result<(), IndexError> {
         let digest = manifest.digest();
         let mut state = lock(&self.state);
         let mut unnamed = lock(&self.unnamed);

@@ -14,7 +14,8 @@ use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
 use super::{ArchiveOptions, Archives};
-use crate::store::layout::{End, Layout, LayoutError, NameScope};
+use crate::store::layout::{End, Layout, NameScope};
+use crate::store::layout_format::LayoutError;
 use crate::store::{ArchiveFormat, Endpoint, FileKind};
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";

@@ -65,7 +65,7 @@ impl Folder {
         let roots = index["manifests"].as_array().unwrap().iter();
         roots
             .map(|root| {
-                let name = &root["annotations"][super::name::REF_NAME];
+                let name = &root["annotations"][crate::store::layout_format::REF_NAME];
                 (
                     name.as_str().unwrap_or_default().to_owned(),
                     root["digest"].as_str().unwrap().to_owned(),

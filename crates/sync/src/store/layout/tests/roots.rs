@@ -14,7 +14,8 @@ fn add(folder: &Folder, roots: &[(&Image, Option<&str>)]) {
             "mediaType": root.media_type, "digest": root.digest, "size": root.bytes.len(),
         });
         if let Some(name) = name {
-            entry["annotations"] = serde_json::json!({ (super::super::name::REF_NAME): name });
+            entry["annotations"] =
+                serde_json::json!({ (crate::store::layout_format::REF_NAME): name });
         }
         list.push(entry);
     }

@@ -14,7 +14,7 @@ use super::name::{CONTAINERD_NAME, LayoutName, REF_NAME, RootName};
 pub(in crate::store) const MAX_INDEX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Maximum number of roots.
-pub(super) const MAX_ENTRIES: usize = 1_000_000;
+pub(in crate::store) const MAX_ENTRIES: usize = 1_000_000;
 
 /// Media type of the document.
 const MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -298,7 +298,7 @@ fn forget<K: std::hash::Hash + Eq>(table: &mut HashMap<K, Vec<u64>>, key: &K, nu
 impl LayoutRoot {
     /// Returns the descriptor as it is written.
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(super) fn text(&self) -> &str {
+    pub(in crate::store) fn text(&self) -> &str {
         self.raw.get()
     }
     fn read(raw: Box<RawValue>) -> Result<Self, String> {

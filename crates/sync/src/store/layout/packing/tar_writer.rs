@@ -80,3 +80,28 @@ impl<W: Write> TarWriter<W> {
         self.append(header.as_bytes())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use image_syncer_registry::{Algorithm, Digest};
+
+    use super::*;
+
+    #[test]
+    fn long_names_and_lengths_stand_in_extensions() {
+        let digest = Digest::compute(Algorithm::Sha512, b"x");
+        let name = format!("blobs/sha512/{}", digest.encoded());
+        let mut tar = TarWriter::new(Vec::new());
+        tar.file(&name, b"x").unwrap();
+        // The bytes themselves are left out.
+        tar.begin("large", 9 << 30).unwrap();
+        let bytes = tar.finish().unwrap();
+        let mut archive = tar::Archive::new(std::io::Cursor::new(bytes));
+        let mut entries = archive.entries_with_seek().unwrap();
+        let first = entries.next().unwrap().unwrap();
+        assert_eq!(first.path().unwrap().display().to_string(), name);
+        let second = entries.next().unwrap().unwrap();
+        assert_eq!(second.size(), 9 << 30);
+    }
+}

@@ -111,3 +111,13 @@ impl From<LayoutError> for Error {
             .with_missing(error.missing)
     }
 }
+
+/// Files with the endpoint that they belong to, for errors.
+pub(in crate::store) trait Located: Send + Sync + 'static {
+    /// Returns the endpoint, as the user named it.
+    fn endpoint(&self) -> &Endpoint;
+    /// Creates the error of a failed system call during `action`.
+    fn error(&self, action: impl Into<String>, error: &io::Error) -> LayoutError {
+        LayoutError::io(action, self.endpoint(), error)
+    }
+}

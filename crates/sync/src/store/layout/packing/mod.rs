@@ -1,7 +1,10 @@
-//! Packing of a layout into an archive: what its roots need, in the order of their names.
+//! Packing of a layout into an archive: what its roots need, in the order of their names, and the place that it goes to.
 //!
 //! The bytes of the archive depend on the images alone. Each blob is verified once more on its way, since the directory
 //! may be that of a run that was killed.
+
+mod tar_writer;
+mod target;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -9,12 +12,14 @@ use std::io::{self, Write};
 use image_syncer_registry::manifest::{ImageView, IndexView, MAX_MANIFEST_BYTES, ManifestView};
 use image_syncer_registry::{Descriptor, Digest, ErrorKind, Hasher, Manifest, Platform};
 
-use super::docker::{DOCKER_CONFIG, MANIFEST_FILE, SavedImage};
-use super::progress::WorkProgress;
-use super::tar_writer::TarWriter;
-use crate::store::layout::{
-    INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, LayoutError, LayoutFiles, LayoutIndex, LayoutRoot,
-    Located, RootName, blob_path,
+use tar_writer::TarWriter;
+pub(super) use target::{ArchiveTarget, gathering_folder};
+
+use super::files::LayoutFiles;
+use crate::store::archive::{DOCKER_CONFIG, MANIFEST_FILE, SavedImage, WorkProgress};
+use crate::store::layout_format::{
+    INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, LayoutError, LayoutIndex, LayoutRoot, Located,
+    RootName, blob_path,
 };
 use crate::store::{ArchiveFormat, FilePath};
 

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 use image_syncer_registry::{Digest, ErrorKind};
 use tempfile::TempDir;
 
-use super::ArchiveOptions;
-use super::pack::Packing;
-use super::progress::WorkProgress;
+use super::Packing;
 use crate::lock::lock;
-use crate::store::layout::LayoutError;
+use crate::store::archive::{ArchiveOptions, WorkProgress};
+use crate::store::layout_format::LayoutError;
 use crate::store::{Endpoint, FilePath};
 
 const ACTION: &str = "write images";
