@@ -98,3 +98,42 @@ fn a_reader_that_ends_early_is_named() {
         .exits(1)
         .says("the command that reads standard output ended before it had the whole archive");
 }
+
+/// Runs a command of the place with a directory `small` that has room for 300 KB.
+fn with_small_disk(place: &Place, arguments: &str) -> Outcome {
+    std::fs::create_dir_all(place.path("small")).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size=300k none small && exec {} {arguments}",
+        env!("CARGO_BIN_EXE_image-syncer")
+    );
+    let mut command = place.shell("exec unshare --map-root-user --mount sh -c \"$SCRIPT\"");
+    Outcome::of(command.env("SCRIPT", script).output().unwrap())
+}
+
+#[test]
+fn a_full_disk_is_named_while_gathering_packing_and_unpacking() {
+    const ADVICE: &str = "free space there; --temp names another directory";
+    let source = source(1);
+    let name = format!("{}/app:v0", source.host());
+    let flags = format!("--insecure {}", source.host());
+    // The layer has 400 KB.
+    let place = place(&source);
+    let copy = format!("copy {name} oci-archive:small/{FILE} {flags}");
+    with_small_disk(&place, &copy)
+        .exits(1)
+        .says("cannot write blob")
+        .says(ADVICE);
+    with_small_disk(&place, &format!("{copy} --temp ."))
+        .exits(1)
+        .says("cannot write blob")
+        .says(ADVICE)
+        .says("it lacks 1 name");
+    place.run(&WRITE).exits(0);
+    let packed = place.shell("gzip --keep images.tar").status().unwrap();
+    assert!(packed.success());
+    let load = "tags oci-archive:images.tar.gz --temp small";
+    with_small_disk(&place, load)
+        .exits(1)
+        .says("cannot unpack images")
+        .says("The directory is small; --temp names another");
+}

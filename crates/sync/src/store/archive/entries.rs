@@ -82,6 +82,14 @@ impl Entries {
         length: u64,
         progress: &mut WorkProgress<'_>,
     ) -> Result<Self, ScanError> {
+        Self::scan_at_most(MAX_ENTRIES, file, length, progress)
+    }
+    fn scan_at_most(
+        most: usize,
+        file: &File,
+        length: u64,
+        progress: &mut WorkProgress<'_>,
+    ) -> Result<Self, ScanError> {
         let budget = Rc::new(Cell::new(MAX_HEADER_BYTES));
         let mut reader = HeaderReader::new(file, Rc::clone(&budget));
         reader.seek(SeekFrom::Start(0))?;
@@ -105,8 +113,8 @@ impl Entries {
                 }
             };
             count += 1;
-            if count > MAX_ENTRIES {
-                let why = format!("it has more than {MAX_ENTRIES} entries");
+            if count > most {
+                let why = format!("it has more than {most} entries");
                 return Err(ScanError::Refused(why));
             }
             let start = entry.raw_file_position();
@@ -337,5 +345,82 @@ impl Seek for HeaderReader<'_> {
         };
         self.position = target.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use tar::Builder;
+
+    use super::super::progress::Watcher;
+    use super::*;
+    use crate::event::ArchiveWork;
+    use crate::store::{ArchiveFormat, Endpoint, FileKind};
+
+    /// Scans a file for at most `most` entries.
+    fn scanned(most: usize, file: &File) -> Result<Entries, ScanError> {
+        let watcher = Watcher::default();
+        let kind = FileKind::Archive(ArchiveFormat::Oci);
+        let endpoint = Endpoint::in_file(kind, "images.tar".as_ref());
+        let mut progress = WorkProgress::start(&watcher, &endpoint, ArchiveWork::Scan, None);
+        let length = file.metadata().unwrap().len();
+        Entries::scan_at_most(most, file, length, &mut progress)
+    }
+
+    /// Returns the header of a file.
+    fn header(name: &str, length: u64) -> Header {
+        let mut header = Header::new_ustar();
+        header.set_path(name).unwrap();
+        header.set_size(length);
+        header.set_cksum();
+        header
+    }
+
+    #[test]
+    fn the_number_of_entries_is_bounded() {
+        let mut tar = Builder::new(tempfile::tempfile().unwrap());
+        for name in ["a", "b", "a"] {
+            tar.append(&header(name, 0), &b""[..]).unwrap();
+        }
+        let file = tar.into_inner().unwrap();
+        assert_eq!(scanned(3, &file).unwrap().names().count(), 2);
+        let error = scanned(2, &file).unwrap_err().to_string();
+        assert_eq!(error, "it has more than 2 entries");
+    }
+
+    /// Returns the number of bytes that this thread has read by system calls.
+    #[cfg(target_os = "linux")]
+    fn bytes_read() -> u64 {
+        let counters = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let line = counters
+            .lines()
+            .find_map(|line| line.strip_prefix("rchar: "));
+        line.unwrap().parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_scan_reads_the_headers_of_a_large_archive_alone() {
+        const LAYER: u64 = 4 << 30;
+        let file = tempfile::tempfile().unwrap();
+        let mut end = 0;
+        for name in ["1", "2", "3", "4", "5"] {
+            file.write_all_at(header(name, LAYER).as_bytes(), end)
+                .unwrap();
+            end += 512 + LAYER;
+        }
+        file.write_all_at(header("index.json", 2).as_bytes(), end)
+            .unwrap();
+        file.set_len(end + 512 + 512 + 1024).unwrap();
+        let before = bytes_read();
+        let entries = scanned(MAX_ENTRIES, &file).unwrap();
+        let read = bytes_read() - before;
+        assert!(entries.cut.is_none());
+        assert_eq!(entries.find("5").unwrap(), (4 * (512 + LAYER) + 512, LAYER));
+        // A buffer for each of seven headers, and the counters themselves.
+        assert!(read <= 8 * BUFFER as u64, "{read} of {end} bytes");
     }
 }
