@@ -1,11 +1,12 @@
 //! Memory does not grow with the size of a layer, and little with the number of streams.
 
+use std::io::Read;
 use std::process::Child;
 use std::sync::mpsc;
 
 use testkit::{Action, Fault, Image, Kind, Layer, Profile, Registry};
 
-use crate::support::{PATIENCE, between};
+use crate::support::{PATIENCE, Place, between};
 
 const MIB: u64 = 1 << 20;
 
@@ -100,6 +101,63 @@ fn one_large_layer() {
 fn sixteen_layers_at_a_time() {
     let peak = peak(16, 32 * MIB);
     assert!(peak <= budget(16), "{peak} KiB");
+}
+
+/// Size of the layer of an archive: 4 GiB in the long form.
+fn archived() -> u64 {
+    match std::env::var_os("RELIABILITY_LONG") {
+        Some(_) => 4 << 30,
+        None => 256 * MIB,
+    }
+}
+
+/// Reads the archive from standard output but for its end, which the program cannot write yet, and measures it then.
+#[test]
+fn an_archive_with_a_large_layer_is_written() {
+    let size = archived();
+    let source = Registry::builder()
+        .profile(Profile::distribution())
+        .start_on_thread();
+    source.push("a", Some("v1"), &Image::single([Layer::synthetic(size, 1)]));
+    let (host, place) = (source.host(), Place::new());
+    let name = format!("{host}/a:v1");
+    let copy = ["copy", &name, "oci-archive:-", "--insecure", &host];
+    let copy = [&copy[..], &["--temp", ".", "--quiet"]].concat();
+    let mut child = place.command(&copy).spawn().unwrap();
+    let mut archive = child.stdout.take().unwrap();
+    let mut most = (&mut archive).take(size - MIB);
+    let read = std::io::copy(&mut most, &mut std::io::sink()).unwrap();
+    assert_eq!(read, size - MIB);
+    let peak = held(&child);
+    std::io::copy(&mut archive, &mut std::io::sink()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(peak <= budget(1), "{peak} KiB");
+}
+
+#[test]
+fn an_archive_with_a_large_layer_is_loaded() {
+    let size = archived();
+    let source = Registry::builder()
+        .profile(Profile::distribution())
+        .start_on_thread();
+    source.push("a", Some("v1"), &Image::single([Layer::synthetic(size, 1)]));
+    let destination = Registry::builder().discard_blobs().start_on_thread();
+    let (host, to) = (source.host(), destination.host());
+    let place = Place::new();
+    let name = format!("{host}/a:v1");
+    let write = ["copy", &name, "oci-archive:a.tar", "--insecure", &host];
+    place.run(&write).exits(0);
+    let (sender, arrived) = mpsc::channel();
+    let fault = Fault::on(Kind::ManifestPut).matching(move |_| sender.send(()).is_ok());
+    destination.fault(fault, Action::StallBeforeAnswer);
+    let target = format!("{to}/a:v1");
+    let load = ["copy", "oci-archive:a.tar", &target, "--insecure", &to];
+    let mut child = place.command(&load).spawn().unwrap();
+    arrived.recv_timeout(PATIENCE).unwrap();
+    let peak = held(&child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(peak <= budget(1), "{peak} KiB");
 }
 
 /// Repositories that no pattern selects are only counted. The others take some 100 bytes each.
