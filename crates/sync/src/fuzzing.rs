@@ -9,7 +9,7 @@
 
 pub use crate::config::fuzzing::{classic_files, native_file};
 use crate::rule::PlatformFilter;
-pub use crate::store::archive::fuzzing::archive;
+pub use crate::store::archive::fuzzing::{archive, docker_manifest};
 pub use crate::store::layout::fuzzing::layout_index;
 
 /// Parses lists of platforms, `--os` and `--arch` on a line each.
@@ -32,6 +32,10 @@ mod tests {
     #[test]
     fn of_classic_files() {
         exercise("classic_files", super::classic_files);
+    }
+    #[test]
+    fn of_docker_manifest() {
+        exercise("docker_manifest", super::docker_manifest);
     }
     #[test]
     fn of_layout_index() {
