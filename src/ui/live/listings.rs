@@ -149,6 +149,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn work_on_archives_is_shown_until_it_ends_and_announced_if_it_takes_long() {
+        let listings = Listings::default();
+        let event = |work, bytes, ended| {
+            let event = Event::ArchiveProgress {
+                archive: "oci-archive:all.tar".into(),
+                work,
+                bytes,
+                total: Some(3 << 20),
+                ended,
+            };
+            listings.event(&event);
+            let running = listings.running();
+            let shown: Vec<String> = running.iter().map(RunningListing::describe).collect();
+            (announcement(&event), shown.join("; "))
+        };
+        let unpacking = "unpacking oci-archive:all.tar: 3.0 MiB".to_owned();
+        assert_eq!(
+            event(ArchiveWork::Unpack, 0, false),
+            (Some(unpacking.clone()), unpacking)
+        );
+        let text = "unpacking oci-archive:all.tar: 1.0 MiB of 3.0 MiB";
+        assert_eq!(
+            event(ArchiveWork::Unpack, 1 << 20, false),
+            (None, text.to_owned())
+        );
+        assert_eq!(event(ArchiveWork::Unpack, 3 << 20, true).1, "");
+        let text = "reading oci-archive:all.tar: 3.0 MiB";
+        assert_eq!(event(ArchiveWork::Scan, 0, false), (None, text.to_owned()));
+        assert_eq!(event(ArchiveWork::Scan, 0, true).1, "");
+        let text = "writing oci-archive:all.tar: 3.0 MiB";
+        assert_eq!(event(ArchiveWork::Write, 0, false), (None, text.to_owned()));
+    }
+
+    #[test]
     fn lists_are_shown_until_they_end() {
         let listings = Listings::default();
         let event = |place: &str, listed, total, ended| {

@@ -1,11 +1,15 @@
 //! Archives that are unpacked before they are read.
 
 use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use testkit::image::{Image, Layer};
 
 use super::*;
+use crate::event::{ArchiveWork, Event, Listener};
+use crate::store::layout::testing;
 
 pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -70,4 +74,58 @@ async fn damaged_compression_and_a_missing_directory_are_named() {
         nowhere.display()
     );
     assert!(error.ends_with(&advice), "{error}");
+}
+
+/// Records the beginning and the end of work on archives.
+#[derive(Default)]
+struct Steps(Mutex<Vec<(ArchiveWork, Option<u64>, bool)>>);
+
+impl Listener for Steps {
+    fn event(&self, event: &Event) {
+        if let Event::ArchiveProgress {
+            work, total, ended, ..
+        } = event
+        {
+            let mut steps = self.0.lock().unwrap();
+            steps.push((*work, *total, *ended));
+            // Reports in between come after a while.
+            steps.dedup();
+        }
+    }
+}
+
+#[tokio::test]
+async fn long_work_is_reported_from_its_beginning_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Files::new(&vec![9; 100_000])
+        .archive("quay.io/a/b:v1")
+        .bytes();
+    let packed = gzip(&whole);
+    let path = write(folder.path(), &packed);
+    let (archives, steps) = (Archives::default(), Arc::new(Steps::default()));
+    let listener: Arc<dyn Listener> = steps.clone();
+    archives.watch(&listener);
+    let opened = Layout::open(&endpoint(&path), End::Source, &archives).await;
+    assert!(opened.is_ok());
+    let of = |work, total: &[u8]| {
+        let total = Some(total.len() as u64);
+        [(work, total, false), (work, total, true)]
+    };
+    let read = [
+        of(ArchiveWork::Unpack, &packed),
+        of(ArchiveWork::Scan, &whole),
+    ]
+    .concat();
+    assert_eq!(*steps.0.lock().unwrap(), read);
+
+    let new = endpoint(&folder.path().join("new.tar"));
+    let layout = Layout::open(&new, End::Destination, &archives)
+        .await
+        .unwrap();
+    let image = Image::single([Layer::tar("layer", 20_000)]);
+    testing::push(&layout, "quay.io/a/b:v2", &image).await;
+    layout.finish(false).await.unwrap();
+    let bytes = image.blob_bytes() + image.root().bytes.len() as u64;
+    let written = [false, true].map(|ended| (ArchiveWork::Write, Some(bytes), ended));
+    assert_eq!(steps.0.lock().unwrap()[read.len()..], written);
 }
